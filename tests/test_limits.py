@@ -218,6 +218,19 @@ def test_a_queue_runs_no_more_at_once_than_it_may_in_all(place):
         jobs.release_all()
 
 
+def test_the_status_of_a_queues_rate_has_the_jobs_of_the_queue(place):
+    config = QueueConfig(concurrency=1, rate_limit=RateLimit(100, per=1, burst=10))
+    with AntQ(place, queues={"default": config}) as app:
+        jobs = ControlledJobs(app)
+        running, *_ = jobs.jobs("abc")
+        jobs.begun()
+
+        (info,) = info_of(app, "default")
+        assert (info.running, info.waiting) == (1, 2)
+        assert app.limit("default").status() == GateStatus(1, 2, (running.id,), None)
+        jobs.release_all()
+
+
 def test_the_jobs_of_a_queue_pass_its_limits(place):
     shared = Concurrency(1, key="name", name="of the queue")
     with AntQ(place, queues={"default": 5, "mail": QueueConfig(limits=[shared])}) as app:

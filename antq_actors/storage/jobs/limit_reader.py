@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from antq_actors.errors import UnknownLimit
@@ -76,6 +76,7 @@ class LimitReader:
             gate = gate_id(name, None)
         wanted = table.keys_of(limit_digest(name)) if gate is None else [gate]
         found = [table.gate(key, now) for key in wanted]
+        running, waiting = self._of_whole_queues(name)
         holders = (id_ for each in found for id_ in each.holders)
         if gates.is_strict(limit):
             places = (keys.chain_prefix(key, has_begun=True) for key in wanted)
@@ -86,9 +87,11 @@ class LimitReader:
                 for key in keys_with(self._txn, index, place)
             )
         return GateStatus(
-            running=sum(each.running for each in found),
-            waiting=sum(map(gates.waiting_in, found)),
-            holders=tuple(islice(holders, gates.MOST_HOLDERS)),
+            running=running + sum(each.running for each in found),
+            waiting=waiting + sum(map(gates.waiting_in, found)),
+            holders=tuple(
+                islice(chain(holders, self._running_in_whole_queues(name)), gates.MOST_HOLDERS)
+            ),
             opens_at=None if gate is None else _opens_at(limit, found[0], now),
         )
 
@@ -121,15 +124,26 @@ class LimitReader:
         found = {name: self._meta.queue_limits(name) for name in self._meta.limited()}
         return {name: limits.number for name, limits in found.items() if limits.is_set}
 
+    def _of_whole_queues(self, name: str) -> tuple[int, int]:
+        """Count the jobs that run in the queues with this rate, and those that wait."""
+        queues = self._meta.limited_by(name)
+        running, waiting = (
+            sum(self._jobs.count(keys.lane(status, queue)) for queue in queues)
+            for status in (Status.RUNNING, Status.ENQUEUED)
+        )
+        return running, waiting
+
+    def _running_in_whole_queues(self, name: str) -> Iterator[int]:
+        for queue in self._meta.limited_by(name):
+            lane = keys.lane(Status.RUNNING, queue)
+            yield from map(keys.id_at_end, keys_with(self._txn, self._tables.index, lane))
+
     def _infos(self, table: GateTable, limit: Limit, now: Instant) -> Iterator[LimitInfo]:
         rule, anywhere = limit.rule, gates.Gate()
         found = [table.gate(key, now) for key in table.keys_of(limit_digest(rule.name))]
-        running = sum(gate.running for gate in found)
-        waiting = sum(map(gates.waiting_in, found))
-        for queue_name in self._meta.limited():
-            if self._meta.queue_limits(queue_name).rate == rule.name:
-                running += self._jobs.count(keys.lane(Status.RUNNING, queue_name))
-                waiting += self._jobs.count(keys.lane(Status.ENQUEUED, queue_name))
+        running, waiting = self._of_whole_queues(rule.name)
+        running += sum(gate.running for gate in found)
+        waiting += sum(map(gates.waiting_in, found))
         rate = gates.rate_of(limit, anywhere)
         most = gates.concurrency_of(limit, anywhere)
         kinds: list[tuple[LimitKind, int, float | None, int | None]] = []

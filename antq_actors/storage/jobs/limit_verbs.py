@@ -210,13 +210,8 @@ class LimitVerbs(JobWriter):
         table, digest = self.limited.table, limit_digest(limit.rule.name)
         table.put_limit(digest, limit)
         self.limited.look_again(table.keys_of(digest) if key is None else [key.gate], now)
-        self.due.update(self._limited_by(limit.rule.name))
+        self.due.update(self._meta.limited_by(limit.rule.name))
         self.has_changed = True
-
-    def _limited_by(self, name: str) -> list[str]:
-        """Read the names of the queues of which all jobs start at the rate of a limit."""
-        limited = self._meta.limited()
-        return [queue for queue in limited if self._meta.queue_limits(queue).rate == name]
 
     # ---- the rate of a whole queue ----------------------------------------------------------
 
