@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from antq_actors.app.bulk import BulkChange, BulkVerb
-    from antq_actors.app.job_process import JobProcessRuntime
+    from antq_actors.app.remote import RemoteRuntime
     from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Statuses
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class BulkVerbs:
     """Retries, cancels and deletes the jobs that a filter finds; `AntQ` says how it runs."""
 
-    def _runtime(self) -> Runtime | JobProcessRuntime:
+    def _runtime(self) -> Runtime | RemoteRuntime:
         raise NotImplementedError
 
     def _hints(self, queue: str | None, worker: AnyWorker | str | None) -> Sequence[str]:

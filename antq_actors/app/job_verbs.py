@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.app.cron_handle import CronHandle, CronInfo
-    from antq_actors.app.job_process import JobProcessRuntime
     from antq_actors.app.limit_handle import LimitHandle
     from antq_actors.app.queries import ListFilters
     from antq_actors.app.queue_handle import QueueHandle
+    from antq_actors.app.remote import RemoteRuntime
     from antq_actors.app.runtime import Runtime
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.jobs.job import Job
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 class JobVerbs(BulkVerbs, ExplainVerbs):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
-    def _runtime(self) -> Runtime | JobProcessRuntime:
+    def _runtime(self) -> Runtime | RemoteRuntime:
         raise NotImplementedError
 
     def list_jobs(

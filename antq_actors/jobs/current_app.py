@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 from antq_actors.errors import NotStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from antq_actors.jobs.job import Job
@@ -102,6 +102,23 @@ def leave_job_process() -> None:
 def parent() -> ParentApplication | None:
     """Return the application whose job process this OS process is; None in every other one."""
     return next(iter(_parents), None)
+
+
+def carry_out(
+    application: Application, method: str, args: Sequence[Any], options: Mapping[str, Any]
+) -> Any:
+    """Do a *method* of an application that another process calls; return what it returns.
+
+    ``queue.pause`` and its like are those of the handle that the first argument names. A property
+    is read.
+    """
+    subject: Any = application
+    handle, _, verb = method.rpartition(".")
+    if handle:
+        name, *args = args
+        subject = getattr(subject, handle)(name)
+    found = getattr(subject, verb)
+    return found(*args, **options) if callable(found) else found
 
 
 def applications() -> list[Application]:

@@ -281,16 +281,11 @@ def _of_queue(name: str) -> Any:
     return application
 
 
-def _do(subject: Any, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
-    of, _, verb = method.rpartition(".")
-    if of in ("queue", "cron", "limit"):
-        name, *args = args
-        subject = getattr(subject, of)(name)
-    elif verb == "enqueue":
+def _do(application: Any, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    if method == "enqueue":
         worker, mapping = args
         args = resolver.resolve(worker, job_id=0), mapping
-    elif verb == "enqueue_many":
+    elif method == "enqueue_many":
         worker, items = args
         args = resolver.resolve(worker, job_id=0), map(wire.load, items)
-    found = getattr(subject, verb)
-    return found(*args, **options) if callable(found) else found
+    return current_app.carry_out(application, method, args, options)

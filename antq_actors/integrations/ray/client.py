@@ -6,31 +6,29 @@ actor that dies: what may be asked twice is asked again until there is a reply.
 
 from __future__ import annotations
 
-import itertools
-import math
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, Unpack
 
 import ray
 from ray import exceptions
 
-from antq_actors.checks import to_seconds
-from antq_actors.errors import BatchError, NotStarted, StorageError
+from antq_actors.app.job_verbs import JobVerbs
+from antq_actors.app.remote import RemoteRuntime
+from antq_actors.errors import NotStarted, StorageError
 from antq_actors.integrations.ray.parcel import pack_worker
 from antq_actors.jobs import current_app
-from antq_actors.jobs.job import Job, check_outside_of_jobs
 from antq_actors.jobs.new_job import check_args
-from antq_actors.jobs.resolver import name_of
+from antq_actors.jobs.worker import in_thread
 from antq_actors.storage.format.values import encode_args
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import timedelta
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.queues.messages import QueueStatus
 
 NAMESPACE: Final = "antq"
 """Ray's namespace of the actors that host applications: the same for all clients."""
@@ -38,11 +36,34 @@ NAMESPACE: Final = "antq"
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that the host has for an answer, and to come back when it died."""
 
-BATCH_SIZE: Final = 1_000
-"""Jobs that ``enqueue_many`` sends at once."""
+_LONG_ANSWER_SECONDS: Final = 86_400.0
+_LONG: Final = frozenset({"verify", "backup", "cron.backfill", "_count", "_unknown"})
+"""What reads the whole store or makes many jobs: these have that time for their answer."""
 
-_MAX_WAIT_SECONDS: Final = 0.1
-"""Seconds that the host waits at a time until there is nothing to do."""
+_DONE_ONCE: Final = frozenset(
+    {
+        "enqueue",
+        "enqueue_many",
+        "retry_job",
+        "delete_job",
+        "run_now",
+        "reschedule",
+        "_step_bulk",
+        "backup",
+        "cron.delete",
+        "cron.run_now",
+        "cron.backfill",
+    }
+)
+"""Changes that would do more, or be refused, if they were made twice."""
+
+_NAMES: Final = {"_step_bulk": "the change of the last 500 jobs"}
+"""What errors call what users have not called."""
+
+_WHY_NOT: Final = (
+    "through a client: the application runs in an actor of Ray. Use antq_actors.maintenance, or"
+    " AntQ(path, start_queues=False), on the node of its files"
+)
 
 _POLL_SECONDS: Final = 0.05
 
@@ -65,7 +86,7 @@ class Reply(NamedTuple):
     cause: BaseException | None = None
 
 
-class RayClient:
+class RayClient(JobVerbs):
     """An application on a Ray cluster, from any process of it.
 
     Its methods are those of :class:`antq_actors.AntQ`, and raise what those raise. A change that
@@ -76,6 +97,13 @@ class RayClient:
         self._name = name
         self._handle: Any = None
         self._default_queue: str | None = None
+        self._remote = RemoteRuntime(
+            self.call,
+            name_of=self._name_there,
+            pack_worker=pack_worker,
+            pack_args=_encoded,
+            why=_WHY_NOT,
+        )
 
     def __repr__(self) -> str:
         return f"<Client of {self._name!r}>"
@@ -98,7 +126,7 @@ class RayClient:
     def stop(self, *, timeout: float = 30.0) -> None:
         """Stop the hosted application as `AntQ.stop` does; kill its Ray actor and wait for that."""
         self.close()
-        self.ask("stop", timeout, answer_timeout=timeout + ANSWER_TIMEOUT_SECONDS)
+        self._ask("stop", [timeout], answer_timeout=timeout + ANSWER_TIMEOUT_SECONDS)
         handle = self._found()
         ray.kill(handle, no_restart=True)
         self._handle = None
@@ -107,10 +135,15 @@ class RayClient:
     # ---- jobs -----------------------------------------------------------------------------
 
     @property
+    def path(self) -> Path:
+        """The directory of the store, on the node of the Ray actor."""
+        return self._remote.path
+
+    @property
     def default_queue(self) -> str:
         """The application's queue of workers that name none; requested from the Ray actor once."""
         if self._default_queue is None:
-            self._default_queue = self.ask("default_queue")
+            self._default_queue = self.call("default_queue")
         return self._default_queue
 
     def enqueue(
@@ -121,8 +154,7 @@ class RayClient:
         **options: Unpack[JobOptions],
     ) -> Job:
         """Store a job of *worker* through the Ray actor and return it, as `AntQ.enqueue` does."""
-        sent = (pack_worker(worker), _encoded(args), options)
-        job: Job = self.ask("enqueue", *sent, may_repeat=False)
+        job: Job = self.call("enqueue", pack_worker(worker), _encoded(args), **options)
         return job
 
     def enqueue_many(
@@ -133,87 +165,27 @@ class RayClient:
         **options: Unpack[JobOptions],
     ) -> list[int]:
         """Store a job for each item in batches through the Ray actor, as `AntQ.enqueue_many`."""
-        parcel, items, ids = pack_worker(worker), iter(args_iterable), list[int]()
-        for start in itertools.count(0, BATCH_SIZE):
-            batch, error = _next_batch(items)
-            try:
-                ids += self.ask("enqueue_many", parcel, batch, options, may_repeat=False)
-            except BatchError as refused:
-                ids += refused.ids
-                cause = refused.__cause__ or refused
-                raise _batch_error(start + refused.index, ids, cause) from cause
-            if error is not None:
-                raise _batch_error(start + len(batch), ids, error) from error
-            if len(batch) < BATCH_SIZE:
-                break
-        return ids
+        return self._remote.enqueue_many(worker, args_iterable, options)
 
-    def list_jobs(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> list[Job]:
-        """Return the matching jobs of the application on the Ray cluster, as `AntQ.list_jobs`."""
-        jobs: list[Job] = self.ask("list_jobs", worker=_name(worker), **filters)
-        return jobs
+    async def aenqueue(
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Do what :meth:`enqueue` does on the Ray cluster, without stopping the event loop."""
+        return await in_thread(self.enqueue, worker, args, **options)
 
-    def count_jobs(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> int:
-        """Return how many jobs on the Ray cluster match, as `AntQ.count_jobs`."""
-        number: int = self.ask("count_jobs", worker=_name(worker), **filters)
-        return number
-
-    def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
-        """Return the job with this id of the application on the Ray cluster. Raises JobNotFound."""
-        job: Job = self.ask("get_job", id)
-        return job
-
-    def cancel_job(self, job_or_id: Job | int) -> Job:
-        """Cancel a job of the application on the Ray cluster and return it."""
-        job: Job = self.ask("cancel_job", _id(job_or_id))
-        return job
-
-    def retry_job(self, job_or_id: Job | int) -> Job:
-        """Enqueue an ended job on the Ray cluster again and return it, as `AntQ.retry_job` does."""
-        job: Job = self.ask("retry_job", _id(job_or_id), may_repeat=False)
-        return job
-
-    def delete_job(self, job_or_id: Job | int) -> None:
-        """Delete a job of the application on the Ray cluster, as `AntQ.delete_job` does."""
-        self.ask("delete_job", _id(job_or_id), may_repeat=False)
-
-    def wait_idle(
-        self, queue: str | None = None, *, timeout: float | timedelta | None = None
-    ) -> bool:
-        """Wait until the application on the Ray cluster has nothing to do, as `AntQ.wait_idle`.
-
-        It is asked for a moment at a time: the host does one thing after the other.
-        """
-        if timeout is None:
-            check_outside_of_jobs("wait_idle")
-            deadline = math.inf
-        else:
-            deadline = time.monotonic() + to_seconds(timeout, "timeout")
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            is_idle: bool = self.ask("wait_idle", queue, timeout=min(left, _MAX_WAIT_SECONDS))
-            if is_idle or left <= _MAX_WAIT_SECONDS:
-                return is_idle
-
-    # ---- Ant's names ----------------------------------------------------------------------
-
-    def list_workers(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> list[Job]:
-        """Return jobs of the application on the Ray cluster, as `AntQ.list_workers` does."""
-        jobs: list[Job] = self.ask("list_workers", worker=_name(worker), **filters)
-        return jobs
-
-    def count_workers(self, **filters: Any) -> int:
-        """Return how many jobs match on the Ray cluster, as `AntQ.count_workers` does."""
-        number: int = self.ask("count_workers", **filters)
-        return number
-
-    get_worker, cancel_worker = get_job, cancel_job
-    retry_worker, delete_worker = retry_job, delete_job
-
-    def queue(self, name: str) -> RayQueueClient:
-        """Return the client of a queue on the Ray cluster, checked there. Raises UnknownQueue."""
-        self.ask("queue", name, "name")
-        return RayQueueClient(self, name)
+    async def aenqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        /,
+        **options: Unpack[JobOptions],
+    ) -> list[int]:
+        """Do what :meth:`enqueue_many` does on the Ray cluster, without stopping the event loop."""
+        return await in_thread(self.enqueue_many, worker, args_iterable, **options)
 
     # ---- attempts -------------------------------------------------------------------------
 
@@ -233,13 +205,36 @@ class RayClient:
 
     # ---- inside ---------------------------------------------------------------------------
 
-    def ask(
+    def _runtime(self) -> RemoteRuntime:
+        return self._remote
+
+    def call(self, method: str, /, *args: Any, **options: Any) -> Any:
+        """Do a *method* of the hosted application in its Ray actor; return what it returns there.
+
+        What must not be done twice is not called again when the actor died.
+        """
+        return self._ask(
+            method,
+            args,
+            options,
+            may_repeat=method not in _DONE_ONCE,
+            answer_timeout=_LONG_ANSWER_SECONDS if method in _LONG else ANSWER_TIMEOUT_SECONDS,
+        )
+
+    def _name_there(self, worker: AnyWorker) -> str:
+        """Return the name by which the Ray actor knows a worker, which it then does."""
+        parcel = pack_worker(worker)
+        self.call("define", parcel)
+        return parcel.name
+
+    def _ask(
         self,
         what: str,
-        *args: Any,
+        args: Sequence[Any] = (),
+        options: Mapping[str, Any] | None = None,
+        *,
         may_repeat: bool = True,
         answer_timeout: float = ANSWER_TIMEOUT_SECONDS,
-        **options: Any,
     ) -> Any:
         """Call the Ray actor, again if it died, and return its reply.
 
@@ -249,7 +244,7 @@ class RayClient:
         while True:
             is_new = self._handle is None
             try:
-                asked = self._found().ask.remote(what, args, options)
+                asked = self._found().ask.remote(what, args, options or {})
                 reply: Reply = ray.get(asked, timeout=max(0.0, deadline - time.monotonic()))
                 break
             except exceptions.ActorUnschedulableError as error:
@@ -276,8 +271,8 @@ class RayClient:
 
     def _lost(self, what: str) -> StorageError:
         return StorageError(
-            f"the host of {self._name!r} died before it answered; whether {what} was done"
-            " is not known. Look with list_jobs, or do it again if twice does no harm"
+            f"the host of {self._name!r} died before it answered; whether {_NAMES.get(what, what)}"
+            " was done is not known. Look with list_jobs, or do it again if twice does no harm"
         )
 
     def _found(self) -> Any:
@@ -292,34 +287,6 @@ class RayClient:
             f"no application is hosted as {self._name!r} on this Ray cluster, or its node"
             " has left; start it with cluster.host(path, queues=…) on the node of its files"
         )
-
-
-class RayQueueClient:
-    """A queue of an application on a Ray cluster, as `antq_actors.QueueHandle`."""
-
-    def __init__(self, client: RayClient, name: str) -> None:
-        self.name = name
-        self._client = client
-
-    def __repr__(self) -> str:
-        return f"<QueueClient {self.name!r}>"
-
-    def set_concurrency(self, n: int) -> None:
-        """Perform up to *n* jobs of the queue at once on the Ray cluster, until a restart."""
-        self._client.ask("queue", self.name, "set_concurrency", n)
-
-    def pause(self) -> None:
-        """Have the queue on the Ray cluster claim no more jobs; running jobs go on."""
-        self._client.ask("queue", self.name, "pause")
-
-    def resume(self) -> None:
-        """Have the queue on the Ray cluster claim jobs again."""
-        self._client.ask("queue", self.name, "resume")
-
-    def status(self) -> QueueStatus:
-        """Return the status of the queue on the Ray cluster."""
-        status: QueueStatus = self._client.ask("queue", self.name, "status")
-        return status
 
 
 def find_host(name: str) -> Any:
@@ -338,27 +305,3 @@ def _wait_until_gone(name: str) -> None:
 
 def _encoded(args: Mapping[str, Any] | None) -> bytes:
     return encode_args(check_args(args))  # here, so that it is refused here
-
-
-def _next_batch(items: Any) -> tuple[list[bytes], Exception | None]:
-    """Encode the next arguments of ``enqueue_many`` for the Ray actor; return them and an error."""
-    batch: list[bytes] = []
-    try:
-        batch += (_encoded(item) for item in itertools.islice(items, BATCH_SIZE))
-    except Exception as error:  # noqa: BLE001 - of the caller's iterable, or of an item
-        return batch, error
-    return batch, None
-
-
-def _batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
-    return BatchError(
-        f"item {index} was not stored, {len(ids)} before it were: {error}", index, ids
-    )
-
-
-def _id(job_or_id: Job | int) -> int:
-    return job_or_id.id if isinstance(job_or_id, Job) else job_or_id
-
-
-def _name(worker: AnyWorker | str | None) -> str | None:
-    return worker if worker is None or isinstance(worker, str) else name_of(worker)

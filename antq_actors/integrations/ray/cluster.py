@@ -37,7 +37,6 @@ from antq_actors.integrations.ray import executor, parcel
 from antq_actors.integrations.ray.client import (
     NAMESPACE,
     RayClient,
-    RayQueueClient,
     Reply,
     find_host,
     hosted_here,
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
 
-__all__ = ["NAMESPACE", "RayClient", "RayQueueClient", "connect", "host"]
+__all__ = ["NAMESPACE", "RayClient", "connect", "host"]
 
 log: Final = logging.getLogger("antq_actors.cluster")
 
@@ -86,7 +85,7 @@ def host(
     handle = _actor(name).remote(where, queues, name, settings, _keys(settings))
     client = RayClient(name)
     try:
-        hosted = client.ask("path")
+        hosted = client.call("path")
     except Exception:
         if is_new:
             ray.kill(handle, no_restart=True)
@@ -131,7 +130,7 @@ def connect(name: str = DEFAULT_NAME) -> RayClient:
     """
     _begin()
     client = RayClient(name)
-    client.ask("path")
+    client.call("path")
     current_app.enter(client)
     return client
 
@@ -172,7 +171,9 @@ class RayHost:
             return Reply(None, _portable(self._failure), _portable(self._failure.__cause__))
         own = getattr(self, f"_{what}", None)
         try:
-            return Reply((own or getattr(self._app, what))(*args, **options))
+            if own is not None:
+                return Reply(own(*args, **options))
+            return Reply(current_app.carry_out(self._app, what, args, options))
         except Exception as error:  # noqa: BLE001 - it is raised there
             return Reply(None, _portable(error), _portable(error.__cause__))
 
@@ -186,23 +187,16 @@ class RayHost:
 
     # ---- what a client asks; all else is the application's own ----------------------------------
 
-    def _path(self) -> Path:
-        return self._app.path
+    def _define(self, worker: parcel.WorkerParcel) -> None:
+        parcel.unpack_worker(worker)
 
-    def _default_queue(self) -> str:
-        return self._app.default_queue
-
-    def _enqueue(self, worker: parcel.WorkerParcel, args: bytes, options: Mapping[str, Any]) -> Job:
+    def _enqueue(self, worker: parcel.WorkerParcel, args: bytes, **options: Any) -> Job:
         return self._app.enqueue(_worker(worker), load_args(args), **options)
 
     def _enqueue_many(
-        self, worker: parcel.WorkerParcel, items: Sequence[bytes], options: Mapping[str, Any]
+        self, worker: parcel.WorkerParcel, items: Sequence[bytes], **options: Any
     ) -> list[int]:
         return self._app.enqueue_many(_worker(worker), map(load_args, items), **options)
-
-    def _queue(self, name: str, what: str, *args: Any) -> Any:
-        found = getattr(self._app.queue(name), what)
-        return found(*args) if callable(found) else found
 
     def _start(self) -> None:
         try:

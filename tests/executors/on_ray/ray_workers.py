@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from antq_actors import Cancel, Fail, Snooze, Worker, worker
+from antq_actors import Cancel, Concurrency, Fail, Snooze, Worker, worker
 
 
 def note(job, text=""):
@@ -93,6 +93,11 @@ class Coroutine(Worker, executor="ray", ray={"num_cpus": 0.5}):
 class Renamed(Worker, executor="ray", name="old.module:Name", ray={"num_cpus": 0.5}):
     def perform(self, job):
         note(job)
+
+
+class Limited(Worker, executor="ray", concurrency=Concurrency(2, key="to")):
+    def perform(self, job):
+        pass
 
 
 @worker(executor="ray", ray={"num_cpus": 0.5})

@@ -1,12 +1,16 @@
 """The application that a Ray actor hosts: used from every process, and restarted by Ray."""
 
+import asyncio
+import inspect
+import pickle
 import traceback
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from ray_workers import Does, Far
+from ray_workers import Does, Far, Limited, Renamed
 from support.apps import settled, until
 
-from antq_actors import Status, Unique, errors, maintenance
+from antq_actors import AntQ, Every, Status, Unique, errors, explain, maintenance
 from antq_actors.app import signing_keys
 
 ray = pytest.importorskip("ray")
@@ -94,6 +98,110 @@ def test_jobs_and_queues_are_managed_from_afar(app, notes):
     settled(app, job, Status.COMPLETED)
     app.delete_worker(job)
     assert app.list_workers() == []
+
+
+OF_ITS_PROCESS = {"run", "start", "hurry", "running_jobs", "from_toml", "antq_described"}
+"""What an application does for the process that it runs in."""
+
+
+def test_a_client_has_all_methods_of_an_application():
+    methods = {name for name, _ in inspect.getmembers(AntQ, callable) if not name.startswith("_")}
+
+    assert methods - OF_ITS_PROCESS <= set(dir(hosting.Client))
+
+
+def test_many_jobs_are_changed_from_afar(app, notes):
+    app.queue("default").pause()
+    ids = app.enqueue_many(Does, [{"do": "nothing", "n": n, "notes": str(notes)} for n in range(9)])
+
+    assert app.cancel_jobs(worker=Does, args={"n": 3}, dry_run=True).changed == 1
+    assert app.cancel_jobs(worker=Does, limit=8).changed == 8
+    assert app.retry_jobs(status="cancelled", queue="default", spread=600).changed == 8
+    dues = [job.scheduled_at for job in app.list_jobs(status="scheduled")]
+    assert dues[-1] - dues[0] == timedelta(seconds=600)
+    assert asyncio.run(app.adelete_jobs(status="scheduled", limit=6)).changed == 6
+    with pytest.raises(ValueError, match="without a filter"):
+        app.delete_jobs()
+    assert [job.id for job in app.list_jobs(newest_first=True, limit=2)] == [ids[8], ids[7]]
+
+
+def test_a_job_is_brought_forward_put_off_and_explained_from_afar(app, notes):
+    queue = app.queue("default")
+    queue.pause()
+    job = app.enqueue(Does, {"do": "nothing", "notes": str(notes)}, schedule_in=3600)
+
+    later = app.reschedule(job, schedule_in=7200)
+    assert later.scheduled_at > job.scheduled_at
+    why = [explain.NotDue(later.scheduled_at), explain.Paused("default")]
+    assert app.explain(job).reasons == tuple(why)
+    assert app.run_now(job).scheduled_at <= datetime.now(UTC)
+    assert app.explain_queue("default").reasons == (explain.Paused("default"),)
+    with pytest.raises(errors.InvalidSchedule):
+        app.reschedule(job)
+    with pytest.raises(errors.JobNotFound):
+        app.explain(4711)
+    queue.resume()
+    assert app.wait_idle(timeout=60)
+    with pytest.raises(errors.NotRetryable, match="completed"):
+        app.run_now(job)
+
+
+def test_periodic_entries_are_made_and_changed_from_afar(app):
+    handle = app.cron("hourly")
+    with pytest.raises(errors.UnknownCron):
+        handle.info()
+
+    handle.set(Every(3600, worker=Renamed, args={"notes": "none"}))
+    handle.pause()
+    job = handle.run_now()
+    ids = handle.backfill(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+
+    assert (job.worker, job.cron, len(ids)) == ("old.module:Name", "hourly", 24)
+    assert [(info.name, info.paused) for info in app.crons()] == [("hourly", True)]
+    assert len(handle.next(3)) == 3
+    handle.delete()
+    assert app.crons() == []
+
+
+def test_limits_are_looked_at_and_changed_from_afar(app, notes):
+    app.queue("default").pause()
+    app.enqueue(Limited, {"to": "jane"})
+    handle = app.limit(Limited.antq_name)
+
+    handle.set(limit=5, key="jane")
+    handle.pause(seconds=3600)
+
+    assert [(each.name, each.limit) for each in app.limits()] == [(Limited.antq_name, 2)]
+    assert (handle.status("jane").waiting, handle.keys()) == (1, ["jane"])
+    with pytest.raises(errors.UnknownLimit):
+        app.limit("nothing").reset()
+    with pytest.raises(ValueError, match="nothing to set"):
+        handle.set()
+    app.queue("default").set_global_concurrency(1)
+
+
+def test_a_client_and_its_handles_can_be_sent_to_another_process(app):
+    held = [app, app.queue("mail"), app.cron("hourly"), app.limit("a")]
+    sent = pickle.loads(pickle.dumps(held))  # noqa: S301 - of this test
+
+    assert sent[0].queue_names() == app.queue_names()
+    assert sent[1].status().concurrency == 2
+    assert [each.name for each in sent[1:]] == ["mail", "hourly", "a"]
+
+
+def test_the_store_is_checked_and_copied_where_it_is_and_exported_there_alone(app, tmp_path):
+    assert app.verify() == []
+    assert app.backup(tmp_path / "copy") == tmp_path / "copy"
+    assert app.path == tmp_path / "store"
+    assert [node.alive for node in app.nodes()] == [True]
+    for refused in (app.export_jobs, lambda: app.import_jobs([])):
+        with pytest.raises(errors.NotStarted, match="on the node of its files"):
+            refused()
+
+
+def test_a_name_that_nothing_knows_is_a_warning_of_the_client(app):
+    with pytest.warns(UserWarning, match="'mial'"):
+        assert app.list_jobs(queue="mial") == []
 
 
 def test_progress_arrives_and_a_job_that_checks_ends_by_itself(app, notes):
