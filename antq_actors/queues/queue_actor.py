@@ -30,7 +30,7 @@ from antq_actors.queues.messages import (
     due_for_display,
 )
 from antq_actors.queues.node import set_slots
-from antq_actors.queues.queue_state import HOLD_SECONDS, QueueState, StopCause
+from antq_actors.queues.queue_state import HOLD_SECONDS, QueueState
 from antq_actors.queues.running_attempts import (
     INTERRUPTION_TIMEOUT_SECONDS,
     Abandon,
@@ -40,6 +40,7 @@ from antq_actors.queues.running_attempts import (
     WorkersExited,
 )
 from antq_actors.queues.services.rescuer import rescue_dead_nodes
+from antq_actors.queues.verdict import StopCause
 from antq_actors.storage.format.records import NodeGone, Settlement
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader

@@ -32,26 +32,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from antq_actors.backoff import Backoff
 from antq_actors.jobs.outcome import (
     COMPLETED,
-    OUTCOMES,
-    RETRY_DELAY_SECONDS,
-    Cancelled,
-    Completed,
     Failed,
     GivenBack,
     Interrupted,
     NotRun,
     Outcome,
 )
-from antq_actors.otp.kernel.reasons import Crash, Killed, Shutdown
+from antq_actors.otp.kernel.reasons import Shutdown
+from antq_actors.queues.outage import STORE_BACKOFF, Outage, Retry
+from antq_actors.queues.verdict import RunningAttempt, StopCause, verdict
 from antq_actors.storage.format.records import QueueReport, Settlement
 
 if TYPE_CHECKING:
@@ -63,7 +59,6 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import StoredJob
     from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.messaging.timers import Timer
     from antq_actors.storage.format.records import Cancellation, Claim
     from antq_actors.storage.requests import StandingClaim
 
@@ -80,19 +75,11 @@ hundred claims to begin."""
 BACK_OFF_SECONDS: Final = 1.0
 """Most seconds in which nothing is claimed because nothing could start."""
 
-STORE_BACKOFF: Final = Backoff(first=0.2, longest=3.0)
-"""Seconds between two tries of a store that refuses: few enough that its recovery is soon seen."""
-
-REMINDER_SECONDS: Final = 30.0
-"""After so long it is logged again that the store still refuses."""
-
 HOLD_SECONDS: Final = 0.005
 """How long outcomes are held, at most, and how soon after each other jobs must arrive for it."""
 
 MOST_HELD: Final = 256
 """Outcomes held, with those that are stored by now."""
-
-_ENDS: Final = OUTCOMES | {NotRun}
 
 _settlement: Final[Callable[[tuple[int, int, Outcome]], Settlement]] = partial(
     tuple.__new__, Settlement
@@ -103,27 +90,6 @@ _INCOMPLETE: Final = (Failed, Interrupted, NotRun)
 """Ends that may need more before they are outcomes."""
 
 
-class StopCause(Enum):
-    """Why a queue requested an attempt to stop."""
-
-    TIMEOUT = "timeout"
-    CANCEL = "cancel"
-    STOP = "stop"
-
-
-@dataclass(slots=True, eq=False)
-class RunningAttempt:
-    """An attempt and the worker actor that performs it."""
-
-    attempt: Attempt
-    cell: ActorCell
-    """The actor's: most never have a ref."""
-    timer: Timer | None = None
-    """The queue actor's, for the job's timeout."""
-    stop_cause: StopCause | None = None
-    """Set when the queue has requested it to stop."""
-
-
 class FetchRequest(NamedTuple):
     """One message to the store: outcomes to write down, and how many jobs to claim with it."""
 
@@ -131,57 +97,6 @@ class FetchRequest(NamedTuple):
     limit: int
     withdrawn: StandingClaim | None = None
     """Taken back by it: what this was served counts among the limit."""
-
-
-class Retry(NamedTuple):
-    """The store refused: repeat the request in so many seconds."""
-
-    seconds: float
-    is_logged: bool
-    """Whether it is time to log a warning."""
-
-
-@dataclass(slots=True)
-class Outage:
-    """Refusals of the store in a row, by a clock that never jumps.
-
-    A full disk, a failing one, or a file system that became read-only may be well again in a
-    minute. So its users keep what they have, log a warning, and try again later. Whether a
-    store is broken for good is for the storage actor to decide, which then crashes until the root
-    gives up.
-
-    >>> outage = Outage()
-    >>> [outage.refused(now) for now in (0.0, 1.0, 29.0, 30.0, 31.0)]
-    [True, False, False, True, False]
-    >>> outage.refusals
-    5
-    >>> outage.over(40.0)
-    40.0
-    >>> outage.over(41.0) is None
-    True
-    """
-
-    refusals: int = 0
-    """In a row, up to now."""
-    _began: float = 0.0
-    _logged: float = 0.0
-
-    def refused(self, now: float) -> bool:
-        """Note that the store refused a queue or a service; return whether to log that."""
-        self.refusals += 1
-        if self.refusals == 1:
-            self._began = now
-        elif now - self._logged < REMINDER_SECONDS:
-            return False
-        self._logged = now
-        return True
-
-    def over(self, now: float) -> float | None:
-        """Note that the store replied to a queue or a service; return the seconds of the outage."""
-        if not self.refusals:
-            return None
-        self.refusals = 0
-        return now - self._began
 
 
 @dataclass(slots=True)
@@ -522,45 +437,3 @@ class QueueState:
         """Remember how many abandoned threads still run; return whether they are newly too many."""
         before, self.too_many_orphans = self.too_many_orphans, number >= self.max_orphans
         return self.too_many_orphans and not before
-
-
-def verdict(  # noqa: PLR0911 - a table, one row a return
-    running: RunningAttempt, reason: ExitReason
-) -> Outcome | NotRun:
-    """Return how the attempt ended whose worker actor exited with *reason*.
-
-    A failure without a delay (``retry_in=None``) is one whose worker has yet to be asked for it.
-    """
-    attempt = running.attempt
-    detail = reason.detail if type(reason) is Shutdown else None
-    end: Outcome | NotRun | None = detail if type(detail) in _ENDS else None
-    if attempt.failed is not None:
-        if type(end) is Failed and end.retry_in is not None:
-            return end
-        # Working out the delay went wrong as well: the default will do.
-        return replace(attempt.failed, retry_in=RETRY_DELAY_SECONDS * attempt.job.state.attempts)
-    if type(end) is Completed and running.stop_cause is None:
-        return end  # as nearly all end
-    match end, running.stop_cause:
-        case _, StopCause.TIMEOUT:
-            text = f"timed out after {attempt.job.spec.timeout:g} s"
-            place = attempt.control.place
-            trace = None if place is None else f"{place}TimeoutError: {text}\n"
-            return Failed(text, trace, None, "TimeoutError")
-        case ((None | Failed(retry_in=None) | Interrupted() | NotRun()), StopCause.CANCEL):
-            return Cancelled("cancelled while it was running")
-        case ((None | Failed(retry_in=None) | Interrupted() | NotRun()), StopCause.STOP):
-            return GivenBack()
-    return _failure_of(reason) if end is None else end
-
-
-def _failure_of(reason: ExitReason) -> Failed:
-    """Return the failure of an attempt whose worker actor reported no end."""
-    match reason:
-        case Killed():
-            text = "worker actor was killed"
-        case Crash(exception):
-            text = f"worker actor crashed: {type(exception).__name__}: {exception}"
-        case _:
-            text = f"worker actor ended: {reason}"
-    return Failed(text, retry_in=None)

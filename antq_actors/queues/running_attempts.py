@@ -40,7 +40,7 @@ from antq_actors.otp.messaging.deadlock import DeathWatch
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 from antq_actors.otp.threads import run_queue
 from antq_actors.queues.dispatch import QueueExecutors
-from antq_actors.queues.queue_state import RunningAttempt, StopCause
+from antq_actors.queues.verdict import RunningAttempt, StopCause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

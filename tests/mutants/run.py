@@ -28,10 +28,12 @@ DECIDING: Final = {
     "jobs/lifecycle.py": ("tests/jobs/test_lifecycle.py",),
     "jobs/unique.py": ("tests/jobs/test_unique.py",),
     "otp/supervision/restart.py": ("tests/otp/test_restart.py", "tests/otp/test_restart_model.py"),
+    "queues/outage.py": ("tests/queues/test_queue_state.py",),
     "queues/queue_state.py": (
         "tests/queues/test_queue_state.py",
         "tests/queues/test_standing_claim.py",
     ),
+    "queues/verdict.py": ("tests/queues/test_queue_state.py",),
 }
 """The files of the package that decide, and the tests of each."""
 

@@ -24,18 +24,15 @@ from antq_actors.jobs.outcome import (
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import JobSpec, StoredJob
 from antq_actors.otp import Crash, Killed, NoProc, Normal, Shutdown
+from antq_actors.queues.outage import REMINDER_SECONDS, Outage, Retry
 from antq_actors.queues.queue_state import (
     BACK_OFF_SECONDS,
     MAX_CLAIM_JOBS,
-    REMINDER_SECONDS,
     SLOTS_PER_CLAIM,
     FetchRequest,
-    Outage,
     QueueState,
-    Retry,
-    RunningAttempt,
-    StopCause,
 )
+from antq_actors.queues.verdict import RunningAttempt, StopCause
 from antq_actors.storage.format.records import Claim, Settlement
 
 BY_ITSELF, TIMEOUT, STOP, CANCEL = None, StopCause.TIMEOUT, StopCause.STOP, StopCause.CANCEL

@@ -8,7 +8,8 @@ from antq_actors.jobs.outcome import COMPLETED, GivenBack
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import StoredJob
 from antq_actors.otp import Shutdown
-from antq_actors.queues.queue_state import HOLD_SECONDS, MOST_HELD, QueueState, RunningAttempt
+from antq_actors.queues.queue_state import HOLD_SECONDS, MOST_HELD, QueueState
+from antq_actors.queues.verdict import RunningAttempt
 from antq_actors.storage.format.records import Claim
 from antq_actors.storage.requests import StandingClaim
 

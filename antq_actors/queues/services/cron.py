@@ -19,7 +19,7 @@ from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.messages import NOREPLY, Continue
 from antq_actors.otp.messaging import calls
 from antq_actors.otp.messaging.timers import cancel_timer
-from antq_actors.queues.queue_state import Outage
+from antq_actors.queues.outage import Outage
 from antq_actors.queues.services.rescuer import rescue_dead_nodes
 from antq_actors.storage.jobs import cron_turns, crons
 

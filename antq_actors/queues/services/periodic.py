@@ -11,7 +11,7 @@ from antq_actors.jobs import instant
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.messages import NOREPLY, Continue
 from antq_actors.otp.messaging import calls
-from antq_actors.queues.queue_state import Outage
+from antq_actors.queues.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
