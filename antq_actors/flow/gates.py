@@ -14,6 +14,7 @@ the span (GCRA). It is kept in nanoseconds, so that a share is hardly rounded. A
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -109,6 +110,12 @@ def has_settings(of: Limit | Gate) -> bool:
     return of.is_paused or bool(of.closed_until) or of.numbers != NO_NUMBERS
 
 
+def holder_in(gate: Gate) -> int | None:
+    """Return a job that holds a place of a gate: one that runs, or else one in front of it."""
+    in_front = (room.head for room in gate.rooms if room.head)
+    return next(chain(gate.holders, in_front), None)
+
+
 def waiting_in(gate: Gate) -> int:
     """Return how many jobs wait at a gate, those in front of it included."""
     return sum(room.waiting + bool(room.head) for room in gate.rooms)
@@ -186,7 +193,9 @@ def is_full(limit: Limit | None, gate: Gate) -> bool:
 def refused_by(limit: Limit | None, gate: Gate) -> str | None:
     """Return why a new job may not even wait for a gate, as a sentence; None: it may."""
     rule = None if limit is None else limit.rule.concurrency
-    if limit is None or rule is None or (rule.when_full != DISCARD and rule.max_waiting is None):
+    if limit is None or rule is None or rule.when_full == REPLACE:
+        return None  # where it replaces, those that wait make room, whatever max_waiting says
+    if rule.when_full != DISCARD and rule.max_waiting is None:
         return None
     most = concurrency_of(limit, gate) or rule.limit
     where = f"the limit {limit.rule.name!r}"

@@ -60,15 +60,16 @@ class Concurrency:
     """The name of the limit; None: that of the worker or queue that has it. Workers and queues
     that name the same one share it."""
     order: Literal["fair", "strict"]
-    """``"fair"``: a job that waits for its retry lets others pass. ``"strict"``: a job keeps its
-    place from its first start until it has ended."""
+    """``"fair"``: a job that waits for its retry, or is scheduled for later, lets others pass.
+    ``"strict"``: it keeps its place among the first until it has ended."""
     halt_on_failure: bool
     """Whether a strict key goes no further after a job that failed for good."""
     when_full: Literal["wait", "discard", "replace"]
     """What a new job does where as many run as may: wait, be refused with LimitReached, or take
     the place of the jobs that wait, which are cancelled."""
     max_waiting: int | None
-    """How many jobs of a key may wait; one more is refused with LimitReached. None: any number."""
+    """How many jobs of a key may wait; one more is refused with LimitReached. None: any number.
+    With ``when_full="replace"`` none is refused."""
 
     def __init__(
         self,

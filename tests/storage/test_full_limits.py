@@ -34,6 +34,7 @@ def store(env):
     declare(store, "discard", ConcurrencyRule(1, when_full=DISCARD))
     declare(store, "replace", ConcurrencyRule(1, when_full=REPLACE))
     declare(store, "bounded", ConcurrencyRule(2, max_waiting=1))
+    declare(store, "newest", ConcurrencyRule(1, when_full=REPLACE, max_waiting=0))
     declare(store, "account", ConcurrencyRule(2))
     declare(store, "proxy", rate=RateRule(100, SECOND, 100), keyed=False)
     return store
@@ -86,6 +87,27 @@ def test_no_more_wait_than_may(store):
 
     with pytest.raises(LimitReached, match=r"'bounded' at the key 'a' .* max_waiting is 1"):
         insert(store, ("bounded", "a"))
+
+
+def test_a_job_that_waits_holds_a_place_while_none_runs(store):
+    first = insert(store, ("bounded", "a"))
+    for _ in range(2):
+        insert(store, ("bounded", "a"))
+
+    with pytest.raises(LimitReached, match="0 of 2 jobs run, 3 wait") as raised:
+        insert(store, ("bounded", "a"))
+
+    assert raised.value.job.id == first
+
+
+def test_what_replaces_is_never_refused_however_many_may_wait(store):
+    ids = [insert(store, ("newest", "a")) for _ in range(2)]
+    assert claim(store) == ids[:1]
+
+    newest = insert(store, ("newest", "a"))
+
+    assert status(store, ids[1]) is Status.CANCELLED
+    assert status(store, newest) is Status.ENQUEUED
 
 
 def test_a_retry_by_hand_is_refused_where_a_new_job_would_be(store):

@@ -74,7 +74,7 @@ class LimitedJobs(Rooms):
             gate, limit = self.gate(ref, now), self.table.limit(ref.gate)
             why = gates.refused_by(limit, gate)
             if why is not None:
-                return why, next(iter(gate.holders), None)
+                return why, gates.holder_in(gate)
         return None
 
     def close(self, ref: GateRef, until: Instant, now: Instant) -> None:
