@@ -189,7 +189,7 @@ class CronHandle:
                 f"more than {MOST_BACKFILLED:,} instants of {self.name!r} are between start and"
                 " end; backfill shorter stretches, one after another"
             )
-        instants = list(entry.instants(first, last))
+        instants = entry.newest(first, last, MOST_BACKFILLED)  # all of them, none looked for anew
         ids: list[int] = []
         for at in range(0, len(instants), _BATCH):
             batch = instants[at : at + _BATCH]

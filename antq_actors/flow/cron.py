@@ -10,7 +10,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -294,6 +294,19 @@ class Every(CronEntry):
                 worker, args, name, tz, missed, grace, max_missed, overlap, jitter, job_options
             ),
         )
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return self._compared() == cast("Every", other)._compared()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.tz, self._grid()))
+
+    def _compared(self) -> tuple[object, ...]:
+        """Return what makes it equal to another one: an anchor is compared as an instant."""
+        others = (getattr(self, f.name) for f in fields(self) if f.name != "anchor")
+        return (*self._grid(), *others)
 
     @property
     def expression(self) -> str:

@@ -25,7 +25,7 @@ from antq_actors.errors import CronError
 from antq_actors.flow.cron_expression import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from antq_actors.flow.cron_expression import CronExpression
 
@@ -35,6 +35,13 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _FIRST_YEAR: Final = 2
 _LAST_YEAR: Final = 9998
 """The years that have whole years around them, which a datetime can show."""
+
+_CYCLE: Final = 400
+"""Years after which the calendar is the same again, to the weekday."""
+
+_CHANGING: Final = range(1800, 2101)
+"""The years for which zones list changes. Before them no clock was changed, and after them a rule
+says for each year alike when it is."""
 
 _FURTHEST: Final = 2 * DAY
 """More than any clock differs from UTC, and than any change moves one."""
@@ -68,7 +75,7 @@ class CronTimes:
         """Return the first instant from *start* on; None: there is none in this calendar."""
         year = max(_year(start), _FIRST_YEAR)
         while year <= _LAST_YEAR:
-            for span in _spans(self.zone, year):
+            for span in _spans_of(self.zone, year):
                 found = self._first_in(span, start) if span.end > start else None
                 if found is not None:
                     return found
@@ -83,7 +90,7 @@ class CronTimes:
     def back(self, start: int, end: int) -> Iterator[int]:
         """Yield the instants in [*start*, *end*), the last one first."""
         for year in range(min(_year(end), _LAST_YEAR), max(_year(start), _FIRST_YEAR) - 1, -1):
-            for span in reversed(_spans(self.zone, year)):
+            for span in reversed(_spans_of(self.zone, year)):
                 found = self._last_in(span, end)
                 while found is not None and found >= start:
                     yield found
@@ -95,11 +102,16 @@ class CronTimes:
         """Return how many instants are in [*start*, *end*); it may stop counting at *most*."""
         found = 0
         for year in range(max(_year(start), _FIRST_YEAR), min(_year(end), _LAST_YEAR) + 1):
-            for span in _spans(self.zone, year):
-                found += self._count_in(span, start, end)
+            if start <= _begin(year) and _begin(year + 1) <= end:
+                found += _count_year(self, _alike(year))
+            else:
+                found += self._count(year, start, end)
             if most is not None and found >= most:
                 return most
         return found
+
+    def _count(self, year: int, start: int, end: int) -> int:
+        return sum(self._count_in(span, start, end) for span in _spans_of(self.zone, year))
 
     def _first_in(self, span: _Span, start: int) -> int | None:
         if start <= span.start and self._has_gap(span):
@@ -161,6 +173,34 @@ def load_zone(name: str) -> ZoneInfo:
         f"the time zone tz={name[:_LONGEST_SHOWN]!r} is not known here; write the IANA name of one"
         f"{hint}"
     )
+
+
+def _alike(year: int) -> int:
+    """Return the same year of the calendar's cycle near those in which zones change."""
+    if year in _CHANGING:
+        return year
+    if year < _CHANGING.start:
+        return _CHANGING.start - 1 - (_CHANGING.start - 1 - year) % _CYCLE
+    return _CHANGING.stop + (year - _CHANGING.stop) % _CYCLE
+
+
+@lru_cache(maxsize=2048)
+def _count_year(times: CronTimes, year: int) -> int:
+    """Return how many instants a whole *year* in UTC has."""
+    return times._count(year, _begin(year), _begin(year + 1))  # noqa: SLF001 - of this file
+
+
+def _spans_of(zone: ZoneInfo, year: int) -> Sequence[_Span]:
+    """Return the spans of a *year* in UTC, also of one that is thousands of years away."""
+    alike = _alike(year)
+    spans = _spans(zone, alike)
+    if alike == year:
+        return spans
+    moved = _begin(year) - _begin(alike)
+    return [
+        _Span(span.start + moved, span.end + moved, span.offset, span.shown + moved)
+        for span in spans
+    ]
 
 
 @lru_cache(maxsize=4096)

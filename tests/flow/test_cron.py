@@ -3,6 +3,7 @@
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -173,6 +174,18 @@ def test_entries_that_say_the_same_are_equal():
     assert hash(Every(300, args={"a": []})) == hash(Every(timedelta(minutes=5), args={"a": []}))
     assert Cron("@daily", args={"a": 1}) != Cron("@daily")
     assert Cron("@daily", priority=5) != Cron("@daily")
+
+
+def test_an_anchor_that_is_the_default_says_the_same():
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    elsewhere = epoch.astimezone(ZoneInfo("Asia/Tokyo"))
+
+    assert Every(5) == Every(5, anchor=epoch) == Every(5, anchor=elsewhere)
+    assert len({Every(5), Every(5, anchor=epoch), Every(5, anchor=elsewhere)}) == 1
+    assert Every(5) != Every(5, anchor=epoch + timedelta(seconds=1))
+    assert Every(5) != Every(6)
+    assert Every(5, name="a") != Every(5)
+    assert Every(5) != Cron("*/5 * * * * *")
 
 
 def test_entries_are_frozen_and_can_be_pickled():

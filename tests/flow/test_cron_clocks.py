@@ -317,3 +317,36 @@ def test_an_offset_of_minutes_and_seconds_is_followed():
 
     assert {moment.minute for moment in found} == {0, 15, 30, 45}
     assert {moment.second for moment in found} == {0}
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Africa/Casablanca"])
+@pytest.mark.parametrize("year", [9, 1_399, 2_500, 3_000, 9_900])
+def test_years_that_are_far_away_are_counted_as_they_are_listed(zone, year):
+    start = instant(datetime(year, 5, 5, tzinfo=UTC))
+    end = instant(datetime(year + 3, 2, 2, tzinfo=UTC))
+
+    for expression in ("30 2 * * *", "0 */3 29-31 * */7", "0 0 29 2 *"):
+        entry = Cron(expression, tz=zone)
+        listed = list(entry.instants(start, end))
+        assert entry.count_between(start, end) == len(listed)
+        assert entry.newest(start, end, len(listed) + 1) == listed
+
+
+@pytest.mark.parametrize(("zone", "year"), ZONES)
+def test_the_rules_of_a_zone_are_the_same_for_each_year_that_is_far_away(zone, year):
+    def shown(year):
+        hours = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=n) for n in range(0, 8_760, 12)]
+        return [hour.astimezone(ZoneInfo(zone)).utcoffset() for hour in hours]
+
+    assert shown(2_101) == shown(2_501) == shown(8_901)
+    assert len(set(shown(5) + shown(1_399) + shown(1_799))) == 1
+
+
+def test_very_sparse_instants_of_all_years_are_counted():
+    start, end = (
+        instant(datetime(1, 1, 1, tzinfo=UTC)),
+        instant(datetime(9_999, 12, 31, tzinfo=UTC)),
+    )
+
+    assert Cron("0 0 29 2 *", tz="Europe/Berlin").count_between(start, end) == 2_424
+    assert Cron("0 0 1 1 *").count_between(start, end, 20_000) == 9_997
