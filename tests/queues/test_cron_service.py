@@ -1,6 +1,7 @@
 """The cron service: each instant gets one job, whatever happens to nodes, clocks and entries."""
 
 import logging
+from contextlib import suppress
 
 import pytest
 from msgspec.structs import replace
@@ -197,6 +198,30 @@ def test_the_last_job_is_cancelled_for_the_new_one(here):
     assert statuses == [Status.CANCELLED, Status.CANCELLED, Status.ENQUEUED]
 
 
+def test_a_unique_job_that_runs_is_replaced_at_the_next_instant(here):
+    unique = {"args": {"to": "x"}, "unique": ("to",)}
+    service = here.node(an_entry(Every(HOUR, overlap="cancel"), **unique))
+    here.after(service, HOUR)
+    here.store.work("default", [], node=1, limit=1, now=here.clock.now)
+
+    assert [here.after(service, HOUR) for _ in range(2)] == [1, 1]
+
+    first, second, third = here.jobs()
+    assert first.state.cancelling
+    assert [second.state.status, third.state.status] == [Status.CANCELLED, Status.ENQUEUED]
+    assert here.row().skipped == 0
+
+
+def test_another_duplicate_than_the_last_job_is_in_the_way_of_a_replacement(here):
+    unique = {"args": {"to": "x"}, "unique": ("to",)}
+    service = here.node(an_entry(Every(HOUR, missed="all", overlap="cancel"), **unique))
+    here.after(service, HOUR)
+
+    assert here.after(service, 3 * HOUR) == 1
+
+    assert here.row().skipped == 2
+
+
 def test_a_job_that_is_refused_counts_as_skipped(here):
     service = here.node(an_entry(args={"to": "x"}, unique=("to",)))
     here.store.write(JobStore.insert, a_new_job({"to": "x"}, unique=("to",), queue="default"))
@@ -328,6 +353,28 @@ def test_a_start_of_the_first_node_is_an_instant(here):
 
     assert here.instants() == [0]
     assert here.row().next_at is None
+
+
+def test_a_start_is_one_instant_also_where_the_store_refuses_in_between(here, monkeypatch):
+    entries = [an_entry(Cron("@reboot", overlap="allow"), name=f"e{n}") for n in range(150)]
+    refresh, refusals = cron_turns.refresh, iter([False, True, False])
+
+    def refuse_the_second(*args, **options):
+        if next(refusals):
+            raise StorageError("no room")
+        return refresh(*args, **options)
+
+    monkeypatch.setattr(cron_turns, "refresh", refuse_the_second)
+    declared = CronDeclarations(entries)
+    node = QueueNode(here.store, ["default"])
+    service = here.start(CronService, here.store, node, declared, here.config, here.clock)
+
+    with suppress(StorageError):  # if its own first turn had not been refused yet
+        call(service, Fire())
+    call(service, Fire())
+
+    assert len(here.jobs()) == 150
+    assert len({job.spec.flow.cron for job in here.jobs()}) == 150
 
 
 def test_a_service_that_is_killed_loses_no_instant(here):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import CronError, StorageError
@@ -57,8 +57,9 @@ class CronDeclarations:
     entries: Sequence[CronDeclaration] = ()
     node: int = 0
     """The node under whose number they were declared last; 0: not yet."""
-    is_refreshed: bool = field(default=False)
-    """Whether the instants of all entries were found anew, as each node does once."""
+    refresh_after: str | None = ""
+    """Behind this name the instants of entries are still to be found anew, as each node does once;
+    None: all were. It is kept, so that a store that refuses in between fires no start twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +163,9 @@ class CronService(GenServer):
         self._declare()
         now = self._clock()  # not before: a store that is busy may have been waited for
         if now < self._last_look - CLOCK_TOLERANCE:
-            self._refresh(now, is_start=False)
+            after: str | None = ""
+            while after is not None:
+                after = self._refresh(after, now, is_start=False)
         self._last_look = now
         if time.monotonic() >= self._next_sweep:
             self._sweep(now)
@@ -178,7 +181,7 @@ class CronService(GenServer):
         """Store what this node declares, once under each number that it gets."""
         declared = self._declarations
         node = self._node.number(self._rescue)
-        if node == declared.node and declared.is_refreshed:
+        if node == declared.node and declared.refresh_after is None:
             return
         if node != declared.node:
             is_start, entries = not declared.node, list(declared.entries)
@@ -191,24 +194,24 @@ class CronService(GenServer):
                 except CronError as error:  # it was made since this node looked
                     log.error("%s", error)  # noqa: TRY400 - no news in the traceback
             declared.node = node
-        if not declared.is_refreshed:
-            self._refresh(self._clock(), is_start=True)
-            declared.is_refreshed = True
+        while declared.refresh_after is not None:
+            declared.refresh_after = self._refresh(
+                declared.refresh_after, self._clock(), is_start=True
+            )
 
     def _rescue(self) -> None:
         rescue_dead_nodes(
             self._store, max_interruptions=self._config.max_interruptions, now=self._clock()
         )
 
-    def _refresh(self, now: Instant, *, is_start: bool) -> None:
-        """Find the next instants of all entries anew, some in each transaction."""
-        after: str | None = ""
-        while after is not None:
-            after, warnings = self._store.write(
-                cron_turns.refresh, after, node=self._declarations.node, now=now, is_start=is_start
-            )
-            for warning in warnings:
-                log.warning("%s", warning)
+    def _refresh(self, after: str, now: Instant, *, is_start: bool) -> str | None:
+        """Find the next instants of some entries behind a name anew; return where to go on."""
+        following, warnings = self._store.write(
+            cron_turns.refresh, after, node=self._declarations.node, now=now, is_start=is_start
+        )
+        for warning in warnings:
+            log.warning("%s", warning)
+        return following
 
     def _sweep(self, now: Instant) -> None:
         """Delete the entries that no node has declared for longer than they are kept."""

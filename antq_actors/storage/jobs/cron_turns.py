@@ -105,12 +105,14 @@ def _fire(
 ) -> int:
     """Enqueue the jobs of a decision and write the entry that comes of it; count the jobs."""
     definition = store.crons.definition(row)
-    last_at, last_job, refused = row.last_at, row.last_job, 0
+    last_at, last_job, refused, replaced = row.last_at, row.last_job, 0, 0
     if firing.cancels_last and last_job is not None:
         _cancel(store, last_job, now)
+        replaced = last_job
     for at in firing.instants:
         due = at + jitter_of(entry, name, at)
-        id_ = insert_unless_refused(store, job_of(definition, name, at, now, due))
+        new = job_of(definition, name, at, now, due)
+        id_ = insert_unless_refused(store, new, replaces=replaced)
         if id_ is None:
             refused += 1
         else:
@@ -136,10 +138,13 @@ def _cancel(store: JobStore, id_: int, now: Instant) -> None:
         return
 
 
-def insert_unless_refused(store: JobStore, new: NewJob) -> int | None:
-    """Store a job of an entry; return its id, None if it is refused: it is a duplicate, say."""
+def insert_unless_refused(store: JobStore, new: NewJob, *, replaces: int = 0) -> int | None:
+    """Store a job of an entry; return its id, None if it is refused: it is a duplicate, say.
+
+    That is judged without the job that it *replaces*, which may run until it has noticed.
+    """
     try:
-        return store.insert(new)
+        return store.insert(new, replaces=replaces)
     except StorageError:
         raise
     except AntqError:

@@ -79,10 +79,13 @@ class JobStore(BulkWriter, LimitedClaims):
 
     # ---- jobs come in ---------------------------------------------------------------------
 
-    def insert(self, new: NewJob) -> int:
-        """Store a new job, return its id. Raises AlreadyExists, LimitReached."""
+    def insert(self, new: NewJob, *, replaces: int = 0) -> int:
+        """Store a new job, return its id. Raises AlreadyExists, LimitReached.
+
+        A job that it *replaces* is no duplicate of it, nor are others that were told to end.
+        """
         if new.spec.unique_digest is not None:
-            self._refuse_duplicate(new.state, new.spec)
+            self._refuse_duplicate(new.state, new.spec, replaces, but_ending=bool(replaces))
         if new.spec.flow is not None:
             self._refuse_full(new.state, new.spec.flow.gates, new.state.updated_at)
         return self._add(new)

@@ -353,13 +353,13 @@ class JobEntries:
         self, digest: bytes, statuses: tuple[Status, ...], but: int = 0
     ) -> int | None:
         """Read the id of a unique job with this digest in one of these statuses, not *but*."""
+        return next((id_ for id_ in self.conflicts(digest, statuses) if id_ != but), None)
+
+    def conflicts(self, digest: bytes, statuses: tuple[Status, ...]) -> Iterator[int]:
+        """Yield the ids of the unique jobs with this digest in one of these statuses."""
         for status in statuses:
             prefix = keys.unique_prefix(digest, status)
-            for key in keys_with(self._txn, self._tables.unique, prefix):
-                id_ = keys.id_at_end(key)
-                if id_ != but:
-                    return id_
-        return None
+            yield from map(keys.id_at_end, keys_with(self._txn, self._tables.unique, prefix))
 
     def take_ended(self, before: Instant, limit: int) -> list[int]:
         """Delete the first *limit* ids of jobs that ended before an instant from their rows.

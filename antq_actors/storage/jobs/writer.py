@@ -351,10 +351,15 @@ class JobWriter(JobReader):
 
     # ---- duplicates -----------------------------------------------------------------------
 
-    def _refuse_duplicate(self, state: JobState, spec: JobSpec, but: int = 0) -> None:
+    def _refuse_duplicate(
+        self, state: JobState, spec: JobSpec, but: int = 0, *, but_ending: bool = False
+    ) -> None:
+        """Raise AlreadyExists if a job is in its way: none is *but*, nor *but_ending* jobs."""
         if spec.unique_digest is None:
             return
-        id_ = self._jobs.find_conflict(spec.unique_digest, spec.unique_statuses, but)
+        found = self._jobs.conflicts(spec.unique_digest, spec.unique_statuses)
+        others = (id_ for id_ in found if id_ != but and not (but_ending and self._is_ending(id_)))
+        id_ = next(others, None)
         if id_ is None:
             return
         other = self.get(id_)
@@ -366,6 +371,11 @@ class JobWriter(JobReader):
             " unique=None",
             encoding.as_job(other, display.display_args(other.spec.args)),
         )
+
+    def _is_ending(self, id_: int) -> bool:
+        """Read whether a job runs that was told to end."""
+        record = self._jobs.record(id_)
+        return record is not None and record.state.cancelling
 
     # ---- limits ---------------------------------------------------------------------------
 
