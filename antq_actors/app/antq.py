@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import NewJob
     from antq_actors.otp.kernel.cell import ServerRef
 
 log: Final = logging.getLogger("antq_actors.app")
@@ -370,6 +371,15 @@ class AntQ(JobVerbs):
         return await in_thread(self.enqueue_many, worker, args_iterable, **options)
 
     # ---- inside ---------------------------------------------------------------------------
+
+    def antq_prepare(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
+    ) -> NewJob:
+        """Check a job that an attempt wants stored with its completion; store nothing.
+
+        Raises what :meth:`enqueue` raises before it stores.
+        """
+        return self._runtime().enqueuer.prepare(worker, args, options)
 
     def _runtime(self) -> Runtime | JobProcessRuntime:
         runtime = self._running

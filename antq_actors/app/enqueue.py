@@ -173,12 +173,7 @@ class Enqueuer:
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
         """Check, store and return a job. Raises AlreadyExists, UnknownQueue, what checks raise."""
-        template = None if options else self._templates.get(id(worker))
-        is_stale = self._served is not None and template and self._has_changed(template.queue)
-        if template is None or is_stale or defined(template.worker) is not worker:
-            template = self._template(worker, options)
-            if not options:
-                self._keep(template)
+        template = self._template_for(worker, options)
         state = template.state_at(self._clock())
         checked = template.check(args)
         encoded, snapshot = encode_and_snapshot(checked)
@@ -187,6 +182,15 @@ class Enqueuer:
         if self._served is not None:
             self._served.note(state.queue_name)
         return job
+
+    def prepare(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
+    ) -> NewJob:
+        """Check a job and return it, to be stored later. Raises what `enqueue` raises before."""
+        template = self._template_for(worker, options)
+        state = template.state_at(self._clock())
+        checked = template.check(args)
+        return template.new_job(state, checked, encode_args(checked))
 
     def enqueue_many(
         self,
@@ -243,6 +247,16 @@ class Enqueuer:
         if self._served is not None:
             self._served.note(batch[0].state.queue_name)
         return ids
+
+    def _template_for(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
+        """Return the template of a job, the one that is kept for its worker if it can be."""
+        template = None if options else self._templates.get(id(worker))
+        is_stale = self._served is not None and template and self._has_changed(template.queue)
+        if template is None or is_stale or defined(template.worker) is not worker:
+            template = self._template(worker, options)
+            if not options:
+                self._keep(template)
+        return template
 
     def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
         template = self._checked_template(worker, options)

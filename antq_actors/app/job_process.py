@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import NewJob
     from antq_actors.otp.kernel.cell import ServerRef
 
 _enforced: Final[list[None]] = []
@@ -136,3 +137,10 @@ class JobProcessRuntime(RemoteRuntime):
         """Have the parent process store a job; return it."""
         job: Job = self.call("enqueue", parent_connection.name_of(worker), args, **options)
         return job
+
+    def prepare(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
+    ) -> NewJob:
+        """Have the parent process check a job and return it."""
+        new: NewJob = self.call("antq_prepare", parent_connection.name_of(worker), args, options)
+        return new

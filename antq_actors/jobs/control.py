@@ -6,13 +6,17 @@ A `Job` that is being performed carries a control; a stored or built one has non
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from antq_actors.checks import real, short_repr
 from antq_actors.introspection import explain_fields
+from antq_actors.jobs.outcome import FollowUp
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.state import NewJob
 
 CONTROL: Final = "antq_control"
 """Where a job that is being performed has its control, among its attributes."""
@@ -26,6 +30,13 @@ class Progress(NamedTuple):
     """From 0 to 1."""
     note: str | None = None
     """A remark of the job."""
+
+
+class AttemptApplication(Protocol):
+    """What an application does for the attempts of its jobs, wherever they are performed."""
+
+    def antq_prepare(self, worker: Any, args: Any, options: Mapping[str, Any], /) -> NewJob:
+        """Check a job as `enqueue` does, and raise the same; return it, and store nothing."""
 
 
 class Control(msgspec.Struct, eq=False):
@@ -49,6 +60,12 @@ class Control(msgspec.Struct, eq=False):
     """Called to have the *place* noted, now or soon; None: the attempt runs in a thread."""
     waits_since: float | None = None
     """Since when its time does not count, on the monotonic clock."""
+    application: Callable[[], AttemptApplication] | None = None
+    """Returns the application that runs its queue. Raises NotStarted."""
+    follow_ups: list[FollowUp] | None = None
+    """The jobs to be stored with its completion; None: it has asked for none."""
+    is_over: bool = False
+    """Whether it has an outcome: what its threads ask for then comes too late."""
 
     def request_stop(self) -> None:
         """Set the flag that the attempt is to stop, and call *on_stop_request* if there is one."""

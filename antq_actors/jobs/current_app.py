@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
+    from antq_actors.jobs.state import NewJob
 
 
 class Application(Protocol):
@@ -36,6 +37,9 @@ class Application(Protocol):
         **options: Unpack[JobOptions],
     ) -> Job:
         """Store a job of *worker* in the application's store and return it."""
+
+    def antq_prepare(self, worker: Any, args: Any, options: Mapping[str, Any], /) -> NewJob:
+        """Check a job as `enqueue` does, and raise the same; return it, and store nothing."""
 
 
 class ParentApplication(Protocol):
@@ -119,6 +123,17 @@ def carry_out(
         subject = getattr(subject, handle)(name)
     found = getattr(subject, verb)
     return found(*args, **options) if callable(found) else found
+
+
+def of_queue(root: str) -> Application:
+    """Return the application that runs here under the root supervisor named *root*.
+
+    Raises NotStarted.
+    """
+    application = named(root)
+    if application is None:
+        raise NotStarted("the application of this job has not started yet, or has stopped")
+    return application
 
 
 def applications() -> list[Application]:

@@ -11,7 +11,8 @@ import msgspec
 
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
-from antq_actors.jobs.control import CONTROL, Control, checked_progress
+from antq_actors.jobs.control import CONTROL, AttemptApplication, Control, checked_progress
+from antq_actors.jobs.outcome import FollowUp
 from antq_actors.jobs.state import Status
 
 
@@ -173,6 +174,47 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         control: Control | None = self.__dict__.get(CONTROL)
         if control is not None:
             control.report(progress)
+
+    def follow_up(
+        self, worker: Any, args: Mapping[str, Any] | None = None, /, **options: Any
+    ) -> None:
+        """Have a job of *worker* stored with the completion of this one, or never.
+
+        It is stored in the very transaction: so it cannot be lost by a crash in between, nor be
+        stored twice because this one ran twice. If this attempt does not complete, it is not. The
+        options are those of :meth:`AntQ.enqueue`; ``schedule_in`` counts from the completion.
+        A duplicate of a unique worker, or one at a full limit, is left out then.
+
+        Raises at once what `enqueue` raises, and RuntimeError in a job that is not being performed.
+        """
+        control, application = self._attempt("follow_up")
+        new = application.antq_prepare(worker, args, options)
+        delay = None
+        if options.get("schedule_in") is not None and new.state.scheduled_at is not None:
+            delay = new.state.scheduled_at - new.state.updated_at
+        if control.is_over:
+            raise _not_performed(self, "follow_up")
+        if control.follow_ups is None:
+            control.follow_ups = []
+        control.follow_ups.append(FollowUp(new, delay))
+
+    def _attempt(self, verb: str) -> tuple[Control, AttemptApplication]:
+        """Return the control of this running attempt, and the application of its queue.
+
+        Raises RuntimeError outside of an attempt.
+        """
+        control: Control | None = self.__dict__.get(CONTROL)
+        if control is None or control.is_over or control.application is None:
+            raise _not_performed(self, verb)
+        return control, control.application()
+
+
+def _not_performed(job: Job, verb: str) -> RuntimeError:
+    which = f"job {job.id} is" if job.id else "this job is built, and"
+    return RuntimeError(
+        f"{which} not being performed here, so there is no attempt for {verb}(): call it in"
+        " perform, on the job that perform is given, before it returns"
+    )
 
 
 _current: Final[ContextVar[Job | None]] = ContextVar("antq_current_job", default=None)

@@ -110,6 +110,21 @@ def create(
     return JobState(Status.SCHEDULED, queue_name, priority, max_attempts, now, due)
 
 
+def made_later(state: JobState, *, now: Instant, delay: int | None = None) -> JobState:
+    """Return the state of a new job that is stored only *now*, some time after it was built.
+
+    *delay*: microseconds from now until it is due; None: it is due when it was to be.
+    """
+    due = state.scheduled_at if delay is None else now + delay
+    is_ahead = due is not None and due > now
+    return replace(
+        state,
+        status=Status.SCHEDULED if is_ahead else Status.ENQUEUED,
+        updated_at=now,
+        scheduled_at=due if is_ahead else now,
+    )
+
+
 def claim(state: JobState, *, node: int, now: Instant) -> JobState:
     """Return a waiting job's state, running on *node*: counted as an attempt until that ends."""
     return replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -12,6 +12,8 @@ from antq_actors import checks
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from antq_actors.jobs.state import NewJob
 
 
 RETRY_DELAY_SECONDS: Final = 10.0
@@ -78,12 +80,30 @@ class RateLimited(msgspec.Struct, frozen=True):
             )
 
 
+class FollowUp(NamedTuple):
+    """A job to be stored with the completion of the one that asked for it, in its transaction."""
+
+    new: NewJob
+    delay: int | None = None
+    """Microseconds from the completion until it is due; None: it is due when its state says so."""
+
+
+class Produced(msgspec.Struct, frozen=True):
+    """What is stored with the completion of an attempt: in its transaction, or never."""
+
+    follow_ups: tuple[FollowUp, ...] = ()
+    """In the order of their calls."""
+
+
 class Completed(msgspec.Struct, frozen=True):
     """``perform`` returned."""
 
+    produced: Produced | None = None
+    """None: nothing but that is stored."""
+
 
 COMPLETED: Final = Completed()
-"""The outcome of every attempt that completed: it has no value, so one is enough."""
+"""The outcome of every attempt that completed and produced nothing: one is enough for all."""
 
 
 class Failed(msgspec.Struct, frozen=True):

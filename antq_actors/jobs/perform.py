@@ -33,10 +33,12 @@ from antq_actors.jobs.outcome import (
     RETRY_DELAY_SECONDS,
     Cancel,
     Cancelled,
+    Completed,
     Fail,
     Failed,
     GivenBack,
     Outcome,
+    Produced,
     RateLimited,
     Refused,
     Snooze,
@@ -109,7 +111,10 @@ class AttemptRunner(msgspec.Struct):
         What the worker sets there (context variables, the precision of decimal) is not seen by what
         this thread does next.
         """
-        return copy_context().run(self._run)
+        try:
+            return copy_context().run(self._run)
+        finally:
+            self.attempt.control.is_over = True
 
     def _run(self) -> Outcome:
         if self.attempt.failed is not None:
@@ -122,7 +127,9 @@ class AttemptRunner(msgspec.Struct):
                 returned = self.run_coroutine(_end_if_forked(returned, since))
             if forked_child.generation != since:
                 forked_child.end()
-            return COMPLETED if returned is None else self._classify(returned)
+            if returned is None and self.attempt.control.follow_ups is None:
+                return COMPLETED
+            return self._classify(returned)
         except self.propagate:
             raise
         except BaseException as error:  # noqa: BLE001
@@ -133,6 +140,12 @@ class AttemptRunner(msgspec.Struct):
 
     async def run_async(self) -> Outcome:
         """Perform the job as `run` does, but on the event loop and in the context of this call."""
+        try:
+            return await self._run_async()
+        finally:
+            self.attempt.control.is_over = True
+
+    async def _run_async(self) -> Outcome:
         if self.attempt.failed is not None:
             return self._complete_failure(self.attempt.failed)
         since = forked_child.generation
@@ -143,7 +156,9 @@ class AttemptRunner(msgspec.Struct):
                 returned = await returned
             if forked_child.generation != since:
                 forked_child.end()
-            return COMPLETED if returned is None else self._classify(returned)
+            if returned is None and self.attempt.control.follow_ups is None:
+                return COMPLETED
+            return self._classify(returned)
         except self.propagate:
             raise
         except BaseException as error:  # noqa: BLE001 - as in _run; a loop, too, ends with it
@@ -194,7 +209,14 @@ class AttemptRunner(msgspec.Struct):
         # type() and issubclass() run no code of what was returned; its __class__ might.
         if issubclass(type(returned), type) and issubclass(cast("type", returned), _RETURNED):
             return self._finish(Failed(_class_returned(cast("type", returned))))
-        return COMPLETED
+        return self._completed()
+
+    def _completed(self) -> Completed:
+        """Return the outcome of an attempt that completed, with what it asked to have stored."""
+        control = self.attempt.control
+        control.is_over = True  # first: what a thread of it adds later is refused, not lost
+        follow_ups = control.follow_ups
+        return COMPLETED if follow_ups is None else Completed(Produced(tuple(follow_ups)))
 
     def _fail(self, error: BaseException) -> Outcome:
         """Return the outcome of an attempt that raised *error*, and log it."""

@@ -41,7 +41,7 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
     """Cancelled before it ran, while it ran, or by its own ``perform``."""
     SUSPENDED = "suspended"
-    """Waiting for other jobs. No job is suspended yet: workflows will make such jobs."""
+    """Waiting for other jobs to end."""
 
 
 StatusName: TypeAlias = Literal[
@@ -88,6 +88,25 @@ class Limited(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whether it has run since it got these places, so that they are before all others."""
 
 
+class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How far a job is with others: its group, what it waits for, what is kept of it."""
+
+    group: int = 0
+    """The batch or workflow that counts it as a member; 0: none."""
+    is_counted: bool = False
+    """Whether its end is counted there: once, until it is retried."""
+    pending: int = 0
+    """How many jobs it still waits for, while it is suspended."""
+    has_dependents: bool = False
+    """Whether jobs wait for its end: then it has rows in ``edges``."""
+    is_cut: bool = False
+    """Whether it was cancelled because a job that it waited for did not end as it had to."""
+    has_result: bool = False
+    """Whether it has a row in ``results``."""
+    has_steps: bool = False
+    """Whether it has rows in ``steps``."""
+
+
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a job stands."""
 
@@ -120,6 +139,9 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When it was claimed last; None before, and in what a release before format 3 has claimed."""
     limited: Limited | None = None
     """Where it waits for its limits; None for a job without."""
+    composed: Composed | None = None
+    """How far it is with other jobs; None for a job that has nothing to do with others, and of
+    which nothing is kept."""
 
     @property
     def error_count(self) -> int:
@@ -145,8 +167,17 @@ class GateRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whether it is the worker's own limit, and not one that others share."""
 
 
+class ResultRule(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How the result of a job is kept."""
+
+    max_size: int
+    """Bytes, at most."""
+    ttl: int | None = None
+    """Microseconds after its end; None: as long as the job."""
+
+
 class JobFlow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What ties a job to limits and to a periodic entry; most jobs have none of these."""
+    """What ties a job to limits, to a periodic entry and to other jobs; most have none of these."""
 
     gates: tuple[GateRef, ...] = ()
     """In the order in which they are passed."""
@@ -154,6 +185,20 @@ class JobFlow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The name of the periodic entry that enqueued it."""
     scheduled_for: Instant | None = None
     """The instant of that entry for which it was enqueued; None for a run by hand."""
+    result: ResultRule | None = None
+    """How its result is kept; None: it is not."""
+    batch: int = 0
+    """The batch of which it is a member or a callback; 0: none."""
+    workflow: int = 0
+    """The workflow to which it belongs; 0: none."""
+    node: str | None = None
+    """Its name in the workflow; None: it is no node."""
+    upstream: tuple[tuple[str, int], ...] = ()
+    """The names and ids of the nodes directly before it."""
+    release_in: int | None = None
+    """Microseconds from its release until it is due; None: at once."""
+    release_at: Instant | None = None
+    """It is not due before that, however early it is released."""
 
 
 class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -173,7 +218,7 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unique_digest: bytes | None = None
     """Equal for jobs that are in each other's way; None when uniqueness is off or bypassed."""
     flow: JobFlow | None = None
-    """Its limits and its periodic entry; None for a job without."""
+    """What ties it to limits, a periodic entry and other jobs; None for a job without."""
 
 
 class ErrorEntry(NamedTuple):

@@ -25,7 +25,7 @@ from antq_actors.executors.thread import (
     WorkerCell,
     kind_for,
 )
-from antq_actors.jobs import instant
+from antq_actors.jobs import current_app, instant
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
 from antq_actors.jobs.perform import Attempt
@@ -182,6 +182,7 @@ class RunningAttempts:
         self._queue = queue
         self._read_errors = read_errors
         self._settings = settings
+        self._application = partial(current_app.of_queue, settings.application)
         self._state = state
         self._clock = clock
         self.exits = ExitQueue(queue.cell)
@@ -198,7 +199,8 @@ class RunningAttempts:
         by_worker: dict[str, list[Attempt]] = {}
         for job in jobs:
             spec, errors = job.spec, job.state.errors
-            control = Control() if spec.timeout is None else Control(now + spec.timeout)
+            control = Control(None if spec.timeout is None else now + spec.timeout)
+            control.application = self._application
             read = partial(self._read_errors, job.id, errors) if errors else None
             attempts = by_worker.get(spec.worker)
             if attempts is None:

@@ -57,6 +57,23 @@ def test_a_new_job_due_now_or_before_is_enqueued(due):
     assert a_waiting_job(due=due).status is Status.ENQUEUED
 
 
+@pytest.mark.parametrize(
+    ("due", "delay", "expected"),
+    [
+        (None, None, (Status.ENQUEUED, LATER)),
+        (LATER, None, (Status.ENQUEUED, LATER)),
+        (LATER + 1, None, (Status.SCHEDULED, LATER + 1)),
+        (NOW + 5, 5, (Status.SCHEDULED, LATER + 5)),
+        (NOW, 0, (Status.ENQUEUED, LATER)),
+    ],
+)
+def test_a_job_that_is_stored_later_than_it_was_built_is_new_then(due, delay, expected):
+    stored = lifecycle.made_later(a_waiting_job(due=due), now=LATER, delay=delay)
+
+    assert (stored.status, stored.scheduled_at) == expected
+    assert stored.updated_at == LATER
+
+
 def test_a_claimed_job_runs_on_its_node_and_counts_the_attempt():
     job = a_running_job()
 

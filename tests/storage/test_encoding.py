@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import (
+    Composed,
     ErrorEntry,
     GateRef,
     JobFlow,
     JobSpec,
     JobState,
+    Limited,
+    ResultRule,
     Status,
     StoredJob,
 )
@@ -35,6 +38,8 @@ states = st.builds(
     attempts=st.integers(0, 2**31),
     errors=st.integers(0, 2**31),
     started_at=st.none() | instants,
+    limited=st.none() | st.builds(Limited, gate=st.none() | st.binary(), is_front=st.booleans()),
+    composed=st.none() | st.builds(Composed, group=instants, pending=st.integers(0, 2**31)),
 )
 specs = st.builds(
     JobSpec,
@@ -51,6 +56,9 @@ specs = st.builds(
         gates=st.lists(st.builds(GateRef, st.binary(), st.integers(1, 9))).map(tuple),
         cron=st.none() | st.text(),
         scheduled_for=st.none() | instants,
+        result=st.none() | st.builds(ResultRule, st.integers(0, 2**31), st.none() | instants),
+        workflow=instants,
+        upstream=st.lists(st.tuples(st.text(), instants)).map(tuple),
     ),
 )
 texts = st.none() | st.text()

@@ -121,7 +121,7 @@ class _ProcessChild:
         self._import_worker_module(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
-        control = PipeControl(deadline, parent=self._parent)
+        control = PipeControl(deadline, parent=self._parent, application=lambda: self._application)
         read = (
             partial(self._application.read_errors, wanted.job.id)
             if wanted.job.state.errors

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.jobs.state import ErrorEntry
+    from antq_actors.jobs.state import ErrorEntry, NewJob
 
 
 class ParentConnection:
@@ -220,6 +220,15 @@ class PipeApplication:
         pickled = pack_call(args, options)
         call = partial(wire.Call, of_queue=of_queue, method=method, pickled=pickled)
         return unpack_reply(self._parent.ask(call))
+
+    def antq_prepare(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
+    ) -> NewJob:
+        """Have the parent process check a job and return it. Raises what that raises there."""
+        new: NewJob = self._call(
+            "antq_prepare", (name_of(worker), args, options), {}, of_queue=True
+        )
+        return new
 
     def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
         """Return the performed job's errors from the parent. Raises what reading raises there."""

@@ -237,7 +237,7 @@ def carry_out_call(call: wire.Call, name: str) -> wire.Reply:
     """
 
     def do() -> Any:
-        application = _of_queue(name) if call.of_queue else current_app.current()
+        application: Any = current_app.of_queue(name) if call.of_queue else current_app.current()
         return _do(application, call.method, *wire.load(call.pickled))
 
     return _reply(call.number, do)
@@ -274,17 +274,13 @@ def _reply(number: int, do: Callable[[], Any]) -> wire.Reply:
     return wire.Reply(number, pickled)
 
 
-def _of_queue(name: str) -> Any:
-    application = current_app.named(name)
-    if application is None:
-        raise NotStarted("the application of this job has not started yet, or has stopped")
-    return application
-
-
 def _do(application: Any, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     if method == "enqueue":
         worker, mapping = args
         args = resolver.resolve(worker, job_id=0), mapping
+    elif method == "antq_prepare":
+        worker, *rest = args
+        args = resolver.resolve(worker, job_id=0), *rest
     elif method == "enqueue_many":
         worker, items = args
         args = resolver.resolve(worker, job_id=0), map(wire.load, items)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import NewJob
 
 NAMESPACE: Final = "antq"
 """Ray's namespace of the actors that host applications: the same for all clients."""
@@ -156,6 +157,13 @@ class RayClient(JobVerbs):
         """Store a job of *worker* through the Ray actor and return it, as `AntQ.enqueue` does."""
         job: Job = self.call("enqueue", pack_worker(worker), _encoded(args), **options)
         return job
+
+    def antq_prepare(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
+    ) -> NewJob:
+        """Have the Ray actor check a job for an attempt, as `AntQ.antq_prepare`."""
+        new: NewJob = self.ask("antq_prepare", pack_worker(worker), _encoded(args), options)
+        return new
 
     def enqueue_many(
         self,

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import NewJob
 
 __all__ = ["NAMESPACE", "RayClient", "connect", "host"]
 
@@ -192,6 +193,11 @@ class RayHost:
 
     def _enqueue(self, worker: parcel.WorkerParcel, args: bytes, **options: Any) -> Job:
         return self._app.enqueue(_worker(worker), load_args(args), **options)
+
+    def _antq_prepare(
+        self, worker: parcel.WorkerParcel, args: bytes, options: Mapping[str, Any]
+    ) -> NewJob:
+        return self._app.antq_prepare(_worker(worker), load_args(args), options)
 
     def _enqueue_many(
         self, worker: parcel.WorkerParcel, items: Sequence[bytes], **options: Any

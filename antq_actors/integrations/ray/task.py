@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.outcome import Failed
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.jobs.state import StoredJob
+    from antq_actors.jobs.state import NewJob, StoredJob
 
 CHECK_INTERVAL_SECONDS: Final = 0.1
 """Least seconds between two checks whether an attempt must stop."""
@@ -77,6 +77,7 @@ def run(pickled: bytes) -> bytes:
     control = Control(deadline)
     if wanted.host is not None:
         control = _RayControl(deadline, client=RayClient(wanted.host), number=wanted.number)
+    control.application = lambda: _application
     attempt = Attempt(wanted.job, control, wanted.failed)
     try:
         with _sigterm:
@@ -169,6 +170,15 @@ class _HostedApplication:
         **options: Unpack[JobOptions],
     ) -> Job:
         """Have the hosting Ray actor store a job. Raises NotStarted if none hosts."""
+        return self._hosted().enqueue(worker, args, **options)
+
+    def antq_prepare(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
+    ) -> NewJob:
+        """Have the hosting Ray actor check a job of an attempt. Raises NotStarted if none hosts."""
+        return self._hosted().antq_prepare(worker, args, options)
+
+    def _hosted(self) -> RayClient:
         if self._host is None:
             raise NotStarted(
                 "the application that runs this job is not hosted on the Ray cluster, so no job can"
@@ -176,7 +186,7 @@ class _HostedApplication:
                 "    from antq_actors import cluster\n"
                 "    cluster.host(path, queues=…)"
             )
-        return self._host.enqueue(worker, args, **options)
+        return self._host
 
 
 _application: Final = _HostedApplication()

@@ -58,8 +58,10 @@ _SPEC_WITHOUT_FLOW: Final = b"\x97"
 """What the bytes of a spec begin with: an array of seven."""
 _STATE_WITHOUT_LIMITS: Final = b"\x9f"
 """What the bytes of a state begin with: an array of fifteen."""
+_STATE_WITHOUT_COMPOSED: Final = b"\xdc\x00\x10"
+"""The same, of sixteen."""
 _STATE_AT: Final = 3
-"""Where the first field is in the bytes of a state of sixteen."""
+"""Where the first field is in the bytes of a state of seventeen."""
 
 
 class JobRecord(NamedTuple):
@@ -87,11 +89,14 @@ _decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
 def encode_job(state: JobState, digest: bytes | None, spec: bytes = b"") -> bytes:
     """Return the bytes of a job's record: a head with its digest and state, and its *spec*.
 
-    The state ends before *limited* if the job has no limits.
+    The state ends before *composed* if that is None, and before *limited* if both are.
     """
     encoded = _encode(state)
-    if state.limited is None:
-        encoded = _STATE_WITHOUT_LIMITS + encoded[_STATE_AT:-1]
+    if state.composed is None:
+        if state.limited is None:
+            encoded = _STATE_WITHOUT_LIMITS + encoded[_STATE_AT:-2]
+        else:
+            encoded = _STATE_WITHOUT_COMPOSED + encoded[_STATE_AT:-1]
     if digest is None:  # nearly always
         size = 1 + len(encoded)
         return b"%c%c\0%b%b" % (size >> 8, size & 0xFF, encoded, spec)

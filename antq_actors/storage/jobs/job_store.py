@@ -21,12 +21,13 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from antq_actors.errors import StorageError
 from antq_actors.explain import judge
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.outcome import COMPLETED, Completed
-from antq_actors.jobs.state import CLAIMABLE, WAITING, JobState, Status, StoredJob
+from antq_actors.jobs.state import CLAIMABLE, WAITING, JobState, NewJob, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import limited_jobs, meta
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, NewJob
+    from antq_actors.jobs.outcome import FollowUp
+    from antq_actors.jobs.state import ErrorEntry, JobSpec
     from antq_actors.storage.format.records import ImportedJob, Settlement
     from antq_actors.storage.lmdb.environment import Environment
     from antq_actors.storage.lmdb.tables import Tables
@@ -153,6 +155,26 @@ class JobStore(BulkWriter, LimitedClaims):
         self.due.add(new.state.queue_name)
         return id_
 
+    # ---- what goes with a completion ------------------------------------------------------
+
+    def settle(self, settlement: Settlement, *, now: Instant) -> bool:
+        """Do :meth:`.JobWriter.settle`, and store what a completed execution has produced."""
+        if not super().settle(settlement, now=now):
+            return False
+        _, _, outcome = settlement
+        if type(outcome) is Completed and outcome.produced is not None:
+            for follow_up in outcome.produced.follow_ups:
+                self._insert_follow_up(follow_up, now)
+        return True
+
+    def _insert_follow_up(self, follow_up: FollowUp, now: Instant) -> int | None:
+        """Store a job that goes with a completion; None: it is a duplicate, or a limit is full."""
+        state, spec, gate_keys = follow_up.new
+        state = lifecycle.made_later(state, now=now, delay=follow_up.delay)
+        return self._insert_unless_duplicate(
+            NewJob(state, replace(spec, inserted_at=now), gate_keys)
+        )
+
     # ---- jobs are run ---------------------------------------------------------------------
 
     def work(
@@ -203,7 +225,11 @@ class JobStore(BulkWriter, LimitedClaims):
         """
         if len(settlements) > 1 and len(set(map(_ID, settlements))) < len(settlements):
             return settlements  # a job twice: the first one counts
-        completed = [each for each in settlements if type(each.outcome) is Completed]
+        completed = [
+            each
+            for each in settlements
+            if type(each.outcome) is Completed and each.outcome.produced is None
+        ]
         completed.sort(key=_ID)
         ids = list(map(keys.job_key, map(_ID, completed)))
         heads, specs = encoding.split_records(list(map(bulk.jobs.get, ids)))

@@ -464,6 +464,7 @@ _ENQUEUED: Final = Status.ENQUEUED
 _RUNNING: Final = Status.RUNNING
 _SCHEDULED: Final = Status.SCHEDULED
 _RETRYING: Final = Status.RETRYING
+_SUSPENDED: Final = Status.SUSPENDED
 
 
 def places_of(state: JobState) -> Places:
@@ -477,6 +478,8 @@ def places_of(state: JobState) -> Places:
         return _kept_places(status, state.queue_name, state.node)
     if status is _SCHEDULED or status is _RETRYING:
         return _places(status, state.queue_name, state.scheduled_at or 0)
+    if status is _SUSPENDED:
+        return _kept_places(status, state.queue_name, 0)
     lane, listing = _lanes_of_ended(status, state.queue_name)
     row = keys.ENDS + keys.packed_order(state.updated_at + keys.BIAS)
     return Places(lane, row, listing, is_ended=True)

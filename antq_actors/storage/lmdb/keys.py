@@ -22,9 +22,10 @@ another's range.
     limits     digest of a limit
 
 A *lane* is (status, queue). Its order is the due time of scheduled and retrying jobs, the
-priority of enqueued ones (largest first), the node of running ones. Ended jobs have none: nothing
-is to be done with them, so they are in their listing lane and in the row of their time. Enqueued
-jobs with limits are in HEADS or HELD instead, and in the listing lane of enqueued jobs.
+priority of enqueued ones (largest first), the node of running ones, and the same of all suspended
+ones. Ended jobs have none: nothing is to be done with them, so they are in their listing lane and
+in the row of their time. Enqueued jobs with limits are in HEADS or HELD instead, and in the listing
+lane of enqueued jobs.
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ ENDS: Final = b"\x40"
 _LISTING: Final = 0x80
 """Added to the first byte of a lane, for its jobs by id: behind all else in ``index``."""
 
-LISTED: Final = frozenset(Status) - {Status.ENQUEUED, Status.RUNNING}
+LISTED: Final = frozenset(Status) - {Status.ENQUEUED, Status.RUNNING, Status.SUSPENDED}
 """Statuses with listing lanes. The others are listed from their own: those have few orders
-(priorities, nodes), and ids ascend within each.
+(priorities, nodes, 0 of all suspended ones), and ids ascend within each.
 """
 _COUNTED_BY_LISTING: Final = ENDED | {Status.ENQUEUED}
 COUNT: Final = b"count:"
