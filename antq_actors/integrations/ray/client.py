@@ -162,7 +162,7 @@ class RayClient(JobVerbs):
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
     ) -> NewJob:
         """Have the Ray actor check a job for an attempt, as `AntQ.antq_prepare`."""
-        new: NewJob = self._ask("antq_prepare", pack_worker(worker), _encoded(args), options)
+        new: NewJob = self.call("antq_prepare", pack_worker(worker), _encoded(args), options)
         return new
 
     def enqueue_many(
