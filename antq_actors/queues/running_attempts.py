@@ -30,7 +30,7 @@ from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.worker_registry import defined
-from antq_actors.otp.kernel.cell import ServerRef, current_cell
+from antq_actors.otp.kernel.cell import ServerRef, local
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.reasons import Killed, Shutdown
@@ -100,7 +100,7 @@ class Workers(DynamicSupervisor):
 
     def can_run_inline(self) -> bool:
         """Return whether the caller is an actor: no KeyboardInterrupt cuts what it starts."""
-        return current_cell() is not None
+        return local.cell is not None
 
 
 class ExitQueue:

@@ -45,7 +45,7 @@ after = partial(Step, "after")
 
 STORE: Final = "antq_actors.storage.jobs.job_store:JobStore"
 TABLE: Final = "antq_actors.storage.jobs.table:JobEntries"
-BULK: Final = "antq_actors.storage.jobs.job_store:BulkUpdate"
+BULK: Final = "antq_actors.storage.jobs.bulk_update:BulkUpdate"
 CLIENT: Final = "antq_actors.storage.client:StorageClient"
 OPENING: Final = "antq_actors.storage.lmdb.environment"
 ENVIRONMENT: Final = f"{OPENING}:Environment"

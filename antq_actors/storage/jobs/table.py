@@ -1,8 +1,8 @@
 """A job's records in all tables, kept in agreement.
 
 Every change of a job goes through :meth:`JobEntries.add`, :meth:`JobEntries.move`,
-:meth:`JobEntries.remove` or, of many together, :class:`~.job_store.BulkUpdate`; nothing else writes
-to these tables. What they promise is a check in :mod:`~antq_actors.storage.admin.verify`.
+:meth:`JobEntries.remove` or, of many together, :class:`~.bulk_update.BulkUpdate`; nothing else
+writes to these tables. What they promise is a check in :mod:`~antq_actors.storage.admin.verify`.
 """
 
 from __future__ import annotations
