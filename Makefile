@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check mutants bench guard profile soak limits traffic docs clean
+.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits traffic docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,6 +38,10 @@ check: $(READY)  ## Formatting, lint, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports --config imports_for_types.toml
+
+explained: $(READY)  ## Why jobs do not run, each reason, with 1,000,000 stored, or STORED=200000; and how long it takes
+	$(BIN)/python -m pytest tests/test_explain.py tests/test_explain_limits.py \
+	  --stored $(or $(STORED),1000000) --timeout 1500
 
 mutants: $(MUTANTS)/.ready  ## Change what decides, and see whether its tests notice; OPTIONS="jobs/unique.py"
 	$(MUTANTS)/bin/python tests/mutants/run.py $(OPTIONS)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from support import reports
+from support import reports, stored_base
 from support.controlled_jobs import ControlledJobs
 from support.programs import Program
 
@@ -30,12 +30,25 @@ def pytest_addoption(parser):
     parser.addoption(
         "--rule", type=int, help="run only what proves this rule of docs/otp/conformance.md"
     )
+    parser.addoption(
+        "--stored",
+        type=int,
+        default=6_000,
+        help="jobs in the stores in which it is explained why jobs do not run",
+    )
 
 
 def pytest_collection_modifyitems(config, items):
     rule = config.getoption("--rule")
     if rule is not None:
         items[:] = [item for item in items if rule in rules_of(item)]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if stored_base.took:
+        terminalreporter.section("explanations")
+        for line in stored_base.report(config.getoption("--stored")):
+            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -84,6 +97,23 @@ def paused(app):
     app.queue("default").pause()
     app.queue("mail").pause()
     return app
+
+
+@pytest.fixture(scope="session")
+def base(request, tmp_path_factory):
+    """A store with as many jobs as `--stored` says."""
+    path = tmp_path_factory.mktemp("base") / "store"
+    stored_base.fill(path, request.config.getoption("--stored"))
+    return path
+
+
+@pytest.fixture
+def stored(request, base, tmp_path):
+    """A copy of it: the path of a store that holds many jobs."""
+    path = tmp_path / "stored"
+    stored_base.copy(base, path, is_large=request.config.getoption("--stored") >= stored_base.LARGE)
+    yield path
+    stored_base.remove(path)
 
 
 @pytest.fixture

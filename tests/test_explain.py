@@ -12,6 +12,7 @@ import pytest
 from support.apps import LONGEST, Plain, settled, until
 from support.controlled_jobs import ControlledJobs
 from support.programs import run_python
+from support.stored_base import Timed
 
 from antq_actors import (
     AntQ,
@@ -68,10 +69,10 @@ def codes_elsewhere(app, job):
 
 
 @pytest.fixture
-def mail(tmp_path):
+def mail(stored):
     """A running application with one slot, and the jobs that a test controls there."""
     config = QueueConfig(1, check_interval=0.05)
-    with AntQ(tmp_path / "store", queues={"default": config}) as app:
+    with Timed(stored, queues={"default": config}) as app:
         controlled = ControlledJobs(app)
         yield app, controlled
         controlled.release_all()
@@ -111,7 +112,8 @@ def test_a_running_job_says_where_since_when_and_how_far_it_is(mail):
     ]
 
 
-def test_a_job_that_is_cancelled_while_it_runs_is_being_ended(mail):
+def test_a_job_that_is_cancelled_while_it_runs_is_being_ended(mail, monkeypatch):
+    monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", LONGEST)
     app, controlled = mail
     job = controlled.job("a", wait="deaf")
     controlled.begun()
@@ -153,19 +155,19 @@ def test_where_no_node_lives_nobody_runs_it(mail):
         assert app.explain_queue("default").reasons == (explain.NoNode("default", ()),)
 
 
-def test_the_nodes_that_live_are_named_with_their_queues(tmp_path):
-    with AntQ(tmp_path, start_queues=False) as app:
-        job = app.enqueue(Plain, queue="other")
-    with AntQ(tmp_path, queues={"mail": 1, "web": 1}) as app:
+def test_the_nodes_that_live_are_named_with_their_queues(stored):
+    with AntQ(stored, start_queues=False) as app:
+        job = app.enqueue(Plain, queue="third")
+    with Timed(stored, queues={"mail": 1, "web": 1}) as app:
         found = app.explain(job)
 
         assert found.reasons == (
-            explain.NoNode("other", (explain.NodeQueues(app.node, ("mail", "web")),)),
+            explain.NoNode("third", (explain.NodeQueues(app.node, ("mail", "web")),)),
         )
         assert f"node {app.node} runs 'mail', 'web'" in found.text
         assert elsewhere(app, job.id)["reasons"][0] == {
             "code": "no_node",
-            "queue": "other",
+            "queue": "third",
             "nodes": [{"number": app.node, "queues": ["mail", "web"]}],
         }
 
@@ -224,7 +226,8 @@ class Held(Worker):
 ANOTHER_NODE = """
 import sys, test_explain
 from antq_actors import AntQ
-with AntQ(sys.argv[1], queues={"default": 1}) as app:
+queues = {"default": int((sys.argv[2:] or [1])[0])}
+with AntQ(sys.argv[1], queues=queues, max_interruptions=2) as app:
     print(app.node, flush=True)
     sys.stdin.read()
 """
@@ -258,10 +261,10 @@ def test_slots_count_if_no_living_node_has_one(mail, program, tmp_path):
     settled(app, third)
 
 
-def test_too_many_abandoned_threads_are_a_reason(tmp_path, monkeypatch):
+def test_too_many_abandoned_threads_are_a_reason(stored, monkeypatch):
     monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", 0.02)
     config = QueueConfig(2, check_interval=0.05, max_abandoned=1)
-    with AntQ(tmp_path, queues={"default": config}) as app:
+    with Timed(stored, queues={"default": config}) as app:
         controlled = ControlledJobs(app)
         stuck = controlled.job("a", wait="deaf")
         controlled.begun()
@@ -275,6 +278,69 @@ def test_too_many_abandoned_threads_are_a_reason(tmp_path, monkeypatch):
         controlled.release("a")
         until(lambda: codes(app.explain(job)) == ["running"], "its start")
         controlled.release_all()
+
+
+def test_a_node_that_the_store_refuses_says_since_when(stored, program, tmp_path):
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("prlimit is Linux's")
+    held = {"gate": str(tmp_path / "gate")}
+    with Timed(stored, start_queues=False) as app:
+        node = program("-c", ANOTHER_NODE, stored)
+        node.line()
+        job = settled(app, app.enqueue(Held, held), Status.RUNNING)
+        before = datetime.now(UTC)
+        second = app.enqueue(Plain)
+        size = node.process.pid, resource.RLIMIT_FSIZE
+        _, hard = resource.prlimit(*size)
+
+        resource.prlimit(*size, (4096, hard))
+        Path(held["gate"]).touch()
+        until(lambda: "store_refuses" in codes(app.explain(second)), "the refusal")
+
+        found = {each.code: each for each in app.explain(second).reasons}
+        assert before < found["store_refuses"].since < datetime.now(UTC)
+        assert "store_refuses" in codes_elsewhere(app, second)
+        resource.prlimit(*size, (hard, hard))
+        settled(app, second)
+        settled(app, job)
+
+
+def test_a_job_that_may_have_killed_its_node_keeps_the_next_one_for_a_while(
+    stored, program, tmp_path
+):
+    gate = tmp_path / "gate"
+    with Timed(stored, start_queues=False) as app:
+        job = app.enqueue(Held, {"gate": str(gate)})
+        first = program("-c", ANOTHER_NODE, stored, 2)
+        first.line()
+        settled(app, job, Status.RUNNING)
+        first.kill()
+        first.process.wait()
+        second = app.enqueue(Plain)
+        program("-c", ANOTHER_NODE, stored, 2)
+
+        (reason,) = until(lambda: reasons_of(app, second, explain.KeptAlone), "its time alone")
+
+        assert reason.job == job.id
+        assert app.get_job(job.id).interruptions == 1
+        gate.touch()
+        settled(app, job)
+        settled(app, second)
+
+
+def reasons_of(app, job, kind):
+    return [reason for reason in app.explain(job).reasons if type(reason) is kind]
+
+
+def test_of_many_jobs_before_another_it_says_that_there_are_more_than_a_thousand(stored):
+    with Timed(stored, start_queues=False) as app:
+        job = app.enqueue(Plain, queue="other")
+        urgent = app.enqueue(Plain, queue="other", priority=1)
+
+        held = explain.NoNode("other"), explain.Paused("other")
+        assert app.explain(job).reasons == (*held, explain.Behind("more than 1,000"))
+        assert app.explain(urgent).reasons == held
 
 
 def test_jobs_that_come_first_are_counted(mail):

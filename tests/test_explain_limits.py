@@ -3,15 +3,25 @@
 import json
 
 import pytest
-from support.apps import until
+from support.apps import settled, until
 from support.controlled_jobs import ControlledJob, ControlledJobs
 from support.programs import run_python
+from support.stored_base import Timed
 
-from antq_actors import AntQ, Concurrency, RateLimit, Worker, explain
+from antq_actors import Concurrency, RateLimit, Status, Worker, explain
 
 
 class Pays(ControlledJob, concurrency=Concurrency(1, key="name"), name="test_explain_limits:Pays"):
     """A job at a time for each name."""
+
+
+class Steps(
+    ControlledJob,
+    concurrency=Concurrency(1, key="name", order="strict"),
+    name="test_explain_limits:Steps",
+    max_attempts=2,
+):
+    """A job at a time for each name, and no other one before it has ended."""
 
 
 class Calls(Worker, rate_limit=RateLimit(1, per=3600, key=["zone", "n"])):
@@ -25,9 +35,9 @@ class Shares(Worker, limits=[Concurrency(5, name="proxy")]):
 
 
 @pytest.fixture
-def mail(tmp_path):
+def mail(stored):
     """A running application, and the jobs that a test controls there."""
-    with AntQ(tmp_path / "store", queues={"default": 5}) as app:
+    with Timed(stored, queues={"default": 5}) as app:
         controlled = ControlledJobs(app)
         yield app, controlled
         controlled.release_all()
@@ -45,6 +55,10 @@ def pays(app, controlled, name):
     """Enqueue a controlled job that has the name as its key."""
     args = {"controller": controlled._name, "name": name, "wait": "interruptible"}
     return app.enqueue(Pays, args)
+
+
+def fail(job):
+    raise ValueError("no")
 
 
 def test_a_full_key_says_who_holds_it_and_who_comes_before(mail):
@@ -69,6 +83,24 @@ def test_a_full_key_says_who_holds_it_and_who_comes_before(mail):
     assert app.limit(Pays.antq_name).status(key="acme").holders == (first.id,)
 
     controlled.release("acme")
+    until(lambda: app.explain(second).reasons[0].code == "running")
+
+
+def test_a_strict_key_says_which_job_has_to_end_first(mail):
+    app, controlled = mail
+    controlled.delay = lambda job: 3600.0
+    args = {"controller": controlled._name, "name": "acme", "wait": "interruptible"}
+    first, second = app.enqueue(Steps, args), app.enqueue(Steps, args)
+    controlled.begun()
+    full = explain.KeyFull(Steps.antq_name, "acme", (first.id,), 0)
+    assert app.explain(second).reasons == (full, explain.HeldByOrder(first.id))
+
+    controlled.release("acme", then=fail)
+    settled(app, first, Status.RETRYING)
+
+    assert app.explain(second).reasons == (explain.HeldByOrder(first.id),)
+    assert elsewhere(app, second.id)[0] == [{"code": "held_by_order", "job": first.id}]
+    app.cancel_job(first)
     until(lambda: app.explain(second).reasons[0].code == "running")
 
 

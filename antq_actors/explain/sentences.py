@@ -38,7 +38,7 @@ def _openings(job: JobFacts, now: Instant) -> Iterator[str]:
 
 
 def of_queue(
-    queue: QueueFacts, found: Sequence[Reason], due: int, waits_for: Sequence[str] = ()
+    queue: QueueFacts, found: Sequence[Reason], due: int | ManyJobs, waits_for: Sequence[str] = ()
 ) -> str:
     """Return the explanation of a queue as text: what is in the way, else who runs it.
 
@@ -56,7 +56,8 @@ def of_queue(
         + ("" if node.concurrency is None else f" (runs {node.running} of {node.concurrency})")
         for node in queue.nodes
     )
-    return f"{head} Nothing is in the way of its jobs: they are run by {nodes}."
+    whose = "the others" if waits_for else "its jobs"
+    return f"{head} Nothing is in the way of {whose}: they are run by {nodes}."
 
 
 def sentence(reason: Reason) -> str:
@@ -203,7 +204,9 @@ _SENTENCES: Final[dict[type[Reason], Callable[[Any], str]]] = {
 }
 
 
-def _jobs(number: int) -> str:
+def _jobs(number: int | ManyJobs) -> str:
+    if isinstance(number, str):
+        return f"{number} jobs"
     return f"{number:,} {'job' if number == 1 else 'jobs'}"
 
 

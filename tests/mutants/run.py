@@ -24,7 +24,9 @@ PROJECT: Final = Path(__file__).parents[2]
 REASONS: Final = Path(__file__).with_name("survivors.toml")
 
 DECIDING: Final = {
+    "explain/judge.py": ("tests/explain/test_judge.py",),
     "flow/cron_turn.py": ("tests/flow/test_cron_turn.py",),
+    "flow/gates.py": ("tests/flow/test_gates.py", "tests/flow/test_gate_numbers.py"),
     "jobs/lifecycle.py": ("tests/jobs/test_lifecycle.py",),
     "jobs/unique.py": ("tests/jobs/test_unique.py",),
     "otp/supervision/restart.py": ("tests/otp/test_restart.py", "tests/otp/test_restart_model.py"),

@@ -122,6 +122,16 @@ def test_what_could_begin_is_counted(mail):
     assert [due(now) for now in (4, 5, 6)] == [3, 4, 5]
 
 
+def test_what_comes_due_is_counted_to_a_thousand(mail):
+    def due():
+        return job_store.read(mail.env, lambda reader: reader.could_begin("mail", 5))
+
+    mail.insert_many([a_new_job()] * 7 + [a_new_job(due=5)] * 1_000)
+    assert due() == 1_007
+    mail.insert(a_new_job(due=5))
+    assert due() == "more than 1,000"
+
+
 # ---- the claim and the explanation ------------------------------------------------------------
 
 NOW = 100

@@ -233,6 +233,21 @@ def test_a_queue_names_the_limits_that_its_jobs_wait_for(store):
     assert record(store, queue="else").waits_for == ()
 
 
+def test_jobs_that_wait_for_a_limit_could_not_begin_now(store):
+    def due():
+        return job_store.read(store.env, lambda reader: reader.could_begin("mail", NOW))
+
+    insert(store)
+    for account in ("acme", "acme", "other"):
+        insert(store, ("account", account))
+    assert due() == 3
+    store.pause_limit("account", None, None, NOW)
+    store.claim(limit=9, now=NOW)
+    assert due() == 0
+    store.resume_limit("account", None, NOW)
+    assert due() == 2
+
+
 def test_jobs_with_limits_and_without_are_counted_in_the_order_of_claims(store):
     insert(store)
     insert(store, ("account", "a"))

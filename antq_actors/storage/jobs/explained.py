@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.explain import judge
 from antq_actors.explain.judge import GateFacts, IsolatedRun, JobFacts, due_end, isolated_until
-from antq_actors.explain.reasons import MOST_COUNTED
+from antq_actors.explain.reasons import MANY_JOBS, MOST_COUNTED
 from antq_actors.flow import gates
 from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import attempt_error
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.explain.reasons import ManyJobs
     from antq_actors.flow.gates import Gate, Limit
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, GateRef, JobSpec, JobState
@@ -140,13 +141,21 @@ class ExplainReader:
             queue_name, is_paused, running, limits.concurrency, rate, waits_for, nodes
         )
 
-    def could_begin(self, queue_name: str, now: Instant) -> int:
-        """Read how many jobs of a queue could begin now; counted until they are many."""
-        enqueued = self._jobs.count(keys.lane(Status.ENQUEUED, queue_name))
-        ends = ((lane, keys.work_key(lane, due_end(now))) for lane in _timed_lanes(queue_name))
-        return enqueued + _counted(
-            key for lane, end in ends for key in self._jobs.between(lane, end)
-        )
+    def could_begin(self, queue_name: str, now: Instant) -> int | ManyJobs:
+        """Read how many jobs of a queue could begin now, but for those that wait for limits."""
+        lane, heads = keys.lane(Status.ENQUEUED, queue_name), keys.heads_lane(queue_name)
+        timed = [(each, keys.work_key(each, due_end(now))) for each in _timed_lanes(queue_name)]
+        ranges, enqueued = [timed], 0
+        if self._meta.queue_limits(queue_name).has_jobs:
+            ranges.append([(start, keys.lane_end(start)) for start in (lane, heads)])
+        else:
+            enqueued = self._jobs.count(lane)
+        counted = [
+            _counted(key for start, end in each for key in self._jobs.between(start, end))
+            for each in ranges
+        ]
+        many = any(number > MOST_COUNTED for number in counted)
+        return MANY_JOBS if many else enqueued + sum(counted)
 
     def isolated_run(self, node: int, now: Instant) -> IsolatedRun | None:
         """Read which job in isolation has *node* for itself, and until when; None: no job has."""
