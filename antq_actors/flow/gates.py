@@ -98,11 +98,23 @@ class Limit(msgspec.Struct, array_like=True):
     numbers: Numbers = NO_NUMBERS
     closed_until: Instant = 0
     is_paused: bool = False
+    passes_first: bool | None = None
+    """Whether its gates are passed before others; None: if it is strict. That stays as it was when
+    the limit was declared first, as all jobs have to pass gates in one sequence."""
 
 
 def copy_of(limit: Limit, rule: LimitRule | None = None) -> Limit:
-    """Return a limit that can be changed without changing this one, perhaps with another rule."""
-    return Limit(rule or limit.rule, limit.numbers, limit.closed_until, limit.is_paused)
+    """Return a limit that can be changed without changing this one, perhaps with another rule.
+
+    Jobs pass its gates where they did before, also if it is strict now and was not, or the reverse.
+    """
+    of = rule or limit.rule
+    return Limit(of, limit.numbers, limit.closed_until, limit.is_paused, passes_first(limit))
+
+
+def passes_first(limit: Limit) -> bool:
+    """Return whether jobs pass the gates of a limit before those of others."""
+    return is_strict(limit) if limit.passes_first is None else limit.passes_first
 
 
 def has_settings(of: Limit | Gate) -> bool:

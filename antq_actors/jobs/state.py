@@ -86,6 +86,9 @@ class Limited(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The gates in whose strict order it has a place, until it has ended."""
     has_begun: bool = False
     """Whether it has run since it got these places, so that they are before all others."""
+    is_held: bool = False
+    """Whether others are before it in the strict order of the gate in whose room it waits; then it
+    is in front of no other gate, as those that it waits for may have to pass there."""
 
 
 class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):

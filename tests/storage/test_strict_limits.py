@@ -219,3 +219,83 @@ def test_a_job_that_has_begun_is_the_first_at_each_of_its_strict_limits(env):
     assert job.id == one
     store.end(job, Completed())
     assert [job.id for job in store.claim(now=1)] == [two]
+
+
+@pytest.mark.parametrize("most", [(2, 1), (1, 2), (2, 2)])
+def test_a_job_that_others_are_before_is_in_nobodys_way_at_its_other_limits(env, most):
+    store = Store(env).has_nodes(1)
+    names = sorted(["left", "right"], key=gate)  # the order in which jobs pass them
+    rules = [
+        LimitRule(name, keyed=False, concurrency=ConcurrencyRule(n, strict=True))
+        for name, n in zip(names, most, strict=True)
+    ]
+    store.declare_limits(rules, replace=True, now=0)
+    for _ in range(min(most)):
+        insert(store, *names, due=5 * SECOND)
+    last = insert(store, *names)
+    assert claim(store) == []
+
+    done = []
+    for now in range(5, 9):
+        for job in claim(store, now * SECOND):
+            done.append(job.id)
+            store.end(job, Completed(), now=now * SECOND)
+
+    assert done == list(range(1, last + 1))
+
+
+@pytest.mark.parametrize("is_strict", [True, False])
+def test_jobs_of_before_and_after_a_change_of_order_do_not_wait_for_each_other(env, is_strict):
+    store = Store(env).has_nodes(1)
+    first, changed = sorted(["left", "right"], key=gate)
+
+    def declare(*, strict):
+        rules = [
+            LimitRule(first, keyed=False, concurrency=ConcurrencyRule(1)),
+            LimitRule(changed, keyed=False, concurrency=ConcurrencyRule(1, strict=strict)),
+        ]
+        store.declare_limits(rules, replace=True, now=0)
+
+    declare(strict=is_strict)
+    passed_first = changed if is_strict else first
+    store.pause_limit(passed_first, None, None, 0)
+    insert(store, first, changed)
+    declare(strict=not is_strict)
+    insert(store, first, changed)
+    store.resume_limit(passed_first, None, 0)
+
+    for id_ in (1, 2):
+        (job,) = claim(store)
+        assert job.id == id_
+        store.end(job, Completed())
+
+
+def test_a_job_of_another_queue_waits_for_its_turn_as_well(store):
+    insert(store, ("chain", "a"), due=5 * SECOND)
+    other = insert(store, ("chain", "a"), queue="mail2")
+    assert store.claim(limit=9, queue="mail2") == []
+
+    (first,) = claim(store, 5 * SECOND)
+    store.end(first, Completed(), now=5 * SECOND)
+
+    assert ids(store.claim(limit=9, queue="mail2", now=5 * SECOND)) == [other]
+
+
+def test_an_order_that_is_strict_from_now_on_is_kept_by_the_jobs_that_come(store):
+    fair = LimitRule("chain", keyed=True, concurrency=ConcurrencyRule(1))
+    store.declare_limits([fair], replace=True, now=0)
+    before = insert(store, ("chain", "a"))
+    store.end(*claim(store), Failed("no", None, 9.0))
+    strict = LimitRule("chain", keyed=True, concurrency=ConcurrencyRule(1, strict=True))
+    store.declare_limits([strict], replace=True, now=0)
+
+    first, second = insert(store, ("chain", "a")), insert(store, ("chain", "a"))
+
+    assert ids(claim(store)) == [first]
+    store.end(store.get(first), Failed("no", None, 5.0))
+    assert claim(store) == []
+    assert ids(claim(store, 5 * SECOND)) == [first]
+    store.end(store.get(first), Completed(), now=5 * SECOND)
+    assert ids(claim(store, 5 * SECOND)) == [second]
+    store.end(store.get(second), Completed(), now=5 * SECOND)
+    assert ids(claim(store, 9 * SECOND)) == [before]

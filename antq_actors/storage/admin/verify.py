@@ -17,6 +17,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gate_tally import Tally, verify_gates
+from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.table import chain_places, places_of, row_of
 from antq_actors.storage.lmdb import keys
@@ -53,7 +54,7 @@ class _Verification:
         """How many of the keys that follow from jobs each table has."""
         self._counts: Counter[bytes] = Counter()
         self._ended = 0
-        self._tally = Tally()
+        self._tally = Tally(GateTable(txn, tables))
 
     def findings(self) -> Iterator[str]:
         for key, record in items_with(self._txn, self._tables.jobs, b""):

@@ -12,7 +12,7 @@ from antq_actors.flow import gates
 from antq_actors.flow.gates import Gate, Room
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.encoding import DAMAGES
-from antq_actors.storage.jobs.gates import decode_gate, decode_limit, in_order
+from antq_actors.storage.jobs.gates import GateTable, decode_gate, decode_limit
 from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_with, keys_with
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class Tally:
     """What the records of gates should say, counted over the jobs that have limits."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: GateTable) -> None:
+        self._table = table
         self.running: dict[bytes, set[int]] = {}
         self.waiting: dict[tuple[bytes, str], int] = {}
         self.heads: dict[tuple[bytes, str], int] = {}
@@ -46,11 +47,13 @@ class Tally:
                 self.running.setdefault(ref.gate, set()).add(id_)
         if state.status is not Status.ENQUEUED or state.limited is None:
             return
-        for ref in in_order(refs, state):
+        for ref in self._table.in_order(refs, state):
             place = ref.gate, state.queue_name
             if ref.gate == state.limited.gate:
                 self.waiting[place] = self.waiting.get(place, 0) + 1
                 return
+            if state.limited.is_held:
+                continue
             self.heads[place] = id_
             self.front[place] = state.priority
 

@@ -98,6 +98,23 @@ class GateTable:
             self._found_limits[digest] = limit
         return self._found_limits[digest]
 
+    def in_order(self, refs: Sequence[GateRef], state: JobState) -> tuple[GateRef, ...]:
+        """Return the gates of a job in the order in which it passes them, one order for all jobs.
+
+        So no two jobs wait for each other, each in front of a gate. First come those of limits that
+        were strict when they were declared. Then come those with a key: what a job that waits for a
+        later gate is in front of is closed to others meanwhile, and so that is mostly one key.
+        """
+        if len(refs) == 1:
+            return tuple(refs)
+        chains = () if state.limited is None else state.limited.chains
+        return tuple(sorted(refs, key=lambda ref: self._rank(ref.gate, chains)))
+
+    def _rank(self, key: bytes, chains: tuple[bytes, ...]) -> tuple[bool, bool, bytes]:
+        limit = self.limit(key)
+        is_first = key in chains if limit is None else gates.passes_first(limit)
+        return not is_first, key.endswith(NO_KEY), key
+
     def put_limit(self, digest: bytes, limit: Limit) -> None:
         """Write a limit to the table ``limits``."""
         self._txn.put(digest, _encode(limit), db=self._limits)
@@ -200,22 +217,3 @@ def _drop_empty_rooms(gate: Gate) -> None:
     if len(gate.rooms) > 1:
         used = [room for room in gate.rooms if room.waiting or room.head or room.opens_at]
         gate.rooms = used or gate.rooms[:1]
-
-
-def in_order(refs: Sequence[GateRef], state: JobState) -> tuple[GateRef, ...]:
-    """Return the gates of a job in the order in which it passes them, one order for all jobs.
-
-    So no two jobs wait for each other, each in front of a gate. Those with a strict order come
-    first: else a job in front of another gate could wait for one that is before it in that order,
-    and that one for it. Then come those with a key: what a job that waits for a later gate is in
-    front of is closed to others meanwhile, and so that is mostly one key.
-    """
-    if len(refs) == 1:
-        return tuple(refs)
-    chains = () if state.limited is None else state.limited.chains
-    return tuple(
-        sorted(
-            refs,
-            key=lambda ref: (ref.gate not in chains, ref.gate.endswith(NO_KEY), ref.gate),
-        )
-    )

@@ -46,8 +46,7 @@ class LimitVerbs(JobWriter):
             if known is None:
                 self._put_limit(digest, Limit(rule), at)
             elif replace and known.rule != rule:
-                changed = Limit(rule, known.numbers, known.closed_until, known.is_paused)
-                self._put_limit(digest, changed, at)
+                self._put_limit(digest, gates.copy_of(known, rule), at)
 
     def declare_queue(
         self,
@@ -147,7 +146,9 @@ class LimitVerbs(JobWriter):
         digest = limit_digest(limit.rule.name)
         known = table.limit(digest)
         if known is not None:
-            limit = known if gates.has_settings(known) else gates.copy_of(limit, known.rule)
+            imported = gates.copy_of(limit, known.rule)
+            imported.passes_first = gates.passes_first(known)
+            limit = known if gates.has_settings(known) else imported
         for key, given in gates_set:
             gate = table.gate(key, now)
             if not gates.has_settings(gate):

@@ -169,20 +169,24 @@ class LimitedJobs(Rooms):
         state, refs = record.state, self.refs(id_, record)
         if state.limited is not None and state.limited.gate is not None:
             return False  # another one went before it since the claim has read who is in front
-        for ref in refs:
+        held = self.order.held_at(id_, state, refs, now)
+        for ref in refs if held is None else ():
             gate = self.gate(ref, now)
             if self.table.damaged:  # then it says nothing; the job is looked at again
                 self.count_anew(now)
                 return False
             room = gate.room(state.queue_name)
-            if room.head not in (0, id_) or self._closed(ref, gate, now, id_, state) is not None:
+            if room.head not in (0, id_) or self._closed(ref, gate, now) is not None:
                 break
         else:
-            return True
-        if state.status is _ENQUEUED:
-            self._step_back(id_, record, refs, ref, now)
-        else:
+            if held is None:
+                return True
+        if state.status is not _ENQUEUED:
             self.move(id_, record, lifecycle.come_due(state, now=now), now=now)
+        elif held is not None:
+            self._hold_back(id_, record, refs, held, now)
+        else:
+            self._step_back(id_, record, refs, ref, now)
         self.promote(now)
         return False
 

@@ -19,7 +19,7 @@ from antq_actors.flow import gates
 from antq_actors.jobs.state import GateRef, Limited, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.gate_tally import Tally, counted_jobs
-from antq_actors.storage.jobs.gates import GateTable, in_order
+from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.strict_order import StrictOrder
 from antq_actors.storage.lmdb import keys
 
@@ -50,11 +50,12 @@ def placed(
     *,
     is_front: bool = False,
     ticket: tuple[int, int] | None = None,
+    is_held: bool = False,
 ) -> JobState:
     """Return the state of a job that waits here now; its places in strict orders stay."""
     old = state.limited
     if old is not None and old.chains:
-        limited = Limited(gate, is_front, ticket, old.chains, old.has_begun)
+        limited = Limited(gate, is_front, ticket, old.chains, old.has_begun, is_held)
     else:
         limited = NOWHERE if gate is None and ticket is None else Limited(gate, is_front, ticket)
     return replace(state, limited=limited)
@@ -115,7 +116,7 @@ class Rooms:
     def refs(self, id_: int, record: JobRecord) -> tuple[GateRef, ...]:
         """Return the gates that a job passes, in their order. Raises DamagedRecord."""
         spec = record.spec or self._jobs.large_spec(id_)
-        return in_order(self._refs_in(spec), record.state)
+        return self.table.in_order(self._refs_in(spec), record.state)
 
     def _refs_in(self, spec: bytes) -> tuple[GateRef, ...]:
         """Return the gates in a job's spec. Raises DamagedRecord."""
@@ -135,22 +136,9 @@ class Rooms:
                 gate.key = ref.text
         return gate
 
-    def _closed(
-        self,
-        ref: GateRef,
-        gate: Gate,
-        now: Instant,
-        id_: int = 0,
-        state: JobState | None = None,
-    ) -> gates.Closed | None:
-        """Return why a gate is closed for a job, if one is given, or else for one of its weight."""
-        limit = self.table.limit(ref.gate)
-        closed = gates.closed_by(limit, gate, now, ref.weight)
-        if closed is not None or state is None:
-            return closed
-        if state.limited is None or ref.gate not in state.limited.chains:
-            return None
-        return None if self.order.is_first(id_, ref.gate, gate) else gates.Closed("order")
+    def _closed(self, ref: GateRef, gate: Gate, now: Instant) -> gates.Closed | None:
+        """Return why a gate is closed for a job of this weight."""
+        return gates.closed_by(self.table.limit(ref.gate), gate, now, ref.weight)
 
     # ---- in front, and in rooms -----------------------------------------------------------------
 
@@ -163,13 +151,36 @@ class Rooms:
         *,
         is_front: bool = False,
     ) -> JobState:
-        """Return the state of a job that comes to these gates: in front of all, or in a room."""
+        """Return the state of a job that comes to its gates: in front of all, or in a room."""
+        self._note_limited(state.queue_name)
+        refs = self.table.in_order(refs, state)
+        held = self.order.held_at(id_, state, refs, now)
+        if held is not None:
+            return self._held(state, held, now, is_front=is_front)
+        return self._passed(id_, state, refs, now, is_front=is_front)
+
+    def _held(
+        self, state: JobState, ref: GateRef, now: Instant, *, is_front: bool = False
+    ) -> JobState:
+        """Return the state of a job that waits for others in the strict order of a gate."""
+        gate, why = self.gate(ref, now), gates.Closed("order")
+        return self._wait(state, ref, gate, why, is_front=is_front, is_held=True)
+
+    def _passed(
+        self,
+        id_: int,
+        state: JobState,
+        refs: tuple[GateRef, ...],
+        now: Instant,
+        *,
+        is_front: bool,
+    ) -> JobState:
+        """Return the state of a job that comes in front of these gates, as far as they let it."""
         queue_name, priority = state.queue_name, state.priority
-        self._note_limited(queue_name)
-        for ref in in_order(refs, state):
+        for ref in refs:
             gate = self.gate(ref, now)
             room = gate.room(queue_name)
-            closed = self._closed(ref, gate, now, id_, state)
+            closed = self._closed(ref, gate, now)
             if closed is None and room.head:
                 if gates.goes_before(is_front, priority, room):
                     self._swap_out(room.head, ref.gate, now)
@@ -191,6 +202,7 @@ class Rooms:
         closed: gates.Closed | None,
         *,
         is_front: bool,
+        is_held: bool = False,
     ) -> JobState:
         """Return the state of a job that comes to the room of a gate, perhaps a closed one."""
         room = gate.room(state.queue_name)
@@ -199,7 +211,7 @@ class Rooms:
             self._touched.append(ref.gate)
         elif closed is not None and closed.opens_at is not None:
             self._expect(ref.gate, room, closed.opens_at)
-        return placed(state, ref.gate, is_front=is_front)
+        return placed(state, ref.gate, is_front=is_front, is_held=is_held)
 
     def _expect(self, key: bytes, room: Room, opens_at: Instant) -> None:
         if self.table.expect(key, room, opens_at):
@@ -214,7 +226,7 @@ class Rooms:
         state = record.state
         gate = self.table.gate(key, now)
         room = gate.room(state.queue_name)
-        is_front = room.is_front
+        is_front = room.is_front or has_begun(state)
         if state.limited is not None and state.limited.gate is not None:
             later = self.table.gate(state.limited.gate, now).room(state.queue_name)
             later.waiting = max(0, later.waiting - 1)
@@ -234,11 +246,25 @@ class Rooms:
         """Let a job at the head of its queue's lane wait for a gate that is *closed* meanwhile."""
         state = record.state
         gate = self.table.gate(closed.gate, now)
-        is_front = gate.room(state.queue_name).is_front
+        is_front = gate.room(state.queue_name).is_front or has_begun(state)
         self._give_up(id_, state.queue_name, refs[refs.index(closed) :], now)
         why = self._closed(closed, gate, now)
         after = self._wait(state, closed, gate, why, is_front=is_front)
         self._jobs.relocate(id_, record, after)
+
+    def _hold_back(
+        self,
+        id_: int,
+        record: JobRecord,
+        refs: tuple[GateRef, ...],
+        held: GateRef,
+        now: Instant,
+    ) -> None:
+        """Let an enqueued job wait for those before it in a strict order, in front of no gate."""
+        state = record.state
+        self._leave(id_, state, refs, now)
+        after = self._held(state, held, now, is_front=has_begun(state))
+        self._relocate(id_, record, after, now)
 
     def _leave(self, id_: int, state: JobState, refs: tuple[GateRef, ...], now: Instant) -> None:
         """Count that a job leaves the places that it has at its gates."""
@@ -281,10 +307,7 @@ class Rooms:
 
     def _fill(self, key: bytes, gate: Gate, room: Room, now: Instant) -> None:
         """Let the first job of a room come to the front of its gate, if that is open for it."""
-        closed = self._closed(GateRef(key), gate, now)
-        if closed is not None:
-            if closed.opens_at is not None:
-                self._expect(key, room, closed.opens_at)
+        if self._is_closed(GateRef(key), gate, room, now):
             return
         prefix = keys.room_prefix(key, room.queue)
         if self._cursor is None:
@@ -298,17 +321,43 @@ class Rooms:
         if found is None:
             return
         record, refs, at = found
-        closed = self._closed(refs[at], gate, now, id_, record.state)
-        if closed is not None:  # for one of this weight, or in the order of a strict limit
-            if closed.opens_at is not None:
-                self._expect(key, room, closed.opens_at)
+        state = record.state
+        if self._is_closed(refs[at], gate, room, now):  # for one of this weight
             return
-        limited = record.state.limited
+        held = self.order.held_at(id_, state, refs, now)
+        if held is None:
+            self._let_pass(id_, record, refs, at, now)
+        elif held.gate != key:
+            self._touched.append(key)  # for the next one of this room
+            self._hold_back(id_, record, refs, held, now)
+        elif state.limited is not None and not state.limited.is_held:
+            self._hold_back(id_, record, refs, held, now)
+
+    def _is_closed(self, ref: GateRef, gate: Gate, room: Room, now: Instant) -> bool:
+        """Return whether a gate is closed; if it opens by time, the room's queue is told of it."""
+        closed = self._closed(ref, gate, now)
+        if closed is not None and closed.opens_at is not None:
+            self._expect(ref.gate, room, closed.opens_at)
+        return closed is not None
+
+    def _let_pass(
+        self, id_: int, record: JobRecord, refs: tuple[GateRef, ...], at: int, now: Instant
+    ) -> None:
+        """Let the first job of a room pass that gate, and then the later ones."""
+        state, queue_name = record.state, record.state.queue_name
+        limited = state.limited
+        room = self.table.gate(refs[at].gate, now).room(queue_name)
         room.waiting -= 1
-        room.head, room.priority = id_, record.state.priority
-        room.is_front = limited is not None and limited.is_front
-        later = refs[at + 1 :]
-        after = self._enqueued(id_, record.state, later, now, is_front=room.is_front)
+        is_front = limited is not None and limited.is_front
+        earlier = [self.table.gate(ref.gate, now).room(queue_name).head for ref in refs[:at]]
+        if all(head == id_ for head in earlier):
+            room.head, room.priority, room.is_front = id_, state.priority, is_front
+            later = refs[at + 1 :]
+        else:  # it was held back, and comes to all of them anew
+            self._give_up(id_, queue_name, refs[:at], now)
+            self._touched.append(refs[at].gate)
+            later = refs
+        after = self._passed(id_, state, later, now, is_front=is_front)
         self._relocate(id_, record, after, now)
 
     # ---- what is stored -------------------------------------------------------------------------
@@ -378,7 +427,7 @@ class Rooms:
     def _correct(self, now: Instant) -> None:
         """Correct all gates by what the jobs say."""
         self._is_miscounted = False
-        tally = Tally()
+        tally = Tally(self.table)
         for queue_name in self._meta.limited():
             self._count(tally, queue_name, now)
         self.table.damaged.clear()

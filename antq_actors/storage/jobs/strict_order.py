@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.flow.gates import Gate
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import GateRef, JobState
     from antq_actors.storage.jobs.gates import GateTable
     from antq_actors.storage.lmdb.tables import Tables
@@ -56,6 +57,17 @@ class StrictOrder:
             return True
         most = gates.concurrency_of(limit, gate) or 1
         return id_ in chain_ids(self._txn, self._index, key, most)
+
+    def held_at(
+        self, id_: int, state: JobState, refs: Iterable[GateRef], now: Instant
+    ) -> GateRef | None:
+        """Return the first of a job's gates where others are before it in a strict order."""
+        chains = () if state.limited is None else state.limited.chains
+        for ref in refs if chains else ():
+            gate = ref.gate
+            if gate in chains and not self.is_first(id_, gate, self._table.gate(gate, now)):
+                return ref
+        return None
 
     def join(self, id_: int, state: JobState, refs: Iterable[GateRef]) -> JobState:
         """Return the state of a job that gets a place in the order of each strict limit it has."""
