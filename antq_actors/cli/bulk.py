@@ -1,8 +1,8 @@
 """``antq cancel``, ``retry`` and ``delete``: of jobs that are named, or that filters find."""
 
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
@@ -199,7 +199,9 @@ def _are_named(ids: list[int] | None, filters: dict[str, Any], **others: object)
         raise typer.BadParameter(
             "give ids, or filters such as --queue or --status", param_hint="ID"
         )
-    if ids and (has_filter or any(value not in {None, False} for value in others.values())):
+    # Not by equality: 0 equals False, and is given.
+    is_given = any(value is not None and value is not False for value in others.values())
+    if ids and (has_filter or is_given):
         raise typer.BadParameter("give ids or filters, not both", param_hint="ID")
     return bool(ids)
 
@@ -239,9 +241,17 @@ def _is_confirmed(total: int, method: str) -> bool:
     return False
 
 
-def _progress(total: int | None) -> Any:
+@contextmanager
+def _progress(total: int | None) -> Iterator[None]:
     """Show on a terminal, in the ``with`` block, how many jobs are changed."""
     if sys.stderr is None or sys.stderr.closed or not sys.stderr.isatty():
-        return nullcontext()
+        yield
+        return
     of = "" if total is None else f" of {total}"
-    return bulk.reported_to(lambda outcome: output.write_over(f"{outcome.changed}{of} jobs"))
+    with bulk.reported_to(lambda done: output.write_over(f"{done.changed}{of} jobs")):
+        try:
+            yield
+        except BaseException:
+            output.write_stderr("")  # how many were changed stays to be seen
+            raise
+    output.write_over("")

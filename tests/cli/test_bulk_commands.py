@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from antq_actors import AntQ, Unique, Worker
-from antq_actors.cli import REFUSED, USAGE, bulk
+from antq_actors.cli import REFUSED, USAGE, bulk, output
 
 MANY = 1_001
 
@@ -122,7 +122,9 @@ def test_jobs_that_are_refused_are_counted_on_standard_error(antq, path):
         "cancel 7 --queue web",
         "delete 1 --dry-run",
         "delete 1 --limit 1",
+        "delete 1 --limit 0",
         "retry 2 --spread 5",
+        "retry 2 --spread 0",
         "retry --status running",
         "cancel --status failed --status enqueued",
         "delete --status odd",
@@ -193,6 +195,23 @@ def test_a_number_of_ids_is_never_asked_about(antq, many, monkeypatch):
     assert antq("cancel", "8", "9", "10")[0] == 0
 
 
+def test_how_many_were_changed_stays_on_a_terminal_after_ctrl_c(many, monkeypatch):
+    written = io.StringIO()
+    written.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", written)
+    monkeypatch.setattr(bulk.AntQ, "cancel_jobs", cut_short)
+
+    with pytest.raises(KeyboardInterrupt):
+        bulk.cancel(many, queue="many", yes=True)
+
+    assert written.getvalue().endswith(f"500 of {MANY} jobs\r\n")
+
+
+def cut_short(_app, **_filters):
+    output.write_over(f"500 of {MANY} jobs")
+    raise KeyboardInterrupt
+
+
 def test_progress_is_shown_on_a_terminal(many):
     terminal, end = pty.openpty()
     os.write(terminal, b"y\n")
@@ -212,3 +231,4 @@ def test_progress_is_shown_on_a_terminal(many):
     assert (done.returncode, done.stdout) == (0, f"{MANY}\n".encode())
     assert f"cancel {MANY} jobs?" in shown
     assert f"500 of {MANY} jobs" in shown
+    assert shown.endswith("\r\x1b[K\r")  # the line is free again
