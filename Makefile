@@ -67,6 +67,9 @@ limits: $(READY)  ## Eight processes, kills and limits: KIND=over SECONDS=600, K
 traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for how long
 	$(BIN)/python tests/crash/traffic.py $(if $(SECONDS),--seconds $(SECONDS))
 
+instants: $(READY)  ## Kill eight nodes that fire periodic entries; INSTANTS=100000 for how many
+	$(BIN)/python tests/crash/killed_crons.py $(if $(INSTANTS),--instants $(INSTANTS))
+
 docs: $(READY)  ## Write docs/reference.md, run every example of README.md and docs/, check the links
 	$(BIN)/python docs/reference.py
 	$(BIN)/python -m pytest tests/test_docs.py

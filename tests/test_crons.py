@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
-from support.apps import Plain, until
+from support.apps import Plain, send, until
 
 from antq_actors import (
     AlreadyExists,
@@ -122,9 +122,14 @@ def test_several_entries_of_a_worker_are_listed_by_the_application(run):
         ([Cron(NEVER, name="named")], ConfigError, "worker"),
         ([Cron(NEVER, worker=Plain), Every(60, worker=Plain)], ConfigError, "two .* the name"),
         ([Cron(NEVER, worker=Plain, queue="mail")], UnknownQueue, "mail"),
+        ([Cron(NEVER, worker="not_yet:Imported", queue="mail")], UnknownQueue, "mail"),
+        ([Cron(NEVER, worker="not_yet:Imported", queue=[])], None, ""),
         ([Cron(NEVER, worker=Plain, max_attempts=0)], ValueError, "max_attempts"),
         ([Cron(NEVER, worker=Plain, args={"lock": open})], None, ""),
         ([Cron(NEVER, worker=Plain, args={"lock": sys._getframe()})], TypeError, "lock"),
+        ([Cron(NEVER, worker=send, args={"n": 1})], TypeError, "entry '.*:send': .*'n'"),
+        ([Cron(NEVER, worker=send, args={"n": 1})], ConfigError, "entry '.*:send': .*'n'"),
+        ([Cron(NEVER, worker=Plain, max_attempts=0)], ConfigError, "entry '.*:Plain': max_att"),
         ([Cron(NEVER, worker=int)], TypeError, "no worker"),
     ],
 )

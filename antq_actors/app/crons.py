@@ -5,7 +5,8 @@ What is wrong with one is found where it is given, or when a node starts, before
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from antq_actors.checks import list_known, short_repr
@@ -19,8 +20,6 @@ from antq_actors.storage.format.values import encode_args
 from antq_actors.storage.jobs.crons import CronDeclaration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
@@ -30,6 +29,10 @@ Entry: TypeAlias = Cron | Every
 
 Templates: TypeAlias = Callable[["AnyWorker", Mapping[str, Any]], JobTemplate]
 """Returns what the jobs of a worker with these options have in common, all checked."""
+
+
+class WrongEntry(ConfigError, TypeError):
+    """A periodic entry with an argument or option that its worker does not take."""
 
 
 def check_entry(entry: object) -> Entry:
@@ -61,17 +64,19 @@ def check_crons(crons: object, queues: Collection[str], *, runs_queues: bool) ->
         if name in names:
             raise _twice(name)
         names.add(name)
+        queue = entry.options.get("queue")
         worker = entry.worker
         if isinstance(worker, str):
             worker = worker_registry.defined(worker)
-        if worker is None:
-            continue  # a name: its module is imported when a node starts
-        template = JobTemplate(worker, entry.options, default_queue=default)
-        _new_job(template, entry, 0)
-        if runs_queues and template.queue not in queues:
+        if worker is not None:  # else a name: its module is imported when a node starts
+            with _named(name):
+                template = JobTemplate(worker, entry.options, default_queue=default)
+                _new_job(template, entry, 0)
+            queue = template.queue
+        if runs_queues and isinstance(queue, str) and queue not in queues:
             raise UnknownQueue(
-                f"the periodic entry {name!r} is for queue {template.queue!r}, which this"
-                f" application does not have{list_known(template.queue, queues)}"
+                f"the periodic entry {name!r} is for queue {queue!r}, which this application does"
+                f" not have{list_known(queue, queues)}"
             )
     return entries
 
@@ -90,9 +95,11 @@ def declared_here(
         if name in found:
             raise _twice(name)
         found[name] = entry, worker
-    return [
-        declaration(name, entry, templates, now, worker) for name, (entry, worker) in found.items()
-    ]
+    declarations = []
+    for name, (entry, worker) in found.items():
+        with _named(name):
+            declarations.append(declaration(name, entry, templates, now, worker))
+    return declarations
 
 
 def declaration(
@@ -156,6 +163,20 @@ def _worker_of(name: str, entry: Entry) -> AnyWorker:
             f"the periodic entry {name!r} names the worker {worker!r}, which cannot be imported"
             f" here: {error.__cause__ or 'there is none'}"
         ) from error
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Let what is wrong with the jobs of an entry name the entry."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        said = f"the periodic entry {name!r}"
+        is_other = isinstance(error, AntqError) and not isinstance(error, ConfigError)
+        if is_other or said in str(error):
+            raise
+        kind = WrongEntry if isinstance(error, TypeError) else ConfigError
+        raise kind(f"{said}: {error}") from error
 
 
 def _twice(name: str) -> ConfigError:
