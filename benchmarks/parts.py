@@ -25,6 +25,7 @@ OTHER: Final = "other"
 PARTS: Final = (
     ("antq_actors/storage/format/", ENCODING),
     ("antq_actors/storage/lmdb/keys.py", ENCODING),
+    ("antq_actors/storage/lmdb/collector_pause.py", "storage: LMDB's begin and commit"),
     ("antq_actors/storage/lmdb/environment.py", "storage: LMDB's begin and commit"),
     ("antq_actors/storage/actor.py", "storage: actor"),
     ("antq_actors/storage/client.py", "storage: actor"),

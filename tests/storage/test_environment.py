@@ -13,8 +13,8 @@ from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import ForkError, StorageError, StorageFull
 from antq_actors.storage.format.records import Filter
+from antq_actors.storage.lmdb.collector_pause import CollectorPause
 from antq_actors.storage.lmdb.directory import VolatileDirectory, storage_error
-from antq_actors.storage.lmdb.environment import CollectorPause
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 INSERT_BIG = """

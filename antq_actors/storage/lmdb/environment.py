@@ -1,22 +1,11 @@
 """An open LMDB environment: its transactions begun, committed, aborted, and repeated if need be.
 
-LMDB's errors become ours here and nowhere else.
-
-Python's garbage collector does not run within a transaction. It runs in whatever thread has made
-one object too many, and calls finalizers there: code of the program, which may enqueue a job. In
-the middle of a transaction that could neither be done, because LMDB's own code may be at work
-further up, nor be waited for. What the program itself wants of the collector stands, but for one
-thing: a ``gc.disable()`` in another thread during such a stretch, which mostly takes less than a
-millisecond, is not kept.
+LMDB's errors become ours here and in :mod:`.open_files`, which opens it, and nowhere else.
 
 After a commit its pages are on disk, but not the meta page that leads to them: that goes with the
 next flush. Until then a power cut leaves the store as it was before that commit, and whole. So
 :meth:`Environment.write` flushes, unless it is told otherwise and :meth:`Environment.flush` does it
 later.
-
-A volatile store in memory is written by LMDB through its map, and not page by page with calls of
-the system: a commit takes less than half of the time. The map is then as large as the room that the
-file has been given, because without room a write to it is a SIGBUS.
 
 Each transaction looks whether the files of the store are still those that others find at its path:
 a process keeps the files that it has open, also when they were deleted or others have their names.
@@ -24,46 +13,29 @@ a process keeps the files that it has open, also when they were deleted or other
 
 from __future__ import annotations
 
-import functools
-import gc
 import os
 import threading
 import time
-from _thread import get_ident
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import lmdb
 
 from antq_actors.errors import ForkError, StorageError
-from antq_actors.storage.lmdb import directory, file_check
+from antq_actors.storage.lmdb.collector_pause import collector_pause
 from antq_actors.storage.lmdb.directory import is_failing, removed, storage_error, unconfirmed
-from antq_actors.storage.lmdb.tables import (
-    FURTHER_TABLES,
-    MOST_TABLES,
-    TABLE_NAMES,
-    make_store,
-    open_tables,
-)
-from antq_actors.storage.locks import store_lock
+from antq_actors.storage.lmdb.open_files import OpenFiles
+from antq_actors.storage.lmdb.tables import FURTHER_TABLES, TABLE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from antq_actors.storage.lmdb.tables import Tables
     from antq_actors.storage.locks.store_lock import StoreLock
 
 T = TypeVar("T")
 
-_MOST_READERS: Final = 1024
-"""Threads of all processes that may read at once; 64 bytes of the lock file each."""
-_LOCK_FILE_BYTES: Final = 64 * _MOST_READERS + 4096
-"""Bytes of the lock file; LMDB has as many readers as find room in it."""
-
 _META_PAGES: Final = 2
-_FIRST_BYTES_IN_MEMORY: Final = 2**20
-"""The size of the map of a store in memory, which takes all of that."""
 _COMMIT: Final = lmdb.Transaction.commit
 _NO_DATABASE: Final = (None,)
 """The argument of the one call that begins a transaction."""
@@ -83,7 +55,7 @@ what was found.
 """
 
 
-class Environment:
+class Environment(OpenFiles):
     """An open store, which runs transactions.
 
     *durable*: commits are flushed to the disk. *owner*: see :func:`open_environment`.
@@ -93,35 +65,15 @@ class Environment:
     Raises StorageError when the path cannot be used, saying why.
     """
 
-    tables: Tables
-
     def __init__(
         self, path: Path, *, durable: bool, owner: object, map_size: int, lock: StoreLock
     ) -> None:
-        self.path = path
         self.owner = owner
-        self.lock = lock
-        self._durable = durable
         self._locks_due = 0.0
         """When LMDB's locks are taken again."""
-        self._pid = os.getpid()
-        self._closed = False
-        self._write_lock = threading.RLock()
-        """Its holder has the environment alone: a killed storage actor's thread may still be at its
-        last transaction when its successor begins, and a map must not grow under it.
-        """
         self._under_way: list[lmdb.Transaction] | None = None
         """The transaction of whoever has the write lock, from the very step on in which it begins.
         """
-        self._map_lock = threading.RLock()
-        """Its holder keeps the map from being enlarged or closed, and nobody from writing."""
-        self._query_lock = threading.RLock()
-        """Its holder asks LMDB something outside of a transaction, which takes no time. A fork
-        waits for it: LMDB's wrapper counts calls that are under way, and in the child a call of
-        another thread would be under way for ever, and closing the copy would wait for its end.
-        """
-        self._directory = os.fspath(path)
-        self._data_file = path / "data.mdb"
         self.last_seen = 0
         """The last transaction of any process that there was behind the last commit of this one."""
         self._on_disk = 0
@@ -130,53 +82,10 @@ class Environment:
         """Whether a flush failed. The system reports that once, and takes the page that it did not
         write for written.
         """
-        self._roomy_pages = 0
-        """How many pages the file may have before room for more is reserved."""
         self._checked: tuple[int, int, int] | None = None
         """The state of the directory in which the files were there."""
-        store_lock.check_lmdb_lock(path, lock)
-        directory.reserve_lock_file(path, _LOCK_FILE_BYTES)
-        file_check.check(path)
-        self._open_lmdb(map_size)
+        super().__init__(path, durable=durable, map_size=map_size, lock=lock)
         open_here[path] = self
-
-    def _open_lmdb(self, map_size: int) -> None:
-        """Take LMDB's own file lock and open its environment with its tables; or undo all of it."""
-        path = self.path
-        try:
-            make_store(path, map_size, durable=self._durable)
-        except (lmdb.Error, OSError) as error:
-            raise storage_error(error, path) from error
-        with ExitStack() as undo:
-            self._lmdb_lock = store_lock.LmdbLock(path)
-            undo.callback(self._lmdb_lock.release)
-            try:
-                self._writes_map = not self._durable and directory.is_in_memory(path)
-                if self._writes_map:
-                    map_size = min(map_size, _FIRST_BYTES_IN_MEMORY)
-                self._env = lmdb.open(
-                    os.fsencode(path),  # LMDB would take text for UTF-8, which a path need not be
-                    map_size=map_size,
-                    writemap=self._writes_map,
-                    max_dbs=MOST_TABLES,
-                    max_readers=_MOST_READERS,
-                    sync=self._durable,
-                    metasync=False,
-                    mode=0o600,
-                )
-                undo.callback(self._env.close)
-                if self._writes_map:  # nothing was written there yet
-                    directory.take_room(self._data_file, self._env.info()["map_size"])
-                self._begin_read = self._env.begin
-                self._begin_write = functools.partial(self._env.begin, write=True)
-                self._data = self._data_file.stat()
-                self._page_size = self._env.stat()["psize"]
-                self._roomy_pages = self._data.st_size // self._page_size
-                self.clear_dead_readers()
-                self.tables = open_tables(self._env, path)
-            except (lmdb.Error, OSError) as error:
-                raise storage_error(error, path) from error
-            undo.pop_all()
 
     def close(self) -> None:
         """Close LMDB and release the store's file locks; once more is no error.
@@ -244,14 +153,6 @@ class Environment:
         pages = info["last_pgno"] + 1
         if pages >= self._roomy_pages:
             self._extend_file(pages)
-
-    def _extend_file(self, pages: int) -> None:
-        """Reserve room on the disk behind the *pages* that the file has, for what is written next.
-
-        A commit that makes the file longer takes up to a fifth longer.
-        """
-        size = directory.extend(self._data_file, pages * self._page_size)
-        self._roomy_pages = size // self._page_size
 
     def flush(self, transaction: int | None = None, *, carried_by: int = 0) -> None:
         """Return when the commits up to *transaction* are on disk, by whichever process; None: all.
@@ -379,18 +280,6 @@ class Environment:
             self._adopt_map()
             txns.extend(map(begin, _NO_DATABASE))
 
-    def _adopt_map(self) -> None:
-        """Enlarge the map, as another process has; in memory, to the room that the file has."""
-        try:
-            with self._map_lock:
-                size = 0  # as that process has noted it
-                if self._writes_map:
-                    size = self._data_file.stat().st_size
-                    directory.take_room(self._data_file, size)
-                self._env.set_mapsize(size)
-        except OSError as error:
-            raise storage_error(error, self.path) from error
-
     def _release_thread(self) -> None:
         """Abort the transaction and release the locks of this thread, which was cut short in it.
 
@@ -413,26 +302,11 @@ class Environment:
         # No other process finds a volatile store in memory, and asking takes a while.
         return self._under_way is None and (self._writes_map or not self.lock.is_shared())
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether another process has the store open, asked of the system's file locks."""
-        return self.lock.is_shared()
-
     def last_transaction(self) -> int:
         """Return the number of the last LMDB transaction that any process has committed."""
         with self._query_lock:
             self._check()
             return int(self._env.info()["last_txnid"])
-
-    def clear_dead_readers(self) -> None:
-        """Have LMDB forget readers whose process was killed, so that their pages can be reused.
-
-        LMDB takes a process for dead that lost its lock: then it forgets none.
-        """
-        self._lmdb_lock.take_again()
-        if not self._lmdb_lock.is_lost_by(self.lock.find_others()):
-            with self._query_lock:
-                self._env.reader_check()
 
     def copy(self, directory: Path) -> None:
         """Write a compact copy of the data file, as it is now, into an empty directory.
@@ -488,29 +362,6 @@ class Environment:
         )
         return used * self._page_size, end * self._page_size
 
-    def freeze(self, timeout: float) -> bool:
-        """Lock out all other threads from the environment until :meth:`unfreeze`.
-
-        Return False when a lock is not to be had within *timeout* seconds.
-        """
-        taken: list[threading.RLock] = []
-        for lock in (self._write_lock, self._map_lock, self._query_lock):
-            if not lock.acquire(timeout=timeout):
-                for each in taken:
-                    each.release()
-                return False
-            taken.append(lock)
-        return True
-
-    def unfreeze(self) -> None:
-        """Release the thread locks of the environment that :meth:`freeze` took."""
-        for lock in (self._query_lock, self._map_lock, self._write_lock):
-            lock.release()
-
-    def abandon(self) -> None:
-        """Close a forked child's copy of the LMDB environment; the parent's stays open."""
-        self._env.close()
-
     def _check_files(self) -> None:
         """Raise StoreRemoved unless the files at the store's path are still those that are open.
 
@@ -546,32 +397,6 @@ class Environment:
             self._checked = state
         return finding
 
-    def _find_lost_file(self) -> str | None:
-        try:
-            if not os.path.samestat(self._data_file.stat(), self._data):
-                return "its data.mdb is another file"
-        except (FileNotFoundError, NotADirectoryError):
-            return "its data.mdb is gone"
-        except OSError:
-            return None
-        if self.lock.is_deleted() or self._lmdb_lock.is_deleted():
-            return "one of its lock files, store.lock and lock.mdb, is gone"
-        return None
-
-    def _grow(self) -> None:
-        try:
-            # A reader that was killed keeps pages from being used again, and so the map full.
-            self.clear_dead_readers()
-            with self._write_lock, self._map_lock:
-                size = self._env.info()["map_size"]
-                larger = 2 * size
-                if self._writes_map:
-                    size = max(size, self._data_file.stat().st_size)  # another process may use it
-                    larger = directory.take_more_room(self._data_file, size)
-                self._env.set_mapsize(larger)
-        except (lmdb.Error, OSError) as error:
-            raise storage_error(error, self.path) from error
-
     def _check(self) -> None:
         if self._pid != os.getpid():
             raise ForkError(
@@ -586,53 +411,3 @@ class Environment:
 def _is_owned(lock: threading.RLock) -> bool:
     """Return whether the current thread holds *lock*."""
     return bool(lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001
-
-
-# ---- the collector --------------------------------------------------------------------------
-
-
-class CollectorPause:
-    """Switches Python's garbage collector off while LMDB transactions are under way.
-
-    A context manager for all threads; the collector is on again when the last one has left. Within
-    the same thread it is no stretch of its own, and ends with the inner one.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._threads: set[int] = set()
-        self._is_ours = False
-        """Whether the collector was on, and is off because of us."""
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._threads.add(get_ident())
-            if gc.isenabled():
-                self._is_ours = True
-                gc.disable()
-
-    def __exit__(self, *_exception: object) -> None:
-        """Switch the garbage collector on again if no other thread is in a transaction."""
-        with self._lock:
-            self._threads.discard(get_ident())
-            if self._is_ours and not self._threads:
-                self._is_ours = False
-                gc.enable()
-
-    def end_for_thread(self) -> None:
-        """Switch the garbage collector on again for a thread that was cut short in the block."""
-        while self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001
-            self._lock.release()
-        self.__exit__()
-
-    def end_in_child(self) -> None:
-        """Switch the garbage collector on again in a forked child, which has no other threads."""
-        self._lock = threading.RLock()
-        self._threads.clear()
-        self.__exit__()
-
-
-collector_pause: Final = CollectorPause()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=collector_pause.end_in_child)
