@@ -5,7 +5,7 @@ from support.raw_jobs import put_garbage_for_state
 from support.stored_jobs import Store, a_new_job, gate
 
 from antq_actors.errors import JobNotFound
-from antq_actors.flow.limits import ConcurrencyRule, LimitRule, gate_id
+from antq_actors.flow.limits import ConcurrencyRule, LimitRule, RateRule, gate_id
 from antq_actors.jobs.outcome import Completed, Failed, GivenBack, RateLimited
 from antq_actors.jobs.state import ACTIVE, Status
 from antq_actors.storage.format.records import Chosen, Filter, Settlement
@@ -15,6 +15,9 @@ from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 ENQUEUED = frozenset({Status.ENQUEUED})
+SECOND = 1_000_000
+NOW = 1_700_000_000 * SECOND
+HUNDRED_A_SECOND = RateRule(100, SECOND, burst=5)
 
 
 @pytest.fixture
@@ -26,7 +29,10 @@ def store(env):
 
 def declare(store, **limits):
     rules = [
-        LimitRule(name, keyed=True, concurrency=ConcurrencyRule(n)) for name, n in limits.items()
+        LimitRule(name, keyed=True, rate=given)
+        if isinstance(given, RateRule)
+        else LimitRule(name, keyed=True, concurrency=ConcurrencyRule(given))
+        for name, given in limits.items()
     ]
     store.declare_limits(rules, replace=True, now=0)
 
@@ -230,6 +236,39 @@ def test_a_limit_that_a_job_does_not_have_is_a_failed_attempt(store, name):
     failed = store.get(job.id)
     assert failed.state.status is Status.FAILED
     assert repr(name) in failed.errors[0].error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store, then: insert(store, ("hasty", "a"), now=then),
+        lambda store, then: store.cancel(6, now=then),
+        lambda store, then: store.delete(6, now=then),
+        lambda store, then: store.resume_limit("hasty", None, then),
+    ],
+    ids=["insert", "cancel", "delete", "resume"],
+)
+def test_a_change_that_had_to_wait_for_the_writer_takes_back_no_start(store, change):
+    declare(store, hasty=HUNDRED_A_SECOND)
+    for _ in range(9):
+        insert(store, ("hasty", "a"), now=NOW)
+    assert ids(store.claim(limit=9, now=NOW + SECOND)) == [1, 2, 3, 4, 5]
+
+    change(store, NOW)  # its time is older than that of the claim
+
+    assert ids(store.claim(limit=9, now=NOW + SECOND + 1)) == []
+
+
+def test_a_rate_is_not_closed_for_long_when_the_clock_was_set_back(store):
+    declare(store, hasty=HUNDRED_A_SECOND)
+    for _ in range(7):
+        insert(store, ("hasty", "a"), now=NOW)
+    assert ids(store.claim(limit=9, now=NOW)) == [1, 2, 3, 4, 5]
+    assert ids(store.claim(limit=9, now=NOW)) == []
+    back = NOW - 3_600 * SECOND
+
+    assert ids(store.claim(limit=9, now=back)) == []
+    assert ids(store.claim(limit=9, now=back + SECOND // 50)) == [6]
 
 
 def test_a_larger_number_lets_jobs_run_at_once_and_a_smaller_one_stops_none(store):

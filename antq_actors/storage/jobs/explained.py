@@ -237,7 +237,7 @@ class ExplainReader:
     def _rate_of(self, name: str, now: Instant) -> GateFacts:
         """Read the gate that all jobs of a queue pass together."""
         table, key = GateTable(self._txn, self._tables), gate_id(name, None)
-        return GateFacts(name, None, table.limit(key), table.gate(key, now), 1, 0)
+        return GateFacts(name, None, table.limit(key), table.gate_as_of(key, now), 1, 0)
 
     def _limits_waited_for(self, queue_name: str, now: Instant) -> tuple[str, ...]:
         """Read the names of limits that jobs of a queue wait for, sorted.
@@ -262,7 +262,7 @@ class ExplainReader:
         table = GateTable(self._txn, self._tables)
         found: dict[bytes, GateFacts] = {}
         for ref in spec.flow.gates:
-            limit, gate = table.limit(ref.gate), table.gate(ref.gate, now)
+            limit, gate = table.limit(ref.gate), table.gate_as_of(ref.gate, now)
             name = "" if limit is None else limit.rule.name
             key = _key_value(ref, name, spec)
             before = self._before(id_, state, ref.gate, gate)

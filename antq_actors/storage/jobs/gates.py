@@ -73,8 +73,16 @@ class GateTable:
             gate = self._decoded(key, stored)
             self._stored[key] = stored
             self.found[key] = gate
-            gates.cut(self.limit(key), gate, now)
             self.now = max(self.now, now)
+        return gate
+
+    def gate_as_of(self, key: bytes, now: Instant) -> Gate:
+        """Return a gate, without what it is ahead of *now* because the clock was set back since.
+
+        *now* is the time of this transaction: an earlier one would take away starts that count.
+        """
+        gate = self.gate(key, now)
+        gates.cut(self.limit(key), gate, now)
         return gate
 
     def _decoded(self, key: bytes, stored: bytes | None) -> Gate:

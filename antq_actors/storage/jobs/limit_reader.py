@@ -75,7 +75,7 @@ class LimitReader:
         if gate is None and not limit.rule.keyed:
             gate = gate_id(name, None)
         wanted = table.keys_of(limit_digest(name)) if gate is None else [gate]
-        found = [table.gate(key, now) for key in wanted]
+        found = [table.gate_as_of(key, now) for key in wanted]
         running, waiting = self._of_whole_queues(name)
         holders = (id_ for each in found for id_ in each.holders)
         if gates.is_strict(limit):
@@ -140,7 +140,7 @@ class LimitReader:
 
     def _infos(self, table: GateTable, limit: Limit, now: Instant) -> Iterator[LimitInfo]:
         rule, anywhere = limit.rule, gates.Gate()
-        found = [table.gate(key, now) for key in table.keys_of(limit_digest(rule.name))]
+        found = [table.gate_as_of(key, now) for key in table.keys_of(limit_digest(rule.name))]
         running, waiting = self._of_whole_queues(rule.name)
         running += sum(gate.running for gate in found)
         waiting += sum(map(gates.waiting_in, found))

@@ -226,7 +226,7 @@ class LimitVerbs(JobWriter):
     def count_starts(self, name: str, starts: int, now: Instant) -> tuple[int, Instant | None]:
         """Count that jobs start at the rate of a limit; return what :meth:`rate_left` does."""
         key = gate_id(name, None)
-        gate, limit = self.limited.table.gate(key, now), self.limited.table.limit(key)
+        gate, limit = self.limited.table.gate_as_of(key, now), self.limited.table.limit(key)
         rate = gates.rate_of(limit, gate)
         if rate is None:
             return 2**31, None

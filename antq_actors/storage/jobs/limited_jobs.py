@@ -176,7 +176,13 @@ class LimitedJobs(Rooms):
                 self.count_anew(now)
                 return False
             room = gate.room(state.queue_name)
-            if room.head not in (0, id_) or self._closed(ref, gate, now) is not None:
+            if room.head not in (0, id_):
+                break
+            closed = self._closed(ref, gate, now)
+            if closed is not None and closed.why == "rate":
+                self.table.gate_as_of(ref.gate, now)
+                closed = self._closed(ref, gate, now)
+            if closed is not None:
                 break
         else:
             if held is None:
@@ -213,11 +219,11 @@ class LimitedJobs(Rooms):
     def _is_over(self, opens_at: Instant, key: bytes, now: Instant) -> bool:
         """Return whether there is no use in waiting for an opening: it is past, or never was.
 
-        That is so when the clock was set back: the gate was cut when it was read.
+        That is so when the clock was set back.
         """
         if opens_at <= now:
             return True
-        gate, limit = self.table.gate(key, now), self.table.limit(key)
+        gate, limit = self.table.gate_as_of(key, now), self.table.limit(key)
         rate = gates.rate_of(limit, gate)
         if rate is None:
             return False
