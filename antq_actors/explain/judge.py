@@ -216,7 +216,7 @@ def closings(facts: GateFacts, now: Instant) -> list[Closing]:
             found.append(Closing(reasons.KeyFull(facts.name, facts.key, holders, before)))
             gate = replace(gate, running=0)
         elif closed.why == "rate":
-            at = now if closed.opens_at is None else max(closed.opens_at, now + 1)
+            at = _rate_opens_at(facts, now)
             opens_at = datetime_for_display(at)
             found.append(Closing(reasons.RateFull(facts.name, facts.key, opens_at), at))
             now = at
@@ -231,6 +231,16 @@ def closings(facts: GateFacts, now: Instant) -> list[Closing]:
     if facts.held_by:
         found.append(Closing(reasons.HeldByOrder(facts.held_by)))
     return found
+
+
+def _rate_opens_at(facts: GateFacts, now: Instant) -> Instant:
+    """Return from when on neither a rate nor a refusal keeps a gate closed, whatever is paused."""
+    gate = replace(facts.gate, running=0, is_paused=False, closed_until=0)
+    limit = facts.limit
+    if limit is not None:
+        limit = replace(limit, is_paused=False, closed_until=0)
+    closed = closed_by(limit, gate, now, facts.weight)
+    return now + 1 if closed is None or closed.opens_at is None else closed.opens_at
 
 
 def in_order(found: Iterable[Reason]) -> tuple[Reason, ...]:

@@ -75,11 +75,13 @@ class Gate(msgspec.Struct, array_like=True):
     used: int = 0
     """The weight of the jobs that started in that window."""
     closed_until: Instant = 0
-    """Nothing starts before that."""
+    """Nothing starts before that: it is paused so long."""
     is_paused: bool = False
     numbers: Numbers = NO_NUMBERS
     reach: int = 0
     """The largest burst or weight with which the starts were counted that are not over yet."""
+    refused_until: Instant = 0
+    """Nothing starts before that, as another service lets nobody in: a job said so."""
 
     def room(self, queue_name: str) -> Room:
         """Return the room of a queue, a new one if it has none."""
@@ -108,8 +110,10 @@ def copy_of(limit: Limit, rule: LimitRule | None = None) -> Limit:
 
     Jobs pass its gates where they did before, also if it is strict now and was not, or the reverse.
     """
-    of = rule or limit.rule
-    return Limit(of, limit.numbers, limit.closed_until, limit.is_paused, passes_first(limit))
+    copy = Limit(rule or limit.rule, limit.numbers, limit.closed_until, limit.is_paused)
+    if is_strict(copy) is not passes_first(limit):
+        copy.passes_first = passes_first(limit)
+    return copy
 
 
 def passes_first(limit: Limit) -> bool:
@@ -119,7 +123,8 @@ def passes_first(limit: Limit) -> bool:
 
 def has_settings(of: Limit | Gate) -> bool:
     """Return whether anything was set of a limit or a gate at runtime."""
-    return of.is_paused or bool(of.closed_until) or of.numbers != NO_NUMBERS
+    is_closed = bool(of.closed_until) or (isinstance(of, Gate) and bool(of.refused_until))
+    return of.is_paused or is_closed or of.numbers != NO_NUMBERS
 
 
 def holder_in(gate: Gate) -> int | None:
@@ -182,11 +187,12 @@ def closed_by(limit: Limit | None, gate: Gate, now: Instant, weight: int = 1) ->
     """
     if gate.running and is_full(limit, gate):
         return Closed("full")
-    until, closed, is_paused = 0, gate.closed_until, gate.is_paused
+    until, closed, is_paused = gate.refused_until, gate.closed_until, gate.is_paused
     if limit is not None:
         if limit.rule.rate is not None:
             rate = rate_of(limit, gate)
-            until = 0 if rate is None else rate_opens_at(rate, gate, now, weight)
+            if rate is not None:
+                until = max(until, rate_opens_at(rate, gate, now, weight))
         is_paused = is_paused or limit.is_paused
         closed = max(closed, limit.closed_until)
     if is_paused:
@@ -274,12 +280,12 @@ def is_idle(gate: Gate) -> bool:
 
 def forgotten_at(limit: Limit | None, gate: Gate) -> Instant:
     """Return from when on an idle gate decides what a new one would."""
-    rate = rate_of(limit, gate)
+    rate, closed = rate_of(limit, gate), max(gate.closed_until, gate.refused_until)
     if rate is None:
-        return gate.closed_until
+        return closed
     if rate.fixed:
-        return max(gate.closed_until, (gate.window + 1) * rate.per if gate.used else 0)
-    return max(gate.closed_until, -(-gate.full_at // _NANOSECONDS))
+        return max(closed, (gate.window + 1) * rate.per if gate.used else 0)
+    return max(closed, -(-gate.full_at // _NANOSECONDS))
 
 
 # ---- a job passes, or leaves ------------------------------------------------------------------

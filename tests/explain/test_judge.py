@@ -136,6 +136,20 @@ GATES = [
     (gate(is_paused=True), (explain.LimitPaused("pay", "eu"),)),
     (gate(closed_until=NOW + 1), (explain.LimitPaused("pay", "eu"),)),
     (gate(closed_until=NOW), ()),
+    (
+        gate(refused_until=NOW + 1),
+        (explain.RateFull("pay", "eu", AT + timedelta(microseconds=1)),),
+    ),
+    (gate(refused_until=NOW), ()),
+    (gate(full_at=SPENT, refused_until=NOW + 1), (explain.RateFull("pay", "eu", OPENS_AT),)),
+    (
+        gate(full_at=SPENT, closed_until=NOW + 1_000_000),
+        (explain.RateFull("pay", "eu", OPENS_AT), explain.LimitPaused("pay", "eu")),
+    ),
+    (
+        gate(refused_until=NOW + 500_000, limit=Limit(ONE, closed_until=NOW + 1_000_000)),
+        (explain.RateFull("pay", "eu", OPENS_AT), explain.LimitPaused("pay", None)),
+    ),
     (gate(limit=Limit(ONE, is_paused=True)), (explain.LimitPaused("pay", None),)),
     (gate(limit=Limit(ONE, closed_until=NOW + 1)), (explain.LimitPaused("pay", None),)),
     (
@@ -384,6 +398,7 @@ gate_records = st.builds(
     window=st.integers(NOW // 7 - 1, NOW // 7 + 1),
     used=st.integers(0, 2),
     closed_until=instants,
+    refused_until=instants,
     is_paused=st.booleans(),
 )
 RULES = [

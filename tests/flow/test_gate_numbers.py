@@ -37,6 +37,19 @@ def test_a_copy_of_a_limit_has_all_that_was_set():
     assert changed == Limit(other, Numbers(limit=2), 7, is_paused=True)
 
 
+def test_a_limit_is_passed_where_it_was_when_it_was_declared_first():
+    fair, strict = (
+        LimitRule("pay", keyed=True, concurrency=ConcurrencyRule(1, strict=strict))
+        for strict in (False, True)
+    )
+    for first, other in ((fair, strict), (strict, fair)):
+        limit = Limit(first)
+        for rule in (other, first, other):
+            limit = gates.copy_of(gates.copy_of(limit, rule))
+            assert limit.rule == rule
+            assert gates.passes_first(limit) is (first is strict)
+
+
 @pytest.mark.parametrize(
     "setting", [{"is_paused": True}, {"closed_until": 1}, {"numbers": Numbers(burst=2)}]
 )

@@ -13,7 +13,7 @@ from antq_actors import JobNotFound, explain
 from antq_actors.explain import judge
 from antq_actors.flow.limits import ConcurrencyRule, GateKey, LimitRule, RateRule, gate_id
 from antq_actors.jobs import instant
-from antq_actors.jobs.outcome import Completed, Failed
+from antq_actors.jobs.outcome import Completed, Failed, GivenBack, RateLimited
 from antq_actors.jobs.state import CLAIMABLE, GateRef, JobFlow
 from antq_actors.jobs.unique import canonical
 from antq_actors.storage.format.records import Filter, Settlement
@@ -146,6 +146,23 @@ def test_all_that_closes_a_key_is_told(store):
         explain.RateFull("both", "a", at(NOW + SECOND)),
         explain.LimitPaused("both", "a"),
     )
+
+
+def test_a_key_that_was_turned_away_is_told_with_the_time(store):
+    for _ in range(2):
+        insert(store, ("account", "a"))
+    (job,) = store.claim(limit=9, now=NOW)
+    store.end(job, GivenBack(closes=RateLimited(5)), now=NOW)
+    opens_at = NOW + 5 * SECOND
+
+    assert judged(store, 1) == (explain.RateFull("account", "a", at(opens_at)),)
+    store.pause_limit("account", key_of("account", "a"), None, NOW)
+    assert judged(store, 1) == (
+        explain.RateFull("account", "a", at(opens_at)),
+        explain.LimitPaused("account", "a"),
+    )
+    store.resume_limit("account", key_of("account", "a"), NOW)
+    assert judged(store, 1) == ()
 
 
 def test_a_pause_is_of_the_key_or_of_the_limit_as_a_whole(store):

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 from msgspec.structs import replace
-from support.stored_jobs import Store, a_new_job
+from support.stored_jobs import Store, a_new_job, limits_of
 
 from antq_actors import RateLimited
 from antq_actors.errors import LimitReached
@@ -184,6 +184,34 @@ def test_what_was_turned_away_is_resumed_by_hand(store):
     store.resume_limit("proxy", None, NOW)
 
     assert claim(store) == [job.id]
+
+
+@pytest.mark.parametrize("seconds", [1, 30, None])
+def test_a_pause_does_not_shorten_how_long_a_key_was_turned_away(store, seconds):
+    (key,) = limits_of([("account", "a")])[1]
+    insert(store, ("account", "a"))
+    (job,) = store.claim(limit=1, now=NOW)
+    turn_away(store, job)
+
+    store.pause_limit("account", key, seconds and NOW + seconds * SECOND, NOW)
+
+    ends_at = NOW + max(10, seconds or 60) * SECOND
+    assert claim(store, ends_at - 1) == []
+    if seconds is None:
+        assert claim(store, ends_at) == []
+        store.resume_limit("account", key, ends_at)
+    assert claim(store, ends_at) == [job.id]
+
+
+def test_a_job_that_says_it_once_more_does_not_shorten_it_either(store):
+    insert(store, "proxy")
+    insert(store, "proxy")
+    first, second = store.claim(limit=2, now=NOW)
+    turn_away(store, first, seconds=10)
+    turn_away(store, second, seconds=1)
+
+    assert claim(store, NOW + 10 * SECOND - 1) == []
+    assert claim(store, NOW + 10 * SECOND) == [first.id, second.id]
 
 
 def test_a_job_without_limits_that_was_turned_away_waits_alone(store):

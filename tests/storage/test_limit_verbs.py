@@ -6,6 +6,7 @@ from support.stored_jobs import Store, a_new_job, limits_of
 from antq_actors.errors import AntqError, UnknownLimit
 from antq_actors.flow.limits import ConcurrencyRule, GateStatus, LimitInfo, LimitRule, RateRule
 from antq_actors.jobs.outcome import Completed
+from antq_actors.storage.jobs.job_store import JobReader
 
 SECOND = 1_000_000
 NOW = 1_700_000_000 * SECOND
@@ -117,6 +118,56 @@ def test_a_pause_may_end_by_itself(store):
     assert (found.jobs, found.next_due) == ([], NOW + 10)
 
     assert len(claim(store, NOW + 10)) == 1
+
+
+def used_keys(store):
+    return [
+        name
+        for name in ("account", "both")
+        for name in store.env.read(
+            lambda txn, name=name: JobReader(txn, store.env.tables).gate_keys(name, None, None)
+        )
+    ]
+
+
+@pytest.mark.parametrize("verb", ["pause", "reset"])
+def test_a_key_that_was_only_paused_is_known_no_longer_than_that(store, verb):
+    insert(store, ("account", 2), queue="other")
+    store.delete(1, now=NOW)
+    paused = key("both", 1)
+    if verb == "reset":
+        store.set_limit("both", paused, limit=3, kind="concurrency", now=NOW)
+    store.pause_limit("both", paused, NOW + 9 * SECOND, NOW)
+    if verb == "reset":
+        store.reset_limit("both", paused, NOW)
+    assert used_keys(store) == ["1"]
+
+    found = store.work("other", [], node=1, limit=1, now=NOW)
+    assert found.next_due == NOW + 9 * SECOND
+    store.work("other", [], node=1, limit=1, now=NOW + 9 * SECOND)
+
+    assert used_keys(store) == []
+
+
+def test_a_key_that_was_paused_before_there_were_jobs_is_forgotten_by_the_first_queue(store):
+    store.pause_limit("both", key("both", 1), NOW + 9 * SECOND, NOW)
+    assert used_keys(store) == ["1"]
+    insert(store, ("account", 2))
+    store.delete(1, now=NOW)
+
+    claim(store, NOW + 9 * SECOND)
+
+    assert used_keys(store) == []
+
+
+def test_a_key_that_was_paused_and_never_had_jobs_is_forgotten_when_a_node_starts(store):
+    store.pause_limit("both", key("both", 1), NOW + 9 * SECOND, NOW)
+
+    store.declare_limits([], replace=True, now=NOW + 8 * SECOND)
+    assert used_keys(store) == ["1"]
+    store.declare_limits([], replace=True, now=NOW + 9 * SECOND)
+
+    assert used_keys(store) == []
 
 
 def test_a_rate_of_a_queue_may_be_paused(store):

@@ -37,6 +37,7 @@ class KeyLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     numbers: Numbers = NO_NUMBERS
     closed_until: datetime | None = None
     paused: bool = False
+    refused_until: datetime | None = None
 
 
 class LimitLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -132,12 +133,24 @@ def _read_lines(reader: JobReader) -> list[LimitLine | QueueLine]:
 
 
 def _key_line(key: bytes, gate: Gate) -> KeyLine:
-    return KeyLine(key, gate.key, gate.numbers, _moment(gate.closed_until), gate.is_paused)
+    return KeyLine(
+        key,
+        gate.key,
+        gate.numbers,
+        _moment(gate.closed_until),
+        gate.is_paused,
+        _moment(gate.refused_until),
+    )
 
 
 def _gate(line: KeyLine) -> Gate:
-    until = _instant(line.closed_until)
-    return Gate(line.key, numbers=line.numbers, closed_until=until, is_paused=line.paused)
+    return Gate(
+        line.key,
+        numbers=line.numbers,
+        closed_until=_instant(line.closed_until),
+        is_paused=line.paused,
+        refused_until=_instant(line.refused_until),
+    )
 
 
 def _moment(when: Instant) -> datetime | None:

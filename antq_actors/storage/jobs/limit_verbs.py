@@ -40,6 +40,9 @@ class LimitVerbs(JobWriter):
         What was set at runtime stays beside it.
         """
         at = instant.now() if now is None else now
+        if replace and not self._meta.with_limited_jobs():
+            for key in self.limited.table.keys_of(b""):
+                self.limited.table.gate(key, at)  # so that it is deleted if nothing is left to know
         for rule in rules:
             digest = limit_digest(rule.name)
             known = self.limited.table.limit(digest)
@@ -135,6 +138,8 @@ class LimitVerbs(JobWriter):
             ends.append(self.limited.table.gate(gate_id(name, None), now))
         for each in ends:
             each.is_paused, each.closed_until = False, 0
+            if isinstance(each, gates.Gate):
+                each.refused_until = 0
         self._apply(found, key, now)
 
     def import_limit(self, limit: Limit, gates_set: Sequence[tuple[bytes, Gate]]) -> None:
@@ -154,6 +159,7 @@ class LimitVerbs(JobWriter):
             if not gates.has_settings(gate):
                 gate.key, gate.numbers = given.key, given.numbers
                 gate.closed_until, gate.is_paused = given.closed_until, given.is_paused
+                gate.refused_until = given.refused_until
         self._put_limit(digest, limit, now)
 
     def import_queue_limit(self, queue_name: str, n: int | None) -> None:
@@ -210,6 +216,9 @@ class LimitVerbs(JobWriter):
         """Write a limit that has changed, and let jobs come to the front where it lets them."""
         table, digest = self.limited.table, limit_digest(limit.rule.name)
         table.put_limit(digest, limit)
+        if key is not None and not table.gate(key.gate, now).rooms:
+            for queue_name in self._meta.with_limited_jobs()[:1]:
+                table.gate(key.gate, now).room(queue_name)  # which forgets it when it is over
         self.limited.look_again(table.keys_of(digest) if key is None else [key.gate], now)
         self.due.update(self._meta.limited_by(limit.rule.name))
         self.has_changed = True

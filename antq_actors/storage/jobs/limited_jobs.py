@@ -50,7 +50,7 @@ class LimitedJobs(Rooms):
         """Return the state to store of a new job; call :meth:`promote` when it is stored."""
         state = new.state
         keys.lane(_ENQUEUED, state.queue_name)  # refuses a name that no key can hold
-        self._note_limited(state.queue_name)  # also if it is not due yet: so that it is counted
+        self._note_limited(state.queue_name, now)  # also if it is not due: so that it is counted
         refs = () if new.spec.flow is None else new.spec.flow.gates
         state = replace(state, limited=NOWHERE)
         if state.status not in ENDED:
@@ -78,9 +78,9 @@ class LimitedJobs(Rooms):
         return None
 
     def close(self, ref: GateRef, until: Instant, now: Instant) -> None:
-        """Let nothing pass a gate before an instant."""
+        """Let nothing pass a gate before an instant, as another service lets nobody in."""
         gate = self.gate(ref, now)
-        gate.closed_until = max(gate.closed_until, until)
+        gate.refused_until = max(gate.refused_until, until)
 
     def _replace_waiting(self, id_: int, ref: GateRef, now: Instant) -> None:
         """Cancel those that wait for a full limit, if a newer job takes their place: *id_*."""

@@ -166,6 +166,10 @@ class Meta:
         keys = keys_with(self._txn, self._db, _LIMITED)
         return [key[len(_LIMITED) :].decode(errors="replace") for key in keys]
 
+    def with_limited_jobs(self) -> list[str]:
+        """Read the names of the queues that have jobs with limits, or had some."""
+        return [name for name in self.limited() if self.queue_limits(name).has_jobs]
+
     def limited_by(self, rate: str) -> list[str]:
         """Read the names of the queues of which all jobs start at a rate, passing no gate."""
         return [queue for queue in self.limited() if self.queue_limits(queue).rate == rate]

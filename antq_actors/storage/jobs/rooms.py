@@ -152,7 +152,7 @@ class Rooms:
         is_front: bool = False,
     ) -> JobState:
         """Return the state of a job that comes to its gates: in front of all, or in a room."""
-        self._note_limited(state.queue_name)
+        self._note_limited(state.queue_name, now)
         refs = self.table.in_order(refs, state)
         held = self.order.held_at(id_, state, refs, now)
         if held is not None:
@@ -405,11 +405,14 @@ class Rooms:
         self._next_ticket = number + 1
         return self._next_id(), number
 
-    def _note_limited(self, queue_name: str) -> None:
+    def _note_limited(self, queue_name: str, now: Instant) -> None:
         if queue_name not in self._limited_queues:
             self._limited_queues.add(queue_name)
             found = self._meta.queue_limits(queue_name)
             if not found.has_jobs:
+                if not self._meta.with_limited_jobs():
+                    for key in self.table.keys_of(b""):  # what was set before there were jobs
+                        self.table.gate(key, now).room(queue_name)
                 self._meta.set_queue_limits(queue_name, replace(found, has_jobs=True))
 
     # ---- after damage ---------------------------------------------------------------------------
