@@ -270,12 +270,12 @@ def share(rate: RateRule) -> int:
 
 def is_idle(gate: Gate) -> bool:
     """Return whether a gate has no jobs and settings, so that only its rate is worth keeping."""
-    return not (
-        gate.running
-        or gate.is_paused
-        or any(room.waiting or room.head for room in gate.rooms)
-        or (gate.numbers is not NO_NUMBERS and gate.numbers != NO_NUMBERS)
-    )
+    if gate.running or gate.is_paused:
+        return False
+    for room in gate.rooms:  # without a generator: each transaction asks this of all its gates
+        if room.waiting or room.head:
+            return False
+    return gate.numbers is NO_NUMBERS or gate.numbers == NO_NUMBERS
 
 
 def forgotten_at(limit: Limit | None, gate: Gate) -> Instant:

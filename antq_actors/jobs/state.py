@@ -89,6 +89,8 @@ class Limited(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_held: bool = False
     """Whether others are before it in the strict order of the gate in whose room it waits; then it
     is in front of no other gate, as those that it waits for may have to pass there."""
+    number: int = 0
+    """Of the gate in whose room it waits; 0: that gate has none."""
 
 
 class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -119,7 +119,9 @@ def test_a_job_that_is_missing_in_its_room_is_failed(store):
     (first,) = store.claim(limit=9)
 
     def lose(txn):
-        prefix, index = keys.room_prefix(gate("account", 7), "mail"), store.env.tables.index
+        table, key = GateTable(txn, store.env.tables), gate("account", 7)
+        table.gate(key, 0)
+        prefix, index = keys.room_prefix(table.place(key), "mail"), store.env.tables.index
         (place,) = list(scan.keys_with(txn, index, prefix))
         txn.delete(place, db=index)
 

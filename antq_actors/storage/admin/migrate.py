@@ -224,7 +224,8 @@ STEPS: Final[Sequence[Step]] = (
     ),
     # An earlier release would start jobs that wait for a limit, and forget limits and entries.
     Step("making room for limits and periodic jobs", _rewrite_nothing),
-    # An earlier release would never release what waits for other jobs, and forget its results.
+    # An earlier release would never release what waits for other jobs, forget its results, and take
+    # the number of a limit's gate for a damaged gate.
     Step("making room for workflows and results", _rewrite_nothing),
 )
 """The first leads from format 1 to format 2, and so on."""

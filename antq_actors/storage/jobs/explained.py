@@ -265,7 +265,7 @@ class ExplainReader:
             limit, gate = table.limit(ref.gate), table.gate_as_of(ref.gate, now)
             name = "" if limit is None else limit.rule.name
             key = _key_value(ref, name, spec)
-            before = self._before(id_, state, ref.gate, gate)
+            before = self._before(id_, state, table.place(ref.gate), gate)
             held_by = self._held_by(id_, state, ref.gate, limit, gate)
             found[ref.gate] = GateFacts(name, key, limit, gate, ref.weight, before, held_by)
         return found
@@ -305,15 +305,15 @@ class ExplainReader:
                 found.append(facts)
         return tuple(found)
 
-    def _before(self, id_: int, state: JobState, key: bytes, gate: Gate) -> int:
-        """Count the jobs of a job's queue that wait for a gate before it."""
+    def _before(self, id_: int, state: JobState, of_gate: bytes, gate: Gate) -> int:
+        """Count the jobs of a job's queue that wait for the gate of a place before it."""
         head = _head_of(gate, state.queue_name)
         if head == id_:
             return 0
         is_front = state.limited is not None and state.limited.is_front
         lane = keys.lane(Status.ENQUEUED, state.queue_name)
-        place = keys.room_key(key, lane, -state.priority, is_front=is_front)
-        prefix = keys.room_prefix(key, state.queue_name)
+        place = keys.room_key(of_gate, lane, -state.priority, is_front=is_front)
+        prefix = keys.room_prefix(of_gate, state.queue_name)
         waiting = self._jobs.between(prefix, place + keys.job_key(id_))
         return _counted(waiting) + bool(head)
 

@@ -12,10 +12,16 @@ from antq_actors.flow import gates
 from antq_actors.flow.gates import Gate, Room
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.encoding import DAMAGES
-from antq_actors.storage.jobs.gates import GateTable, decode_gate, decode_limit
+from antq_actors.storage.jobs.gates import (
+    NUMBER_BYTES,
+    GateTable,
+    decode_gate,
+    decode_limit,
+    is_gate,
+)
 from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.scan import items_with, keys_with
+from antq_actors.storage.lmdb.scan import items_with, keys_with, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +45,10 @@ class Tally:
         self.heads: dict[tuple[bytes, str], int] = {}
         self.front: dict[tuple[bytes, str], int] = {}
         """The priorities of the jobs in front."""
+        self.numbers: dict[bytes, int] = {}
+        """By which jobs wait for a gate."""
+        self.torn: set[bytes] = set()
+        """Gates for which jobs wait by several numbers."""
 
     def add(self, id_: int, state: JobState, refs: Sequence[GateRef]) -> None:
         """Count a job that passes these gates."""
@@ -51,11 +61,20 @@ class Tally:
             place = ref.gate, state.queue_name
             if ref.gate == state.limited.gate:
                 self.waiting[place] = self.waiting.get(place, 0) + 1
+                if self.numbers.setdefault(ref.gate, state.limited.number) != state.limited.number:
+                    self.torn.add(ref.gate)
                 return
             if state.limited.is_held:
                 continue
             self.heads[place] = id_
             self.front[place] = state.priority
+
+    def is_apart(self, state: JobState) -> bool:
+        """Return whether a job waits for a gate by another number than those counted so far."""
+        if state.status is not Status.ENQUEUED or state.limited is None:
+            return False
+        number = state.limited.number
+        return self.numbers.get(state.limited.gate or b"", number) != number
 
     def keys(self) -> set[bytes]:
         """Return the keys of the gates that any job uses."""
@@ -79,6 +98,8 @@ class Tally:
     def findings(self, key: bytes, gate: Gate) -> Iterator[str]:
         """Yield what is wrong with the record of a gate."""
         name = key.hex() if gate.key is None else f"{key.hex()} ({gate.key})"
+        if key in self.torn:
+            yield f"gates: jobs wait for {name} by several numbers"
         running = self.running.get(key, set())
         if gate.running != len(running):
             yield f"gates: {len(running)} jobs of {name} run, but {gate.running} are counted"
@@ -128,14 +149,8 @@ def counted_jobs(
 
 def verify_gates(txn: lmdb.Transaction, tables: Tables, tally: Tally) -> Iterator[str]:
     """Yield what is wrong with the tables of gates and openings, given what the jobs say."""
-    table = tables.further(txn, "gates")
     found: dict[bytes, Gate] = {}
-    for key, stored in items_with(txn, table, b""):
-        try:
-            found[key] = decode_gate(stored)
-        except DAMAGES as error:
-            yield f"gates: the record of {key.hex()} is damaged: {error}"
-            found[key] = Gate()
+    yield from _verify_records(txn, tables.further(txn, "gates"), tally, found)
     for digest, stored in items_with(txn, tables.further(txn, "limits"), b""):
         try:
             decode_limit(stored)
@@ -156,3 +171,31 @@ def verify_gates(txn: lmdb.Transaction, tables: Tables, tally: Tally) -> Iterato
     for each in sorted(expected ^ stored_openings):
         what = "is missing" if each in expected else "belongs to no gate"
         yield f"openings: {each!r} {what}"
+
+
+def _verify_records(
+    txn: lmdb.Transaction, table: _Database, tally: Tally, found: dict[bytes, Gate]
+) -> Iterator[str]:
+    """Yield what is wrong with the records of gates, and note in *found* what they say."""
+    named: set[bytes] = set()
+    for key, stored in items_with(txn, table, b""):
+        if not is_gate(key):
+            continue
+        number, record = 0, stored
+        if len(stored) == NUMBER_BYTES:
+            number = int.from_bytes(stored)
+            place = keys.gate_place(key, number)
+            if place in named:
+                yield f"gates: {key.hex()} has the number {number}, and so has another"
+            named.add(place)
+            record = value_of(txn, table, place) or b""
+        try:
+            found[key] = decode_gate(record)
+        except DAMAGES as error:
+            yield f"gates: the record of {key.hex()} is damaged: {error}"
+            found[key] = Gate()
+        if tally.numbers.get(key, number) != number:
+            yield f"gates: jobs wait for {key.hex()} by another number than its {number}"
+    for place in keys_with(txn, table, keys.NUMBERED):
+        if not is_gate(place) and place not in named:
+            yield f"gates: the record {place.hex()} belongs to no gate"

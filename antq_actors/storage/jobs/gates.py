@@ -3,6 +3,11 @@
 A gate is read when a job needs it, and kept until :meth:`GateTable.flush` writes what has changed;
 so one key of which many jobs pass in a transaction is written once. One that is without jobs is
 deleted, as soon as its rate knows nothing any more that a new one would not.
+
+Gates have numbers, in the order in which they came to be, and their records and rooms are in that
+order, which is mostly that in which their jobs come to the front. So what a claim changes is close
+together, however many keys there are. What releases before format 6 have written has no number;
+it is by itself until it is deleted.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from antq_actors.flow.gates import Gate, Limit, Room
 from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import instant
 from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_before, keys_with
 
@@ -33,6 +39,10 @@ LIMIT_BYTES: Final = 8
 """Of a gate's key, those of its limit."""
 NO_KEY: Final = gate_id("", None)[LIMIT_BYTES:]
 """What the gates of limits without a key end with."""
+NEXT_GATE: Final = b"next:gate"
+"""The counter of their numbers, in ``meta``."""
+NUMBER_BYTES: Final = 8
+"""Of a row that has the number of a gate; one with a gate of format 5 is longer."""
 _encode = msgspec.msgpack.Encoder().encode
 decode_gate = msgspec.msgpack.Decoder(Gate).decode
 decode_limit = msgspec.msgpack.Decoder(Limit).decode
@@ -53,10 +63,14 @@ class GateTable:
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn: Any = txn
+        self._meta = Meta(txn, tables.meta)
         self._gates = tables.further(txn, "gates")
         self._limits = tables.further(txn, "limits")
         self._openings = tables.further(txn, "openings")
         self._stored: dict[bytes, bytes | None] = {}
+        self._places: dict[bytes, bytes | None] = {}
+        """Of the records of the gates that were read; None: it is not stored yet."""
+        self._next_number: int | None = None
         self.found: dict[bytes, Gate] = {}
         """The gates that were read, by their keys."""
         self._found_limits: dict[bytes, Limit | None] = {}
@@ -70,8 +84,15 @@ class GateTable:
         gate = self.found.get(key)
         if gate is None:
             stored = self._txn.get(key, db=self._gates)
+            place = None if stored is None else key
+            if stored is not None and len(stored) == NUMBER_BYTES:
+                place = keys.NUMBERED + stored
+                stored = self._txn.get(place, db=self._gates)
+                if stored is None:  # its number is another one
+                    place, stored = None, b""
             gate = self._decoded(key, stored)
             self._stored[key] = stored
+            self._places[key] = place
             self.found[key] = gate
             self.now = max(self.now, now)
         return gate
@@ -93,6 +114,35 @@ class GateTable:
         except DAMAGES:
             self.damaged.add(key)
             return Gate()
+
+    def number(self, key: bytes) -> int:
+        """Return the number of a gate that was read, for good: one that is new gets the next."""
+        place = self._places[key]
+        if place is None:
+            if self._next_number is None:
+                self._next_number = self._meta.counter(NEXT_GATE)
+            number = self._next_number
+            self._places[key] = keys.gate_place(key, number)
+            self._next_number += 1
+            return number
+        return 0 if place == key else keys.number_in(place)
+
+    def place(self, key: bytes) -> bytes:
+        """Return where the record of a gate that was read is, by which its rooms are named."""
+        return self._places[key] or key
+
+    def renumber(self, key: bytes, number: int) -> None:
+        """Give a gate that was read the number by which its jobs wait, if it has another."""
+        place = keys.gate_place(key, number)
+        if self._places[key] != place:
+            self._places[key], self._stored[key] = place, b""
+
+    def drop_unnamed(self) -> None:
+        """Delete the records of numbers that no gate has; all gates were read."""
+        named = set(self._places.values())
+        for place in list(keys_with(self._txn, self._gates, keys.NUMBERED)):
+            if not is_gate(place) and place not in named:
+                self._txn.delete(place, db=self._gates)
 
     def limit(self, key: bytes) -> Limit | None:
         """Return the limit of the gate with this *key*; None: nothing is known of it."""
@@ -135,12 +185,13 @@ class GateTable:
 
     def keys_of(self, digest: bytes) -> list[bytes]:
         """Return the keys of the gates of a limit, or of all: *digest* is empty."""
-        stored = set(keys_with(self._txn, self._gates, digest))
+        stored = set(filter(is_gate, keys_with(self._txn, self._gates, digest)))
         return sorted(stored.union(key for key in self.found if key.startswith(digest)))
 
     def some_keys_of(self, digest: bytes, most: int) -> list[bytes]:
         """Return the keys of the first gates of a limit that are stored, at most so many."""
-        return list(islice(keys_with(self._txn, self._gates, digest), most))
+        found = filter(is_gate, keys_with(self._txn, self._gates, digest))
+        return list(islice(found, most))
 
     # ---- openings ---------------------------------------------------------------------------
 
@@ -203,16 +254,26 @@ class GateTable:
         has_changed = False
         for key, gate in self.found.items():
             if self._is_over(key, gate, self.now):
-                has_changed |= bool(self._txn.delete(key, db=self._gates))
+                if self._txn.delete(key, db=self._gates):
+                    self._txn.delete(self.place(key), db=self._gates)
+                    has_changed = True
                 continue
             _drop_empty_rooms(gate)
             encoded = _encode(gate)
             if encoded != self._stored[key]:
-                self._txn.put(key, encoded, db=self._gates)
+                self._put(key, encoded)
                 has_changed = True
+        if self._next_number is not None:
+            self._meta.set_counter(NEXT_GATE, self._next_number)
+            self._next_number = None
         self.found.clear()
         self._found_limits.clear()
         return has_changed
+
+    def _put(self, key: bytes, encoded: bytes) -> None:
+        if not self._stored[key] and (number := self.number(key)):
+            self._txn.put(key, number.to_bytes(NUMBER_BYTES), db=self._gates)
+        self._txn.put(self.place(key), encoded, db=self._gates)
 
     def _is_over(self, key: bytes, gate: Gate, now: Instant) -> bool:
         return gates.is_idle(gate) and gates.forgotten_at(self.limit(key), gate) <= now

@@ -88,7 +88,7 @@ class LimitedJobs(Rooms):
         if limit is None or not gates.replaces(limit) or not gates.is_full(limit, gate):
             return
         for room in list(gate.rooms):
-            prefix = keys.room_prefix(ref.gate, room.queue)
+            prefix = keys.room_prefix(self.table.place(ref.gate), room.queue)
             waiting = [keys.id_at_end(key) for key in keys_with(self._txn, self._index, prefix)]
             for each in (room.head, *waiting):
                 found = self._read(each, ref.gate, now) if each else None

@@ -506,7 +506,8 @@ def _places_of_limited(state: JobState, limited: Limited) -> Places:
         ticket = limited.ticket or (0, 0)  # 0 only in a damaged record
         place = keys.ticket_key(heads, order, ticket)
     else:
-        place = keys.room_key(gate, lane, order, is_front=limited.is_front)
+        of_gate = keys.gate_place(gate, limited.number)
+        place = keys.room_key(of_gate, lane, order, is_front=limited.is_front)
     return Places(lane, place, listing, False)  # noqa: FBT003 - by name it takes twice as long
 
 

@@ -10,14 +10,15 @@ another's range.
     index      lane, order, id          what is next: the head of a lane
                HEADS, queue, order,
                ticket, id               enqueued jobs that are in front of all their limits
-               HELD, gate, queue,
+               HELD, place, queue,
                order, id                enqueued jobs that wait for a limit: its rooms
                CHAIN, gate, order, id   jobs with a strict limit that have not ended
                listing lane, id         the jobs of a lane whose order is not that of ids
                ENDS, time, id           the ids of jobs that ended at this time together
     unique     digest, status, id
     meta       name, or COUNT and a lane
-    gates      digest of a limit and a key
+    gates      digest of a limit and a key  the number of a gate
+               NUMBERED, number             the gate
     openings   queue, time, gate
     limits     digest of a limit
 
@@ -59,6 +60,8 @@ HELD: Final = b"\x08"
 """What the ``index`` keys of jobs that wait for a limit begin with."""
 HEADS: Final = b"\x0a"
 """What those of enqueued jobs that are in front of all their limits begin with."""
+NUMBERED: Final = b"\xff"
+"""What the keys of gates by their numbers begin with, in ``gates`` and in `HELD`."""
 CHAIN: Final = b"\x0b"
 """What those of the places of jobs in the strict order of a key begin with."""
 ENDS: Final = b"\x40"
@@ -268,18 +271,31 @@ def split_ticket_key(key: bytes) -> tuple[int, int, int]:
     return order - BIAS, first, id_
 
 
-def room_prefix(gate: bytes, queue_name: str) -> bytes:
-    """Return what the ``index`` keys of a queue's jobs that wait for a gate begin with."""
-    return HELD + gate + lane(Status.ENQUEUED, queue_name)[1:]
+def gate_place(gate: bytes, number: int) -> bytes:
+    """Return the key in ``gates`` of a gate's record, by which its rooms are named as well.
+
+    It is the gate's own if it has no number, as releases before format 6 have written it.
+    """
+    return NUMBERED + _ID.pack(number) if number else gate
 
 
-def room_key(gate: bytes, enqueued: bytes, order: int, *, is_front: bool) -> bytes:
-    """Return an ``index`` key of a job that waits for a gate, up to its id.
+def number_in(place: bytes) -> int:
+    """Return the number of a gate in the key of its record, which has one."""
+    return int.from_bytes(place[len(NUMBERED) :])
+
+
+def room_prefix(place: bytes, queue_name: str) -> bytes:
+    """Return what the ``index`` keys of a queue's jobs that wait for the gate of a place have."""
+    return HELD + place + lane(Status.ENQUEUED, queue_name)[1:]
+
+
+def room_key(place: bytes, enqueued: bytes, order: int, *, is_front: bool) -> bytes:
+    """Return an ``index`` key of a job that waits for the gate of a place, up to its id.
 
     *enqueued*: the lane of the enqueued jobs of its queue.
     """
     front = b"\0" if is_front else b"\1"
-    return HELD + gate + enqueued[1:] + front + _ID.pack(order + BIAS)
+    return HELD + place + enqueued[1:] + front + _ID.pack(order + BIAS)
 
 
 def chain_key(gate: bytes, order: int, *, has_begun: bool) -> bytes:
