@@ -1,0 +1,165 @@
+"""What the tables of a store have of each job, read within one transaction."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING, cast
+
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.state import Status, StoredJob
+from antq_actors.storage.format import display, encoding
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.scan import (
+    first_keys,
+    items_before,
+    items_with,
+    keys_from,
+    keys_with,
+    value_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import lmdb
+    from lmdb import _Database
+
+    from antq_actors.jobs.state import ErrorEntry, JobState
+    from antq_actors.storage.format.encoding import JobRecord, Signer
+    from antq_actors.storage.lmdb.tables import Tables
+
+
+class EntryReader:
+    """Reads the records of jobs, their specs and errors, and their places in the index.
+
+    A job's spec is in its record, or by itself in ``payloads`` if it is large.
+    """
+
+    __slots__ = ()
+
+    _txn: lmdb.Transaction
+    _tables: Tables
+
+    # ---- records, specs and errors --------------------------------------------------------
+
+    def record(self, id_: int) -> JobRecord | None:
+        """Read a job's record from the ``jobs`` table; None: no such job.
+
+        Raises DamagedRecord.
+        """
+        if not 0 < id_ <= keys.LARGEST_ID:
+            return None
+        record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
+        return None if record is None else encoding.decode_job(record)
+
+    def whole(self, id_: int, state: JobState) -> StoredJob:
+        """Read the rest of a job whose *state* is known, for display: damage shows as such."""
+        spec = display.spec_for_display(self.payload(id_), state)
+        return StoredJob(id_, state, spec, self.errors(id_, state.errors))
+
+    def verified(self, id_: int, record: JobRecord, state: JobState, signer: Signer) -> StoredJob:
+        """Return a job to run, without errors, and verify its signature. Raises DamagedRecord.
+
+        *record*: the one it has, *state*: the one it comes to have.
+        """
+        spec = record.spec or self.large_spec(id_)
+        return StoredJob(id_, state, encoding.decode_spec(signer.verify(spec)), ())
+
+    def payload(self, id_: int) -> bytes:
+        """Read the bytes of a job's spec; none if there are none."""
+        return encoding.spec_in(self.raw(id_)) or self.large_spec(id_)
+
+    def large_spec(self, id_: int) -> bytes:
+        """Read the bytes of a job's spec that is not in its record; none if there are none."""
+        return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
+
+    def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
+        """Read the kept ones of the first *count* errors of a job, decoded for display."""
+        return tuple(display.error_for_display(entry) for entry in self.error_bytes(id_, count))
+
+    def error_bytes(self, id_: int, count: int, *, most: int | None = None) -> tuple[bytes, ...]:
+        """Read the kept ones of the first *count* errors of a job as bytes, newest first.
+
+        *most*: no more than so many. An earlier release kept all: those of them that are not kept
+        any more are not read.
+        """
+        if not count:
+            return ()
+        table, prefix = self._tables.errors, keys.job_key(id_)
+        end = keys.error_key(id_, min(count, keys.LARGEST_NUMBER))
+        limit = lifecycle.NEWEST_ERRORS if most is None else most
+        found = list(islice(items_before(self._txn, table, prefix, end), limit))
+        if len(found) == lifecycle.NEWEST_ERRORS:
+            first = next(items_with(self._txn, table, prefix))
+            found += [first] if first[0] < found[-1][0] else []
+        return tuple(entry for _, entry in found)
+
+    def next_error_number(self, id_: int) -> int:
+        """Read the number that the next error of a job gets in the ``errors`` table."""
+        end = keys.error_key(id_, keys.LARGEST_NUMBER)
+        for key, _ in items_before(self._txn, self._tables.errors, keys.job_key(id_), end):
+            if len(key) == len(end):  # else it is none: the store is damaged
+                return keys.split_error_key(key)[1] + 1
+        return 0
+
+    def records(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        """Read the record bytes of several jobs, by key; jobs that do not exist are left out."""
+        return get_many(self._txn, self._tables.jobs, ids)
+
+    def payloads(self, ids: list[bytes], records: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """Return the bytes of several jobs' specs, by key, given the *records* that they have."""
+        found = {key: encoding.spec_in(record) for key, record in records.items()}
+        outside = [key for key in ids if not found.get(key)]
+        if outside:
+            found.update(get_many(self._txn, self._tables.payloads, outside))
+        return found
+
+    def raw(self, id_: int) -> bytes:
+        """Read the bytes of a job's record, damaged or not; none if it has none."""
+        if not 0 < id_ <= keys.LARGEST_ID:
+            return b""
+        return value_of(self._txn, self._tables.jobs, keys.job_key(id_)) or b""
+
+    # ---- the index ------------------------------------------------------------------------
+
+    def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
+        """Read the first *limit* ``index`` keys of a lane before *end*: its next jobs."""
+        if limit <= 0:
+            return []
+        if end is None:
+            end = keys.lane_end(lane)
+        found = first_keys(self._txn, self._tables.index, lane, limit, end)
+        return found if not found or found[-1] < end else found[: bisect_left(found, end)]
+
+    def orders(self, lane: bytes) -> list[bytes]:
+        """Read the distinct beginnings, all but the id, of a lane's keys in ``index``."""
+        found: list[bytes] = []
+        end = keys.lane_end(lane)
+        start = lane
+        while (key := next(keys_from(self._txn, self._tables.index, start), end)) < end:
+            found.append(keys.without_id(key))
+            start = found[-1] + keys.job_key(keys.LARGEST_ID)
+        return found
+
+    def between(self, start: bytes, end: bytes) -> Iterator[bytes]:
+        """Yield the keys of the ``index`` table from *start* to before *end*."""
+        return takewhile(end.__gt__, keys_from(self._txn, self._tables.index, start))
+
+    def find_conflict(
+        self, digest: bytes, statuses: tuple[Status, ...], but: int = 0
+    ) -> int | None:
+        """Read the id of a unique job with this digest in one of these statuses, not *but*."""
+        return next((id_ for id_ in self.conflicts(digest, statuses) if id_ != but), None)
+
+    def conflicts(self, digest: bytes, statuses: tuple[Status, ...]) -> Iterator[int]:
+        """Yield the ids of the unique jobs with this digest in one of these statuses."""
+        for status in statuses:
+            prefix = keys.unique_prefix(digest, status)
+            yield from map(keys.id_at_end, keys_with(self._txn, self._tables.unique, prefix))
+
+
+def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> dict[bytes, bytes]:
+    """Read the values of many keys of an LMDB table; keys it does not have are left out."""
+    with txn.cursor(table) as cursor:
+        return dict(cast("list[tuple[bytes, bytes]]", cursor.getmulti(wanted)))
