@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
-from antq_actors import Cron, CronError, CronHandle, CronInfo, Every
+from antq_actors import AntQ, Cron, CronError, CronHandle, CronInfo, Every, JobNotFound
 from antq_actors.app import job_process
 from antq_actors.cli import output, render
 from antq_actors.cli.enqueue import Args, ArgsJson, application_on, args_of, load_worker
@@ -59,10 +59,11 @@ def crons(path: StorePath, *, as_json: AsJson = False) -> None:
     """
     with open_store(path) as app:
         found = app.crons()
+        jobs = [] if as_json else [_last_job(app, info) for info in found]
     if as_json:
         render.write_json([asdict(info) for info in found])
     elif found:
-        render.write_table(_table(found))
+        render.write_table(_table(found, jobs))
 
 
 def cron(
@@ -112,7 +113,8 @@ def cron(
         raise typer.BadParameter(f"{action} takes nothing more", param_hint="ACTION")
     with open_store(path) as app:
         found = _checked(_ACTIONS[action], app.cron(name), *values)
-    _write(name, action, found, as_json=as_json)
+        job = _last_job(app, found) if action == "show" else ""
+    _write(name, action, found, job, as_json=as_json)
 
 
 _ACTIONS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -185,7 +187,17 @@ def _set(
             _checked(app.cron(name).set, entry)
 
 
-def _write(name: str, action: str, found: Any, *, as_json: bool) -> None:
+def _last_job(app: AntQ, info: CronInfo) -> str:
+    """Return the last job of an entry with its status, for people."""
+    if info.last_job is None:
+        return "-"
+    try:
+        return f"{info.last_job} {app.get_job(info.last_job).status}"
+    except JobNotFound:
+        return f"{info.last_job} deleted"
+
+
+def _write(name: str, action: str, found: Any, job: str, *, as_json: bool) -> None:
     """Write what came of an action."""
     if action in _DONE:
         output.report(f"Periodic entry {printable(repr(name))} is {_DONE[action]}.")
@@ -193,7 +205,8 @@ def _write(name: str, action: str, found: Any, *, as_json: bool) -> None:
         render.write_json(asdict(found) if action == "show" else found)
     elif action == "show":
         for key, value in asdict(found).items():
-            output.write(printable(f"{key:<14}{_cell(value)}"))
+            shown = job if key == "last_job" else _cell(value)
+            output.write(printable(f"{key:<14}{shown}"))
     elif action == "next":
         for at in found:
             output.write(at.isoformat(" "))
@@ -205,15 +218,15 @@ def _write(name: str, action: str, found: Any, *, as_json: bool) -> None:
         )
 
 
-def _table(found: list[CronInfo]) -> PlainTable:
+def _table(found: list[CronInfo], jobs: list[str]) -> PlainTable:
     table = PlainTable(
         "name", "when", "zone", "next", "last", "job", "missed", "skipped", "declared by", ""
     )
-    for info in found:
+    for info, job in zip(found, jobs, strict=True):
         nodes = ", ".join(map(str, info.declared_by)) or "-"
         state = info.error or ("paused" if info.paused else "")
         cells = (info.name, info.expression, info.tz, _cell(info.next_at), _cell(info.last_at))
-        rest = (_cell(info.last_job), str(info.missed), str(info.skipped), nodes, state)
+        rest = (job, str(info.missed), str(info.skipped), nodes, state)
         table.add(*map(printable, (*cells, *rest)))
     return table
 

@@ -4,9 +4,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from support.apps import Plain
+from support.apps import Plain, until
 
-from antq_actors import AntQ, Cron
+from antq_actors import AntQ, Cron, Every, Status
 from antq_actors.cli import REFUSED, USAGE
 
 
@@ -24,6 +24,21 @@ def test_entries_are_listed(antq):
     assert code == 0
     assert out.splitlines()[0].split()[:4] == ["name", "when", "zone", "next"]
     assert out.splitlines()[1].startswith("nightly  0 3 * * *  UTC")
+
+
+def test_the_last_job_is_shown_with_its_status(antq, path):
+    with AntQ(path) as app:
+        app.cron("often").set(Every(1, worker=Plain))
+        until(lambda: app.cron("often").info().last_job is not None, "its first job")
+        app.cron("often").pause()
+        last = app.cron("often").info().last_job
+        until(lambda: app.get_job(last).status is Status.COMPLETED, "its end")
+
+    assert f"  {last} completed  " in antq("crons")[1]
+    assert f"last_job      {last} completed\n" in antq("cron", "often")[1]
+    assert json.loads(antq("cron", "often", "--json")[1])["last_job"] == last
+    antq("delete", last)
+    assert f"last_job      {last} deleted\n" in antq("cron", "often")[1]
 
 
 def test_json_has_the_names_of_the_attributes(antq):
