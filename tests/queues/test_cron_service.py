@@ -262,6 +262,15 @@ def test_a_clock_that_is_set_back_by_much_begins_anew_and_says_so(here, caplog):
     assert here.after(service, HOUR) == 1
 
 
+def test_a_clock_that_is_set_back_little_by_little_is_not_waited_for_for_long(here, caplog):
+    service = here.node(an_entry())
+    here.after(service, HOUR)
+
+    assert [here.after(service, -59) for _ in range(2)] == [0, 0]
+    assert f"{NAME!r}" in caplog.text
+    assert [here.after(service, 59) for _ in range(2)] == [0, 1]
+
+
 @pytest.mark.parametrize("seconds", [1, HOUR, 366 * DAY])
 def test_a_clock_that_is_set_forward_makes_no_storm(here, seconds):
     service = here.node(an_entry())

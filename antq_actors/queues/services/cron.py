@@ -94,7 +94,7 @@ class CronService(GenServer):
         self._clock = clock
         self._outage = Outage()
         self._timer: Timer | None = None
-        self._last_look: Instant = 0
+        self._latest_look: Instant = 0
         self._next_sweep: float = 0.0
         self._fired = 0
 
@@ -162,11 +162,12 @@ class CronService(GenServer):
         self._fired = 0
         self._declare()
         now = self._clock()  # not before: a store that is busy may have been waited for
-        if now < self._last_look - CLOCK_TOLERANCE:
+        if now < self._latest_look - CLOCK_TOLERANCE:
             after: str | None = ""
             while after is not None:
                 after = self._refresh(after, now, is_start=False)
-        self._last_look = now
+            self._latest_look = now
+        self._latest_look = max(self._latest_look, now)
         if time.monotonic() >= self._next_sweep:
             self._sweep(now)
         next_at = self._store.read(cron_turns.head)
