@@ -12,7 +12,7 @@ MOST_CROSSED_FILES = 36
 each run; on a busy one a job takes other turns, so there is room for that."""
 MOST_CALLS = 395
 MOST_CONCEPTS = 66
-MOST_FILES = 202  # three in flow: limits, limit_options and its __init__; one in app: known_names;
+MOST_FILES = 203  # three in flow: limits, limit_options and its __init__; one in app: known_names;
 # five in flow: cron, cron_expression, cron_options, cron_times, cron_turn;
 # ten of gates: flow/gates; gates, gate_tally, rooms, limited_jobs, limited_claims, strict_order,
 # limit_reader, limit_verbs and limit_lines in storage;
@@ -22,9 +22,9 @@ MOST_FILES = 202  # three in flow: limits, limit_options and its __init__; one i
 # and cron_table, cron_turns and crons in storage/jobs; one of exports: storage/admin/lines;
 # for changes in bulk two in app (bulk, bulk_verbs), and one each in storage/jobs and cli;
 # five of limits: jobs/limits, jobs/declared_limits, app/limits, app/limit_handle, cli/limits;
-# ten of long files split by role: storage/lmdb/tables, scan, open_files and collector_pause,
-# storage/idle_waiters and commit_watch, queues/outage and verdict, bulk_update and entry_reader
-# in storage/jobs;
+# eleven of long files split by role: storage/lmdb/tables, scan, open_files and collector_pause,
+# storage/idle_waiters and commit_watch, queues/outage and verdict, bulk_update, entry_reader
+# and damaged_jobs in storage/jobs;
 # one of applications in another process: app/remote, which was a part of app/job_process
 MOST_SMALL_FILES = 8
 MOST_END_NAMES = 12
