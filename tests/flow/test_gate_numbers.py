@@ -55,6 +55,7 @@ def test_a_limit_is_passed_where_it_was_when_it_was_declared_first():
 )
 def test_what_was_set_at_runtime_is_seen(setting):
     assert gates.has_settings(Gate(**setting)) is True
+    assert gates.has_settings(Gate(refused_until=1)) is True
     assert gates.has_settings(Limit(LimitRule("pay", keyed=True), **setting)) is True
     assert gates.has_settings(Gate(running=1)) is False
     assert gates.has_settings(Limit(LimitRule("pay", keyed=True), Numbers())) is False
@@ -101,6 +102,35 @@ def test_a_job_weighs_one_if_nothing_else_is_said():
 
 def test_a_pause_from_the_beginning_of_time_is_a_pause():
     assert gates.closed_by(a_limit(RateRule(1, 10)), Gate(closed_until=5), 0).why == "paused"
+
+
+def test_the_later_of_a_refusal_and_a_rate_opens_a_gate():
+    limit = a_limit(RateRule(1, 10))
+    spent = (NOW + 10) * NANOSECONDS
+
+    def closed(limit, **record):
+        return gates.closed_by(limit, Gate(**record), NOW)
+
+    assert closed(limit, refused_until=NOW + 3) == gates.Closed("rate", NOW + 3)
+    assert closed(None, refused_until=NOW + 3) == gates.Closed("rate", NOW + 3)
+    assert closed(limit, refused_until=NOW + 3, full_at=spent) == gates.Closed("rate", NOW + 10)
+    assert closed(limit, refused_until=NOW + 13, full_at=spent) == gates.Closed("rate", NOW + 13)
+    assert closed(limit, refused_until=NOW, closed_until=NOW + 3) == gates.Closed("paused", NOW + 3)
+    assert closed(limit, refused_until=NOW) is None
+
+
+def test_jobs_pass_a_limit_where_they_did_before_whatever_its_order_is_now():
+    fair = a_limit(limit=1)
+    strict = a_limit(limit=1, strict=True)
+
+    assert gates.passes_first(strict) is True
+    assert gates.passes_first(fair) is False
+    assert gates.copy_of(fair) == fair
+    now_strict, now_fair = gates.copy_of(fair, strict.rule), gates.copy_of(strict, fair.rule)
+    assert (gates.is_strict(now_strict), gates.passes_first(now_strict)) == (True, False)
+    assert (gates.is_strict(now_fair), gates.passes_first(now_fair)) == (False, True)
+    again = gates.copy_of(now_strict, fair.rule)
+    assert again == fair
 
 
 # ---- a new job is refused ---------------------------------------------------------------------
@@ -351,6 +381,8 @@ def test_numbers_that_say_nothing_are_not_worth_keeping():
     ("rate", "gate", "forgotten_at"),
     [
         (None, Gate(closed_until=7), 7),
+        (None, Gate(closed_until=7, refused_until=8), 8),
+        (RateRule(1, 10), Gate(full_at=100_001, refused_until=102), 102),
         (RateRule(1, 10), Gate(full_at=100_001), 101),
         (RateRule(1, 10), Gate(full_at=100_001, closed_until=102), 102),
         (FIXED, Gate(window=5, used=1), 60),
