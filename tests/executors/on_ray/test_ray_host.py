@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import pickle
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -230,6 +231,24 @@ def test_a_host_that_dies_is_restarted_and_nothing_is_lost(app, notes):
     assert [job.id for job in jobs] == ids
     assert any(job.interruptions for job in jobs)
     assert {job.attempts for job in jobs} == {1}
+
+
+class Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+@pytest.mark.parametrize(
+    ("method", "named"),
+    [("delete_job", "delete_job"), ("_step_bulk", "the change of the last 500")],
+)
+def test_a_change_is_not_made_again_when_the_host_died_during_it(app, method, named):
+    with pytest.raises(errors.StorageError, match=f"whether {named}.* was done is not known"):
+        app.call(method, Deadly())
+
+    assert app.count_jobs() == 0
 
 
 def test_when_its_node_is_gone_it_can_be_hosted_where_its_files_are(cluster, far, tmp_path):
