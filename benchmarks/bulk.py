@@ -1,12 +1,15 @@
 """How long it takes to change very many jobs together, and how long others wait meanwhile.
 
 The jobs have failed one by one, each with its error, and are changed by one call. Beside it a
-thread enqueues a job for another queue every few milliseconds, and notes when it is performed.
+thread enqueues a job for another queue every few milliseconds, and notes when it is performed. So
+it does while another process, as ``antq retry`` is, changes the jobs of this one.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -20,6 +23,7 @@ from antq_actors import Job, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from antq_actors import BulkOutcome
 
@@ -29,6 +33,15 @@ MOST_ALONE: Final = 200
 """Jobs whose latency is noted while nothing else happens."""
 BESIDE: Final = "beside"
 """The queue of these jobs."""
+ELSEWHERE: Final = """
+import sys
+from antq_actors import AntQ
+with AntQ(sys.argv[1], start_queues=False) as app:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(app.retry_jobs(queue="default", status="cancelled").changed)
+"""
+"""What another process does."""
 
 
 class Note(Worker, queue=BESIDE):
@@ -48,14 +61,19 @@ def bench(*, short: bool) -> Iterator[Measure]:
     jobs, rounds = (1_500, 1) if short else (100_000, 3)
     seconds: dict[str, list[float]] = {}
     alone: list[list[float]] = []
-    latencies: list[list[float]] = []
+    beside: list[list[float]] = []
+    elsewhere: list[list[float]] = []
     for _ in range(rounds):
-        for name, took in _one_round(jobs, alone, latencies):
+        for name, took in _one_round(jobs, alone, beside, elsewhere):
             seconds.setdefault(name, []).append(took)
     for name, values in seconds.items():
         goal = "<= 6" if name.startswith("retry") else ""
         yield Measure(f"{name}, {jobs:,} jobs, durable", "s", values, goal)
-    for what, found, goal in (("alone", alone, ""), ("beside a retry", latencies, "<= 30")):
+    for what, found, goal in (
+        ("alone", alone, ""),
+        ("beside a retry", beside, "<= 30"),
+        ("beside one elsewhere", elsewhere, "<= 30"),
+    ):
         for share, position in (("p50", 0.5), ("p99", 0.99)):
             values = [at(position, each) for each in found]
             name = f"  perform_async to perform, {what}, {share}"
@@ -63,7 +81,7 @@ def bench(*, short: bool) -> Iterator[Measure]:
 
 
 def _one_round(
-    jobs: int, alone: list[list[float]], latencies: list[list[float]]
+    jobs: int, alone: list[list[float]], beside: list[list[float]], elsewhere: list[list[float]]
 ) -> Iterator[tuple[str, float]]:
     with application(durable=True, queues={"default": 50, BESIDE: 5}) as app:
         app.queue("default").pause()
@@ -72,8 +90,12 @@ def _one_round(
         alone.append([_latency() for _ in range(MOST_ALONE)])
         with _noting() as noted:
             yield "retry by status", _seconds(lambda: app.retry_jobs(queue="default"), jobs)
-        latencies.append(noted)
+        beside.append(noted)
         yield "cancel", _seconds(lambda: app.cancel_jobs(queue="default"), jobs)
+        seconds, noted = _retried_elsewhere(app.path, jobs)
+        yield "retry by another process", seconds
+        elsewhere.append(noted)
+        app.cancel_jobs(queue="default")
         retry_by_error = {"status": "cancelled", "error": "timed out"}
         yield "retry by error", _seconds(lambda: app.retry_jobs(**retry_by_error), jobs)
         yield "delete", _seconds(lambda: app.delete_jobs(queue="default"), jobs)
@@ -85,6 +107,23 @@ def _seconds(change: Callable[[], BulkOutcome], jobs: int) -> float:
     if outcome.changed != jobs:
         raise RuntimeError(f"{outcome}, where there are {jobs} jobs")
     return time.perf_counter() - began
+
+
+def _retried_elsewhere(path: Path, jobs: int) -> tuple[float, list[float]]:
+    """Have another process retry all jobs; return its seconds, and what others took meanwhile."""
+    command = [sys.executable, "-c", ELSEWHERE, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, text=True, **pipes) as program:
+        program.stdout.readline()
+        with _noting() as noted:
+            began = time.perf_counter()
+            program.stdin.write("go\n")
+            program.stdin.flush()
+            changed = program.stdout.readline().strip()
+            seconds = time.perf_counter() - began
+    if changed != str(jobs):
+        raise RuntimeError(f"{changed!r} were retried, where there are {jobs} jobs")
+    return seconds, noted
 
 
 @contextmanager
