@@ -439,7 +439,7 @@ for _name, _verb in [each for base in JobVerbs.__mro__[:-1] for each in vars(bas
 def _stop_started() -> None:
     """Stop the applications that still run when the program exits, the last started first."""
     for app in reversed(_started.copy()):
-        with suppress(Exception):
+        with suppress(Exception):  # the others have to be stopped all the same
             app.stop(timeout=EXIT_TIMEOUT_SECONDS)
 
 
