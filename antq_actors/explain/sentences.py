@@ -122,7 +122,9 @@ def _paused(reason: reasons.Paused) -> str:
 
 
 def _global_full(reason: reasons.GlobalFull) -> str:
-    return f"{reason.running} jobs of the queue run, and over all nodes {reason.limit} may."
+    run = "runs" if reason.running == 1 else "run"
+    may = f"and over all nodes {reason.limit} may"
+    return f"{_jobs(reason.running)} of the queue {run}, {may}."
 
 
 def _key_full(reason: reasons.KeyFull) -> str:
@@ -134,7 +136,10 @@ def _key_full(reason: reasons.KeyFull) -> str:
 
 
 def _held_by_order(reason: reasons.HeldByOrder) -> str:
-    return f"The jobs of its key run in strict order, and job {reason.job} has not ended."
+    return (
+        f"The jobs of its key run in strict order, and job {reason.job} is before it: it has not"
+        " ended, or it failed and halts its key, until it is retried with success or deleted."
+    )
 
 
 def _rate_full(reason: reasons.RateFull) -> str:
