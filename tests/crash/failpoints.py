@@ -59,7 +59,7 @@ RUNS: Final = "antq_actors.queues.running_attempts:RunningAttempts"
 EXITS: Final = "antq_actors.queues.running_attempts:ExitQueue"
 STANDING: Final = "antq_actors.storage.requests:StandingClaim"
 NODE: Final = "antq_actors.queues.node:QueueNode"
-VERDICT: Final = "antq_actors.queues.verdict"
+QUEUE_STATE: Final = "antq_actors.queues.queue_state"
 ANTQ: Final = "antq_actors.app.antq"
 RUNNING: Final = Status.RUNNING
 
@@ -155,7 +155,7 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "perform:before": (after(f"{RUNNER}._prepare"),),
     "perform:after": (after(f"{RUNNER}.run"),),
     # ---- its outcome is stored
-    "outcome:heard": (after(f"{VERDICT}:verdict"),),
+    "outcome:heard": (after(f"{QUEUE_STATE}:verdict"),),
     "outcome:before": (before(f"{CLIENT}.request_work", lambda call: call.settlements),),
     "outcome:begun": (after(f"{BULK}._leave", _changes_to(Status.COMPLETED)),),
     "outcome:half-written": (before(f"{BULK}._enter", _changes_to(Status.COMPLETED)),),
