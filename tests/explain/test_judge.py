@@ -165,6 +165,14 @@ GATES = [
         (explain.RateFull("pay", "eu", OPENS_AT), explain.LimitPaused("pay", None)),
     ),
     (
+        gate(full_at=SPENT, closed_until=NOW + 900_000),
+        (explain.RateFull("pay", "eu", OPENS_AT), explain.LimitPaused("pay", "eu")),
+    ),
+    (
+        gate(full_at=SPENT, limit=Limit(ONE, closed_until=NOW + 900_000)),
+        (explain.RateFull("pay", "eu", OPENS_AT), explain.LimitPaused("pay", None)),
+    ),
+    (
         gate(full_at=(NOW + 1) * 1_000),
         (explain.RateFull("pay", "eu", AT + timedelta(microseconds=1)),),
     ),
