@@ -18,7 +18,7 @@ from antq_actors.jobs.state import Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.limited_jobs import LimitedJobs
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.jobs.rooms import NOWHERE
+from antq_actors.storage.jobs.waiting_jobs import NOWHERE
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:

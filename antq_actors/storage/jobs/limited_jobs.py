@@ -16,7 +16,8 @@ from antq_actors.flow import gates
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.state import ENDED, GateRef, Status
 from antq_actors.storage.jobs.gates import NO_KEY
-from antq_actors.storage.jobs.rooms import NEXT_TICKET, NOWHERE, Rooms, has_begun, placed
+from antq_actors.storage.jobs.rooms import Rooms
+from antq_actors.storage.jobs.waiting_jobs import NEXT_TICKET, NOWHERE, has_begun, placed
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import first_keys, keys_with
 
