@@ -68,6 +68,14 @@ def test_the_jobs_in_all_rooms_wait_and_those_in_front():
     assert gates.waiting_in(Gate()) == 0
 
 
+def test_the_holder_of_a_gate_is_who_runs_or_else_who_is_in_front():
+    rooms = [Room("mail", waiting=1), Room("web", head=5), Room("api", head=6)]
+
+    assert gates.holder_in(Gate(running=1, holders=[9, 8], rooms=rooms)) == 9
+    assert gates.holder_in(Gate(rooms=rooms)) == 5
+    assert gates.holder_in(Gate(rooms=rooms[:1])) is None
+
+
 # ---- the rule in force ------------------------------------------------------------------------
 
 
@@ -279,8 +287,9 @@ def test_the_largest_burst_or_weight_is_kept_until_all_starts_are_over(full_at, 
         (102, 1, 3),
     ],
 )
-def test_what_is_left_of_a_window_may_start(window, used, left):
-    assert gates.starts_left(FIXED, Gate(window=window, used=used), NOW) == left
+@pytest.mark.parametrize("now", [NOW, NOW + 9])
+def test_what_is_left_of_a_window_may_start(window, used, left, now):
+    assert gates.starts_left(FIXED, Gate(window=window, used=used), now) == left
 
 
 @pytest.mark.parametrize(
@@ -309,10 +318,11 @@ def test_a_rate_of_another_kind_begins_anew(old, new):
 @pytest.mark.parametrize(
     ("window", "used"), [(99, 0), (100, 2), (101, 2), (102, 0)], ids=["over", "now", "back", "far"]
 )
-def test_the_starts_of_a_window_count_in_the_new_one(window, used):
+@pytest.mark.parametrize("now", [NOW, NOW + 9])
+def test_the_starts_of_a_window_count_in_the_new_one(window, used, now):
     gate = Gate(window=window, used=2)
 
-    gates.rescale(gate, FIXED, RateRule(1, 300, fixed=True), NOW)
+    gates.rescale(gate, FIXED, RateRule(1, 300, fixed=True), now)
 
     assert (gate.window, gate.used, gate.full_at) == (3, used, 0)
 
