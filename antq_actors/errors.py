@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AlreadyExists",
     "AntqError",
+    "BatchClosed",
     "BatchError",
+    "BatchNotFound",
     "ConfigError",
     "CronError",
     "DamagedRecord",
@@ -56,6 +58,14 @@ class CronError(ConfigError):
 
 class UnknownCron(AntqError):
     """No periodic entry has this name."""
+
+
+class BatchNotFound(AntqError):
+    """No batch has this id."""
+
+
+class BatchClosed(AntqError):
+    """A batch was closed, so it gets no more members."""
 
 
 class NotStarted(AntqError):

@@ -59,6 +59,7 @@ ERRORS = [
     *("InvalidSchedule", "JobNotFound", "NotCancellable", "NotRetryable", "UnknownQueue"),
     *("WorkerNotFound", "NotAWorker", "StorageError", "StorageFull", "BatchError"),
     *("ForkError", "CronError", "UnknownCron", "LimitReached", "UnknownLimit"),
+    *("BatchClosed", "BatchNotFound"),
 ]
 
 OTP = [

@@ -9,11 +9,10 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from antq_actors import checks
+from antq_actors.jobs.state import NewJob  # msgspec reads annotations
 
 if TYPE_CHECKING:
     from datetime import timedelta
-
-    from antq_actors.jobs.state import NewJob
 
 
 RETRY_DELAY_SECONDS: Final = 10.0
@@ -93,6 +92,8 @@ class Produced(msgspec.Struct, frozen=True):
 
     follow_ups: tuple[FollowUp, ...] = ()
     """In the order of their calls."""
+    members: tuple[NewJob, ...] = ()
+    """Jobs that its batch gets with it, in the order of their calls."""
 
 
 class Completed(msgspec.Struct, frozen=True):

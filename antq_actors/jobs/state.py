@@ -97,7 +97,7 @@ class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How far a job is with others: its group, what it waits for, what is kept of it."""
 
     group: int = 0
-    """The batch or workflow that counts it as a member; 0: none."""
+    """The batch or workflow that counts it as a member, and is pruned with it; 0: none."""
     is_counted: bool = False
     """Whether its end is counted there: once, until it is retried."""
     pending: int = 0
@@ -110,6 +110,10 @@ class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whether it has a row in ``results``."""
     has_steps: bool = False
     """Whether it has rows in ``steps``."""
+    is_apart: bool = False
+    """Whether it belongs to the group without being a member: a callback, which is not counted."""
+    is_unneeded: bool = False
+    """Whether it was cancelled as nothing needed it: that is no failure of its group."""
 
 
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -192,8 +196,6 @@ class JobFlow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The instant of that entry for which it was enqueued; None for a run by hand."""
     result: ResultRule | None = None
     """How its result is kept; None: it is not."""
-    batch: int = 0
-    """The batch of which it is a member or a callback; 0: none."""
     workflow: int = 0
     """The workflow to which it belongs; 0: none."""
     node: str | None = None

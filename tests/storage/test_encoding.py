@@ -126,8 +126,8 @@ def test_a_spec_is_in_the_record_up_to_a_size():
 
     for size, is_inline in ((0, True), (encoding.MOST_INLINE_BYTES, False)):
         spec = JobSpec("shop:Mail", b"x" * size, 7)
-        record, payload = encoding.encode_new(state, spec, signer)
         signed = signer.sign(encoding.encode_spec(spec))
+        record, payload = encoding.split_new(state, spec.unique_digest, signed)
         assert (encoding.spec_in(record), payload) == (
             (signed, b"") if is_inline else (b"", signed)
         )

@@ -46,4 +46,4 @@ class Pruner(PeriodicService[PrunerConfig]):
 
     def is_full(self, count: int) -> bool:
         """Return whether *count* deleted jobs were a whole batch, so that there may be more."""
-        return count == self.config.batch
+        return count >= self.config.batch

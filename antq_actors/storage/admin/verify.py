@@ -18,6 +18,7 @@ from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gate_tally import Tally, verify_gates
 from antq_actors.storage.jobs.gates import GateTable
+from antq_actors.storage.jobs.groups import GroupTable, verify_groups
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.table import chain_places, places_of, row_of
 from antq_actors.storage.lmdb import keys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -66,6 +68,7 @@ class _Verification:
                 yield from self._strays(name)
         yield from self._wrong_counts()
         yield from self._wrong_counter()
+        yield from verify_groups(self._txn, self._tables)
         yield from verify_gates(self._txn, self._tables, self._tally)
         meta = Meta(self._txn, self._tables.meta)
         yield from CronTable(self._txn, self._tables, meta, self._signer).findings()
@@ -97,9 +100,9 @@ class _Verification:
                 yield f"{name}: {expected!r} of job {id_} is missing"
             else:
                 self._found[name] += 1
-        if state.ended_at is not None:
+        place = places_of(state).place
+        if state.ended_at is not None and place:
             self._ended += 1
-            place = places_of(state).place
             if row_of(self._txn, self._tables.index, place, key) is None:
                 yield f"index: no row of ended jobs has job {id_}"
         yield from self._contents(id_, state, digest, spec)
@@ -117,14 +120,22 @@ class _Verification:
             for id_ in keys.ids_in(row):
                 named += 1
                 record = value_of(self._txn, self._tables.jobs, id_) or b""
+                ended_at = keys.order_in(key)
                 try:
-                    has_ended = encoding.decode_job(record).state.ended_at == keys.order_in(key)
+                    has_ended = encoding.decode_job(record).state.ended_at == ended_at
                 except StorageError:
                     has_ended = False
-                if not has_ended:
+                if not has_ended and self._is_group_of(id_, ended_at):
+                    named -= 1
+                elif not has_ended:
                     yield f"index: {id_!r} in a row of ended jobs belongs to no job of that time"
         if named > self._ended:
             yield f"index: the rows of ended jobs name {named}, and there are {self._ended}"
+
+    def _is_group_of(self, key: bytes, ended_at: Instant) -> bool:
+        """Return whether a row of ended jobs rightly names a group, which is pruned as a whole."""
+        group = GroupTable(self._txn, self._tables).get(int.from_bytes(key))
+        return group is not None and group.ended_at == ended_at and not group.parent
 
     def _contents(
         self, id_: int, state: JobState, digest: bytes | None, inline: bytes

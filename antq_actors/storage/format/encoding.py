@@ -109,9 +109,9 @@ def head_of(state: bytes, digest: bytes) -> bytes:
     return b"%c%c%c%b%b" % (size >> 8, size & 0xFF, len(digest), digest, state)
 
 
-def encode_new(state: JobState, spec: JobSpec, signer: Signer) -> tuple[bytes, bytes]:
-    """Return the bytes of a new job: its record, and its spec if it is not in the record."""
-    head, signed = encode_job(state, spec.unique_digest), signer.sign(encode_spec(spec))
+def split_new(state: JobState, digest: bytes | None, signed: bytes) -> tuple[bytes, bytes]:
+    """Return the bytes of a new job: its record, and its *signed* spec if it is not in there."""
+    head = encode_job(state, digest)
     return (head, signed) if len(signed) > MOST_INLINE_BYTES else (head + signed, b"")
 
 

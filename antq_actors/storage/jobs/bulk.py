@@ -19,7 +19,7 @@ from antq_actors.errors import (
     StorageError,
 )
 from antq_actors.storage.format.records import BulkResult
-from antq_actors.storage.jobs.writer import JobWriter
+from antq_actors.storage.jobs.arrivals import Arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.format.records import Chosen
 
 
-class BulkWriter(JobWriter):
+class BulkWriter(Arrivals):
     """Changes jobs that a filter has found, in one LMDB write transaction."""
 
     def retry_many(

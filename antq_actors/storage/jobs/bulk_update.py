@@ -152,7 +152,8 @@ class BulkUpdate:
         """Write the new index entries of jobs, and delete those of their old listing lane."""
         old, new = transition.old, transition.new
         if new.is_ended:
-            add_row(self.index, new.place, ids)
+            if new.place:
+                add_row(self.index, new.place, ids)
         elif len(ids) == 1:
             self.index.put(new.place + ids[0], b"")
         else:

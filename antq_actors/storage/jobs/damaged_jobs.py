@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobState, Limited
     from antq_actors.storage.format.encoding import JobRecord
+    from antq_actors.storage.jobs.composition import Composition
 
 _QUOTED_BYTES: Final = 256
 """Bytes of a damaged record that its error quotes: more than a whole one has."""
@@ -51,11 +52,17 @@ class DamagedJobs(JobReader):
             self._limited = LimitedJobs(
                 *(self._txn, self._tables, self._jobs, self._meta),
                 due=self.due,
+                move=self._move,
                 read_waiting=self._read_waiting,
                 mark_damaged=self._mark_damaged,
                 next_id=self._first_free_id,
             )
         return self._limited
+
+    @property
+    def composition(self) -> Composition:
+        """What follows from a change of a job for others: a part of what can store new jobs."""
+        raise NotImplementedError
 
     def _read_waiting(self, id_: int, now: Instant) -> JobRecord | None:
         return self._read_named(id_, _ENQUEUED, "enqueued", now)
@@ -80,16 +87,21 @@ class DamagedJobs(JobReader):
         now: Instant,
     ) -> bool:
         """Write a job's new state; if the job is damaged, fail it instead and return False."""
+        old = record.state
+        if old.composed is not None:
+            state = self.composition.before(id_, old, state)
         try:
-            if record.state.limited is None:
+            if old.limited is None:
                 self._jobs.move(id_, record, state, error)
-            elif state.status is record.state.status is Status.RUNNING:
+            elif state.status is old.status is Status.RUNNING:
                 self._jobs.move(id_, record, state, error)  # it is to be cancelled
             else:
                 self.limited.move(id_, record, state, error, now=now)
         except DamagedRecord as damage:
             self._mark_damaged(id_, str(damage), now)
             return False
+        if old.composed is not None:
+            self.composition.after(id_, old, state, now)
         return True
 
     def _read_named(
@@ -123,6 +135,7 @@ class DamagedJobs(JobReader):
         lanes, digest = self._jobs.forget(id_)
         if not is_there:
             self._jobs.erase(id_)
+            self.composition.lost(id_, now or instant.now())
             self._note("the index named a job %d that does not exist; it does so no more", id_)
             raise JobNotFound(f"no job has the id {id_}, though the index named one")
         self._note("job %d is damaged and was failed: %s", id_, why)
@@ -138,7 +151,8 @@ class DamagedJobs(JobReader):
         spec = b"" if self._jobs.large_spec(id_) else encoding.spec_in(found)
         if self._meta.limited():
             state = replace(state, limited=self._found_limits(spec or self._jobs.large_spec(id_)))
-        record = encoding.JobRecord(state, digest, spec)
+        composed = self.composition.damaged(id_, now or instant.now())
+        record = encoding.JobRecord(replace(state, composed=composed), digest, spec)
         self._jobs.replace(id_, record, error)
         if self._meta.limited():
             self.limited.count_anew(now or instant.now())

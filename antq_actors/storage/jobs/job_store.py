@@ -17,17 +17,17 @@ from itertools import compress, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from msgspec.structs import replace
-
 from antq_actors.explain import judge
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.outcome import COMPLETED, Completed
-from antq_actors.jobs.state import CLAIMABLE, WAITING, JobState, NewJob, Status, StoredJob
+from antq_actors.jobs.state import CLAIMABLE, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
-from antq_actors.storage.jobs import limited_jobs, meta
+from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.bulk import BulkWriter
 from antq_actors.storage.jobs.bulk_update import BulkUpdate, plan
+from antq_actors.storage.jobs.composition import flagged
+from antq_actors.storage.jobs.group_verbs import GroupVerbs
 from antq_actors.storage.jobs.limited_claims import LimitedClaims
 from antq_actors.storage.jobs.meta import NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.outcome import FollowUp
-    from antq_actors.jobs.state import ErrorEntry, JobSpec
-    from antq_actors.storage.format.records import ImportedJob, Settlement
+    from antq_actors.jobs.state import JobSpec
+    from antq_actors.storage.format.records import Settlement
     from antq_actors.storage.lmdb.environment import Environment
 
 T = TypeVar("T")
@@ -70,104 +69,8 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(BulkWriter, LimitedClaims):
+class JobStore(BulkWriter, GroupVerbs, LimitedClaims):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
-
-    # ---- jobs come in ---------------------------------------------------------------------
-
-    def insert(self, new: NewJob, *, replaces: int = 0) -> int:
-        """Store a new job, return its id. Raises AlreadyExists, LimitReached.
-
-        A job that it *replaces* is no duplicate of it, nor are others that were told to end.
-        """
-        if new.spec.unique_digest is not None:
-            self._refuse_duplicate(new.state, new.spec, replaces, but_ending=bool(replaces))
-        if new.spec.flow is not None:
-            self._refuse_full(new.state, new.spec.flow.gates, new.state.updated_at)
-        return self._add(new)
-
-    def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
-        """Store new jobs, return their ids in order; None for a duplicate, or at a full limit."""
-        queues = {state.queue_name for state, _, _ in news}
-        for queue_name in queues:
-            keys.lane(Status.ENQUEUED, queue_name)
-        if any(spec.unique_digest is not None or spec.flow is not None for _, spec, _ in news):
-            return [self._insert_unless_duplicate(new) for new in news]
-        if not news:
-            return []
-        first = self._first_free_id()
-        self._next_id = first + len(news)
-        self._jobs.add_many(first, news, self._signer)
-        self.due |= queues
-        return list(range(first, self._next_id))
-
-    def import_jobs(
-        self, arrivals: Sequence[ImportedJob], *, keep_ids: bool | None
-    ) -> tuple[list[int | None], bool]:
-        """Store jobs that another store exported; return their ids, and whether they kept them.
-
-        None: a waiting unique job was left out, as another is in its way. *keep_ids* None: if this
-        store never had a job.
-        """
-        if keep_ids is None:
-            keep_ids = self._first_free_id() == 1
-        ids = [
-            self._import_job(new, errors, id_ if keep_ids else 0) for id_, new, errors in arrivals
-        ]
-        return ids, keep_ids
-
-    def _insert_unless_duplicate(self, new: NewJob) -> int | None:
-        spec = new.spec
-        if spec.unique_digest is not None and self._jobs.find_conflict(
-            spec.unique_digest, spec.unique_statuses
-        ):
-            return None
-        if spec.flow is not None and self.limited.full(
-            new.state, spec.flow.gates, new.state.updated_at
-        ):
-            return None
-        return self._add(new)
-
-    def _import_job(self, new: NewJob, errors: tuple[ErrorEntry, ...], wanted: int) -> int | None:
-        digest = new.spec.unique_digest
-        waits = new.state.status in WAITING
-        if waits and digest and self._jobs.find_conflict(digest, new.spec.unique_statuses):
-            return None
-        return self._add(new, errors, wanted)
-
-    def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = (), wanted: int = 0) -> int:
-        """Store a new job under the next id, or a larger one that is *wanted*; return the id."""
-        id_ = max(self._first_free_id(), wanted)
-        self._next_id = id_ + 1
-        state, spec, _ = new
-        if spec.flow is not None and spec.flow.gates:
-            spec = limited_jobs.with_texts(new)
-            state = self.limited.arrive(id_, new, state.updated_at)
-        self._jobs.add(id_, state, spec, self._signer, errors)
-        if state.limited is not None:
-            self.limited.promote(state.updated_at)
-        self.due.add(new.state.queue_name)
-        return id_
-
-    # ---- what goes with a completion ------------------------------------------------------
-
-    def settle(self, settlement: Settlement, *, now: Instant) -> bool:
-        """Do :meth:`.JobWriter.settle`, and store what a completed execution has produced."""
-        if not super().settle(settlement, now=now):
-            return False
-        _, _, outcome = settlement
-        if type(outcome) is Completed and outcome.produced is not None:
-            for follow_up in outcome.produced.follow_ups:
-                self._insert_follow_up(follow_up, now)
-        return True
-
-    def _insert_follow_up(self, follow_up: FollowUp, now: Instant) -> int | None:
-        """Store a job that goes with a completion; None: it is a duplicate, or a limit is full."""
-        state, spec, gate_keys = follow_up.new
-        state = lifecycle.made_later(state, now=now, delay=follow_up.delay)
-        return self._insert_unless_duplicate(
-            NewJob(state, replace(spec, inserted_at=now), gate_keys)
-        )
 
     # ---- jobs are run ---------------------------------------------------------------------
 
@@ -238,6 +141,8 @@ class JobStore(BulkWriter, LimitedClaims):
                 those, theirs = list(compress(those, current)), list(compress(theirs, current))
             changed = bulk.change(those, theirs, transition)
             settled.update(changed)
+            if transition.result.composed is not None:
+                self.composition.completed(changed, transition.result, now)
             if transition.result.limited is not None:
                 self.limited.let_go(dict(zip(those, theirs, strict=True)), changed, now)
         if len(settled) == len(settlements):
@@ -377,4 +282,5 @@ def _completed(state: JobState, *, now: Instant) -> JobState | None:
         return None
     if state.limited is not None and state.limited.chains:
         return None
-    return lifecycle.settle(state, COMPLETED, now=now)[0]
+    after = lifecycle.settle(state, COMPLETED, now=now)[0]
+    return after if after.composed is None else flagged(after)

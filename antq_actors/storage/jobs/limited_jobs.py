@@ -96,7 +96,7 @@ class LimitedJobs(Rooms):
                 if found is not None:
                     record = found[0]
                     after = lifecycle.replaced(record.state, id_, limit.rule.name, now=now)
-                    self.move(each, record, *after, now=now)
+                    self._move(each, record, *after, now=now)
 
     def move(
         self,

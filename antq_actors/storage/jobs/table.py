@@ -70,17 +70,29 @@ class JobEntries(EntryReader):
         errors: Sequence[ErrorEntry] = (),
     ) -> None:
         """Write a new job and its *errors*, newest first, to all tables; *id_* is the largest."""
+        signed = signer.sign(encoding.encode_spec(spec))
+        self.add_signed(id_, state, spec.unique_digest, signed, errors)
+
+    def add_signed(
+        self,
+        id_: int,
+        state: JobState,
+        digest: bytes | None,
+        signed: bytes,
+        errors: Sequence[ErrorEntry] = (),
+    ) -> None:
+        """Write a new job, as :meth:`add` does, whose spec's bytes are *signed* already."""
         tables, put = self._tables, self._txn.put
         places = places_of(state)  # refuses a queue's name that no key can hold
         key = keys.job_key(id_)
-        record, payload = encoding.encode_new(state, spec, signer)
+        record, payload = encoding.split_new(state, digest, signed)
         put(key, record, db=tables.jobs, append=True)
         if payload:
             put(key, payload, db=tables.payloads, append=True)
         if errors:
             for number, entry in enumerate(reversed(errors)):
                 put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
-        self._enter(key, state, places, spec.unique_digest)
+        self._enter(key, state, places, digest)
 
     def add_many(self, first: int, news: Sequence[NewJob], signer: Signer) -> None:
         """Write new jobs that are not unique to all tables; *first* is the first of their ids.
@@ -244,6 +256,17 @@ class JobEntries(EntryReader):
         self.deltas.clear()
         return True
 
+    def enter_row(self, id_: int, ended_at: Instant) -> None:
+        """Write that a group of jobs ended at an instant: all of it is pruned by this row."""
+        with self._txn.cursor(self._tables.index) as index:
+            add_row(index, keys.ends_prefix(ended_at), [keys.job_key(id_)])
+        self.has_changed = True
+
+    def leave_row(self, id_: int, ended_at: Instant) -> None:
+        """Delete that a group of jobs ended."""
+        self._leave_row(keys.ends_prefix(ended_at), keys.job_key(id_))
+        self.has_changed = True
+
     def take_ended(self, before: Instant, limit: int) -> list[int]:
         """Delete the first *limit* ids of jobs that ended before an instant from their rows.
 
@@ -257,8 +280,9 @@ class JobEntries(EntryReader):
         """Write the entries of a job, by its *key* in ``jobs``, to the indexes."""
         tables, put = self._tables, self._txn.put
         if places.is_ended:
-            with self._txn.cursor(tables.index) as index:
-                add_row(index, places.place, [key])
+            if places.place:
+                with self._txn.cursor(tables.index) as index:
+                    add_row(index, places.place, [key])
         else:
             put(places.place + key, b"", db=tables.index)
         if places.listing is not None:
@@ -283,7 +307,7 @@ class JobEntries(EntryReader):
         if not places.is_ended:
             if places.listing is not None:
                 delete(places.listing + key, db=index)
-        elif is_in_row:
+        elif is_in_row and places.place:
             self._leave_row(places.place, key)
         if digest is not None:
             delete(keys.unique_key(digest, state.status, id_), db=self._tables.unique)
@@ -330,7 +354,8 @@ class Places(msgspec.Struct, frozen=True, gc=False):
 
     lane: bytes
     place: bytes
-    """In ``index``; of an ended job, of the row of its time."""
+    """In ``index``; of an ended job, of the row of its time: none if it is pruned with its group.
+    """
     listing: bytes | None
     """In ``index``, in the listing lane; None for a job without one."""
     is_ended: bool
@@ -358,7 +383,8 @@ def places_of(state: JobState) -> Places:
     if status is _SUSPENDED:
         return _kept_places(status, state.queue_name, 0)
     lane, listing = _lanes_of_ended(status, state.queue_name)
-    row = keys.ENDS + keys.packed_order(state.updated_at + keys.BIAS)
+    is_grouped = state.composed is not None and state.composed.group
+    row = b"" if is_grouped else keys.ends_prefix(state.updated_at)
     return Places(lane, row, listing, is_ended=True)
 
 

@@ -76,7 +76,8 @@ class WaitingJobs:
 
     *read_waiting*: reads the record of an enqueued job, or mends the store and returns None.
     *mark_damaged*: fails a job whose records disagree. *next_id*: returns the id of the next new
-    job. *due* gets the queues that have a new head.
+    job. *move*: writes the new state of a job, with all that follows from it. *due* gets the queues
+    that have a new head.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class WaitingJobs:
         meta: Meta,
         *,
         due: set[str],
+        move: Callable[..., bool],
         read_waiting: Callable[[int, Instant], JobRecord | None],
         mark_damaged: Callable[[int, str, Instant], object],
         next_id: Callable[[], int],
@@ -97,6 +99,7 @@ class WaitingJobs:
         self._jobs = jobs
         self._meta = meta
         self._due = due
+        self._move = move
         self._read_waiting = read_waiting
         self._mark_damaged = mark_damaged
         self._next_id = next_id

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome, RateLimited
     from antq_actors.jobs.state import JobSpec, JobState, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
+    from antq_actors.storage.jobs.composition import Composition
     from antq_actors.storage.jobs.limited_jobs import LimitedJobs
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -77,6 +78,8 @@ class JobWriter(DamagedJobs):
         handler of log records may enqueue a job, which would wait for this very transaction."""
         self._limited: LimitedJobs | None = None
         """Once a job with limits was met."""
+        self._composition: Composition | None = None
+        """Once a job was met that has to do with others."""
         self.has_changed = False
         """Whether the flushed transaction changes anything: LMDB gives an empty one no number."""
 
@@ -87,6 +90,8 @@ class JobWriter(DamagedJobs):
 
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
+        if self._composition is not None and self._composition.flush():
+            self.has_changed = True
         if self._limited is not None and self._limited.flush():
             self.has_changed = True
         if self._jobs.flush() or self._meta.has_changed:
@@ -168,15 +173,21 @@ class JobWriter(DamagedJobs):
             else:
                 self.limited.remove(id_, record, now=now or instant.now())
         except DamagedRecord as damage:
-            self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
+            record = self._mark_damaged(id_, str(damage), 0)
+            self._jobs.remove(id_, record)
+        if record.state.composed is not None:
+            self.composition.removed(id_, record.state, now or instant.now())
 
     def prune(self, *, finished_before: Instant, limit: int) -> int:
         """Delete up to *limit* jobs of all queues that ended before an instant; return how many."""
         ids = self._jobs.take_ended(finished_before, limit)
+        pruned = len(ids)
         for id_ in ids:
-            with suppress(JobNotFound):  # a row of no job; it is gone by now
+            try:
                 self._prune_one(id_, finished_before)
-        return len(ids)
+            except JobNotFound:  # a row of a group; or of no job, and it is gone by now
+                pruned += self.composition.prune(id_, finished_before, limit)
+        return pruned
 
     def _prune_one(self, id_: int, finished_before: Instant) -> None:
         """Delete a job that was taken from its row, unless its record says something else."""
@@ -184,12 +195,16 @@ class JobWriter(DamagedJobs):
             record = self._existing(id_)
             ended_at = record.state.ended_at
             if ended_at is not None and ended_at < finished_before:
-                self._jobs.remove(id_, record, is_in_row=False)
-                if record.state.limited is not None and record.state.limited.chains:
-                    self.limited.order.leave(id_, record.state)
-                    self.limited.promote(instant.now())
+                self._remove_pruned(id_, record)
         except DamagedRecord as damage:
             self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
+
+    def _remove_pruned(self, id_: int, record: JobRecord) -> None:
+        """Delete an ended job that is in no row any more."""
+        self._jobs.remove(id_, record, is_in_row=False)
+        if record.state.limited is not None and record.state.limited.chains:
+            self.limited.order.leave(id_, record.state)
+            self.limited.promote(instant.now())
 
     # ---- executions end -------------------------------------------------------------------
 

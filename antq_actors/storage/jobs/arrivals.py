@@ -1,0 +1,240 @@
+"""Jobs come in, and with a completion what it brings about.
+
+One method is one verb, as in :class:`~.writer.JobWriter`. Here is also what follows from the change
+of a job for others (:mod:`~antq_actors.storage.jobs.composition`), as that may be a new job.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.outcome import Completed
+from antq_actors.jobs.state import WAITING, Composed, NewJob, Status
+from antq_actors.storage.format import encoding
+from antq_actors.storage.jobs import limited_jobs
+from antq_actors.storage.jobs.composition import Composition
+from antq_actors.storage.jobs.writer import JobWriter
+from antq_actors.storage.lmdb import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.outcome import FollowUp
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState
+    from antq_actors.storage.format.records import ImportedJob, Settlement
+
+
+class Arrivals(JobWriter):
+    """Stores new jobs in one LMDB write transaction; a part of :class:`~.job_store.JobStore`."""
+
+    @property
+    def composition(self) -> Composition:
+        """What follows from a change of a job for others."""
+        if self._composition is None:
+            self._composition = Composition(self._txn, self._tables, self._jobs, self)
+        return self._composition
+
+    # ---- jobs come in ---------------------------------------------------------------------
+
+    def insert(self, new: NewJob, *, replaces: int = 0) -> int:
+        """Store a new job, return its id. Raises AlreadyExists, LimitReached.
+
+        A job that it *replaces* is no duplicate of it, nor are others that were told to end.
+        """
+        if new.spec.unique_digest is not None:
+            self._refuse_duplicate(new.state, new.spec, replaces, but_ending=bool(replaces))
+        if new.spec.flow is not None:
+            self._refuse_full(new.state, new.spec.flow.gates, new.state.updated_at)
+        return self._add(new)
+
+    def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
+        """Store new jobs, return their ids in order; None for a duplicate, or at a full limit."""
+        queues = {state.queue_name for state, _, _ in news}
+        for queue_name in queues:
+            keys.lane(Status.ENQUEUED, queue_name)
+        if any(spec.unique_digest is not None or spec.flow is not None for _, spec, _ in news):
+            return [self._insert_unless_duplicate(new) for new in news]
+        if not news:
+            return []
+        first = self._first_free_id()
+        self._next_id = first + len(news)
+        self._jobs.add_many(first, news, self._signer)
+        self.due |= queues
+        return list(range(first, self._next_id))
+
+    def import_jobs(
+        self, arrivals: Sequence[ImportedJob], *, keep_ids: bool | None
+    ) -> tuple[list[int | None], bool]:
+        """Store jobs that another store exported; return their ids, and whether they kept them.
+
+        None: a waiting unique job was left out, as another is in its way. *keep_ids* None: if this
+        store never had a job.
+        """
+        if keep_ids is None:
+            keep_ids = self._first_free_id() == 1
+        ids = [
+            self._import_job(new, errors, id_ if keep_ids else 0) for id_, new, errors in arrivals
+        ]
+        return ids, keep_ids
+
+    def _insert_unless_duplicate(self, new: NewJob) -> int | None:
+        spec = new.spec
+        if spec.unique_digest is not None and self._jobs.find_conflict(
+            spec.unique_digest, spec.unique_statuses
+        ):
+            return None
+        if spec.flow is not None and self.limited.full(
+            new.state, spec.flow.gates, new.state.updated_at
+        ):
+            return None
+        return self._add(new)
+
+    def _import_job(self, new: NewJob, errors: tuple[ErrorEntry, ...], wanted: int) -> int | None:
+        digest = new.spec.unique_digest
+        waits = new.state.status in WAITING
+        if waits and digest and self._jobs.find_conflict(digest, new.spec.unique_statuses):
+            return None
+        return self._add(new, errors, wanted)
+
+    def insert_kept(self, state: JobState, signed: bytes, /) -> int | None:
+        """Store a job whose spec was signed before; None: a duplicate is in its way.
+
+        It is enqueued now, where this process can sign that.
+        """
+        try:
+            spec = encoding.decode_spec(encoding.contents(signed))
+        except DamagedRecord:  # its claim says so
+            return self._add_signed(state, None, signed)
+        if spec.unique_digest is not None and self._jobs.find_conflict(
+            spec.unique_digest, spec.unique_statuses
+        ):
+            return None
+        if self._signer.has_keys == encoding.is_signed(signed):
+            with suppress(DamagedRecord):
+                self._signer.verify(signed)
+                spec = replace(spec, inserted_at=state.updated_at)
+                signed = self._signer.sign(encoding.encode_spec(spec))
+        return self._add_signed(state, spec, signed)
+
+    def _add_signed(self, state: JobState, spec: JobSpec | None, signed: bytes) -> int:
+        """Store a job under the next id; return the id."""
+        id_ = self.take_number()
+        if spec is not None and spec.flow is not None and spec.flow.gates:
+            state = self.limited.arrive(id_, NewJob(state, spec), state.updated_at)
+        self._jobs.add_signed(id_, state, None if spec is None else spec.unique_digest, signed)
+        if state.limited is not None:
+            self.limited.promote(state.updated_at)
+        self.due.add(state.queue_name)
+        return id_
+
+    def prune_member(self, id_: int, ended_before: Instant, /) -> JobState | None:
+        """Delete a job whose group is deleted; return its state, None if there is none.
+
+        One that has not ended before an instant, such as a callback of the group, is left, and has
+        to do with no group any more.
+        """
+        try:
+            record = self._existing(id_)
+            state = record.state
+            composed, ended_at = state.composed, state.ended_at
+            if ended_at is not None and ended_at < ended_before:
+                self._remove_pruned(id_, record)
+            elif composed is not None:
+                alone = replace(composed, group=0, is_counted=False, is_apart=False)
+                self._jobs.move(id_, record, replace(state, composed=alone))
+        except DamagedRecord as damage:
+            record = self._mark_damaged(id_, str(damage), 0)
+            self._jobs.remove(id_, record)
+            return record.state
+        except JobNotFound:
+            return None
+        return state
+
+    def take_number(self) -> int:
+        """Return the next number of jobs and groups, which is used by that."""
+        id_ = self._first_free_id()
+        self._next_id = id_ + 1
+        return id_
+
+    def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = (), wanted: int = 0) -> int:
+        """Store a new job under the next id, or a larger one that is *wanted*; return the id."""
+        id_ = max(self._first_free_id(), wanted)
+        self._next_id = id_ + 1
+        state, spec, _ = new
+        if spec.flow is not None and spec.flow.gates:
+            spec = limited_jobs.with_texts(new)
+            state = self.limited.arrive(id_, new, state.updated_at)
+        self._jobs.add(id_, state, spec, self._signer, errors)
+        if state.limited is not None:
+            self.limited.promote(state.updated_at)
+        self.due.add(new.state.queue_name)
+        return id_
+
+    # ---- what goes with a completion ------------------------------------------------------
+
+    def settle(self, settlement: Settlement, *, now: Instant) -> bool:
+        """Do :meth:`.JobWriter.settle`, and store what a completed execution has produced."""
+        if not super().settle(settlement, now=now):
+            return False
+        _, _, outcome = settlement
+        if type(outcome) is Completed and outcome.produced is not None:
+            produced = outcome.produced
+            for follow_up in produced.follow_ups:
+                self._insert_follow_up(follow_up, now)
+            if produced.members:
+                self._insert_produced_members(settlement.id, produced.members, now)
+        return True
+
+    def _insert_produced_members(self, id_: int, news: Sequence[NewJob], now: Instant) -> None:
+        """Store the jobs that a completed member adds to its batch; duplicates are left out."""
+        composed = self._existing(id_).state.composed
+        group = None if composed is None else self.composition.groups.get(composed.group)
+        if composed is None or group is None:  # else its batch is gone
+            return
+        later = [
+            new._replace(
+                state=lifecycle.made_later(new.state, now=now),
+                spec=replace(new.spec, inserted_at=now),
+            )
+            for new in news
+        ]
+        ids = self.add_members(composed.group, later)
+        if group.is_cancelled:
+            for added in ids:
+                if added is not None:
+                    self._cancel(added, self._existing(added), now)
+
+    def add_members(self, group: int, news: Sequence[NewJob]) -> list[int | None]:
+        """Store new jobs as members of a group; return their ids in order.
+
+        None for a duplicate, or at a full limit.
+        """
+        states: dict[int, JobState] = {}
+        members = []
+        for new in news:
+            state = states.get(id(new.state))  # jobs that are enqueued together share theirs
+            if state is None:
+                state = replace(new.state, composed=Composed(group=group))
+                states[id(new.state)] = state
+            members.append(new._replace(state=state))
+        ids = self.insert_many(members)
+        stored = [id_ for id_ in ids if id_ is not None]
+        counted = self.composition.groups.get(group)
+        if counted is not None and stored:
+            self.composition.groups.add_members(group, stored)
+            counted.total += len(stored)
+        return ids
+
+    def _insert_follow_up(self, follow_up: FollowUp, now: Instant) -> int | None:
+        """Store a job that goes with a completion; None: it is a duplicate, or a limit is full."""
+        state, spec, gate_keys = follow_up.new
+        state = lifecycle.made_later(state, now=now, delay=follow_up.delay)
+        return self._insert_unless_duplicate(
+            NewJob(state, replace(spec, inserted_at=now), gate_keys)
+        )

@@ -1,0 +1,241 @@
+"""What a change of a job means for others, stored in the transaction of the change itself.
+
+Every change of a job that has to do with others passes here, called by who writes the job: so a
+group counts the end of a member in the commit that ends it, and that commit stores the callbacks
+that are due by it. Nothing is left to do afterwards that a crash could prevent.
+
+What follows is collected, and done once, by :meth:`Composition.flush`, before the commit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
+
+from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.state import ENDED, Composed
+from antq_actors.storage.jobs.groups import APART, GROUP, JOB, GroupTable, callbacks_for, end_of
+from antq_actors.workflows import counters
+from antq_actors.workflows.counters import End
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import lmdb
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import JobState
+    from antq_actors.storage.jobs.table import JobEntries
+    from antq_actors.storage.lmdb.tables import Tables
+    from antq_actors.workflows.counters import Group
+
+
+class Changes(Protocol):
+    """What the writer of a transaction does for what follows from a change."""
+
+    def insert_kept(self, state: JobState, signed: bytes, /) -> int | None:
+        """Store a job whose spec was signed before; None: a duplicate is in its way."""
+
+    def prune_member(self, id_: int, ended_before: Instant, /) -> JobState | None:
+        """Delete a job whose group is deleted, or leave one alone that has not ended before that.
+
+        Return its state; None: there is none.
+        """
+
+
+def flagged(state: JobState) -> JobState:
+    """Return the *state* that a job comes to have, with what it says of being counted."""
+    composed = state.composed
+    if composed is None or not composed.group or composed.is_apart:
+        return state
+    is_counted = state.status in ENDED
+    if composed.is_counted == is_counted:
+        return state
+    return replace(state, composed=replace(composed, is_counted=is_counted))
+
+
+class Composition:
+    """What follows from changes of jobs for others, in one LMDB write transaction.
+
+    Without :meth:`flush` it must not be committed.
+    """
+
+    def __init__(
+        self,
+        txn: lmdb.Transaction,
+        tables: Tables,
+        jobs: JobEntries,
+        changes: Changes,
+    ) -> None:
+        self._txn = txn
+        self._jobs = jobs
+        self._changes = changes
+        self._now: Instant = 0
+        """The last time that was passed in."""
+        self._changed: dict[int, None] = {}
+        """The groups that have yet to be looked at, in the order in which they changed."""
+        self._miscounted: set[int] = set()
+        """The groups that have to be counted anew."""
+        self.groups = GroupTable(txn, tables)
+
+    # ---- a job changes --------------------------------------------------------------------
+
+    def before(self, _id: int, _old: JobState, new: JobState) -> JobState:
+        """Return the *new* state of a job as it is to be written; nothing is changed."""
+        return flagged(new)
+
+    def after(self, _id: int, old: JobState, new: JobState, now: Instant) -> None:
+        """Count that a job has changed, once its new state is written."""
+        was, has = old.composed, new.composed
+        if was is None or has is None or was.is_counted == has.is_counted:
+            return
+        if has.is_counted:
+            self._count(has.group, end_of(new), 1, now)
+        else:
+            self._count(has.group, end_of(old), -1, now)
+
+    def completed(self, ids: Collection[bytes], new: JobState, now: Instant) -> None:
+        """Count that jobs, by their keys in ``jobs``, have ended together with this state."""
+        if ids and new.composed is not None and new.composed.is_counted:
+            self._count(new.composed.group, end_of(new), len(ids), now)
+
+    def removed(self, id_: int, state: JobState, now: Instant) -> None:
+        """Count that a job was deleted: before its end that is a cancelled one."""
+        composed = state.composed
+        if composed is None or not composed.group:
+            return
+        group = self.groups.get(composed.group)
+        self.groups.remove_member(composed.group, id_)
+        if group is None or composed.is_apart:
+            return
+        if composed.is_counted:
+            group.gone.add(end_of(state))
+        else:
+            group.gone.add(End.CANCELLED)
+            self._count(composed.group, End.CANCELLED, 1, now)
+
+    def damaged(self, id_: int, now: Instant) -> Composed | None:
+        """Return what the state of a job that is damaged, and fails, says of others.
+
+        None: it has nothing to do with any.
+        """
+        found = self.groups.group_of(id_)
+        if found is None:
+            return None
+        group, kind = found
+        self._now = max(self._now, now)
+        self._changed[group] = None
+        self._miscounted.add(group)
+        return Composed(group=group, is_counted=kind == JOB, is_apart=kind == APART)
+
+    def lost(self, id_: int, now: Instant) -> None:
+        """Count that nothing is left of a job but its name in tables: it is deleted by that."""
+        found = self.groups.group_of(id_)
+        if found is None:
+            return
+        group, kind = found
+        self.groups.remove_member(group, id_)
+        counted = self.groups.get(group)
+        if counted is not None and kind == JOB:
+            counted.gone.add(End.CANCELLED)
+            self._miscounted.add(group)
+            self.touch(group, now)
+
+    def _count(self, id_: int, end: End, number: int, now: Instant) -> None:
+        self._now = max(self._now, now)
+        group = self.groups.get(id_)
+        if group is not None:  # else it was pruned
+            group.ends.add(end, number)
+            self._changed[id_] = None
+
+    def touch(self, id_: int, now: Instant) -> None:
+        """Have a group looked at before the commit: it was closed, or got members."""
+        self._now = max(self._now, now)
+        self._changed[id_] = None
+
+    def prune(self, id_: int, ended_before: Instant, limit: int) -> int:
+        """Delete a group that ended before an instant, with all its members; return how many went.
+
+        It is taken from its row. At most *limit* go at once: then it comes back to its row.
+        """
+        group = self.groups.get(id_)
+        if group is None or not group.ended_at or group.ended_at >= ended_before:
+            return 0
+        pruned = self._prune_members(id_, ended_before, limit)
+        if pruned < limit:
+            self.groups.remove(id_)
+        else:
+            self._jobs.enter_row(id_, group.ended_at)
+        return pruned
+
+    def _prune_members(self, group: int, ended_before: Instant, limit: int) -> int:
+        """Delete up to *limit* members of a group, and of the groups among them."""
+        pruned = 0
+        counted = self.groups.get(group)
+        for id_, kind in self.groups.some_members(group, 0, limit):
+            end = None
+            if kind == GROUP:
+                pruned += self._prune_members(id_, ended_before, limit - pruned)
+                if pruned >= limit:
+                    break
+                part = self.groups.get(id_)
+                end = None if part is None else part.counted_as
+                self.groups.remove(id_)
+            else:
+                state = self._changes.prune_member(id_, ended_before)
+                end = None if state is None or kind == APART else end_of(state)
+            if counted is not None and end is not None:
+                counted.gone.add(end)
+            self.groups.remove_member(group, id_)
+            pruned += 1
+            if pruned >= limit:
+                break
+        return pruned
+
+    # ---- for the end of the transaction ---------------------------------------------------
+
+    def flush(self) -> bool:
+        """Store what follows from all changes; return whether anything has changed."""
+        now = self._now or instant.now()
+        while self._changed:
+            id_ = next(iter(self._changed))
+            del self._changed[id_]
+            group = self.groups.get(id_)
+            if group is not None:
+                self._settle(id_, group, now)
+        return self.groups.flush()
+
+    def _settle(self, id_: int, group: Group, now: Instant) -> None:
+        """Store the callbacks of a group that are due, and whether it has ended."""
+        if id_ in self._miscounted:
+            self._miscounted.discard(id_)
+            group.ends = self.groups.count_anew(id_, group)
+        due = counters.take_due(group)
+        spec = self.groups.spec(id_) if due else None
+        for event in due:
+            for callback in callbacks_for(spec, event):
+                state = lifecycle.made_later(callback.state, now=now)
+                state = replace(state, composed=Composed(group=id_, is_apart=True))
+                new = self._changes.insert_kept(state, callback.spec)
+                if new is not None:
+                    self.groups.add_members(id_, [new], APART)
+        self._note_end(id_, group, now)
+
+    def _note_end(self, id_: int, group: Group, now: Instant) -> None:
+        """Store that a group has ended, or that a member of it may run again."""
+        has_ended = counters.has_ended(group)
+        if has_ended != bool(group.ended_at):
+            if not group.parent:  # else it is pruned with that one
+                if has_ended:
+                    self._jobs.enter_row(id_, now)
+                else:
+                    self._jobs.leave_row(id_, group.ended_at)
+            group.ended_at = now if has_ended else 0
+        counted_as = counters.end_of(group) if has_ended and group.parent else None
+        if counted_as is not group.counted_as:
+            if group.counted_as is not None:
+                self._count(group.parent, group.counted_as, -1, now)
+            if counted_as is not None:
+                self._count(group.parent, counted_as, 1, now)
+            group.counted_as = counted_as

@@ -1,0 +1,137 @@
+"""Groups of jobs are made, get members, are closed and cancelled; one verb is one method.
+
+What follows from that, and from the ends of members, is in
+:mod:`~antq_actors.storage.jobs.composition`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from antq_actors.errors import BatchClosed, BatchNotFound, JobNotFound, NotCancellable
+from antq_actors.jobs.state import Composed, NewJob, Status
+from antq_actors.storage.format import encoding
+from antq_actors.storage.jobs import limited_jobs
+from antq_actors.storage.jobs.arrivals import Arrivals
+from antq_actors.storage.jobs.groups import BATCH, GROUP, JOB, Callback, GroupSpec
+from antq_actors.storage.lmdb import keys
+from antq_actors.workflows.counters import Event, Group
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antq_actors.jobs.instant import Instant
+
+_MOST_CANCELLED: Final = 1_000
+"""Members that are cancelled in one transaction."""
+
+
+class NewGroup(NamedTuple):
+    """A group to be stored."""
+
+    kind: int
+    name: str
+    created_at: Instant
+    callbacks: tuple[tuple[Event, NewJob], ...] = ()
+    cancel_abandoned: bool = False
+    key: str | None = None
+
+
+class GroupVerbs(Arrivals):
+    """Changes groups in one LMDB write transaction; a part of :class:`~.job_store.JobStore`."""
+
+    def create_group(self, new: NewGroup, *, node: int = 0, parent: int = 0) -> int:
+        """Store a new group, open, to which *node* adds members; return its id.
+
+        Raises BatchNotFound and BatchClosed of its *parent*.
+        """
+        if parent:
+            self._open_batch(parent).total += 1
+        for _, job in new.callbacks:
+            keys.lane(Status.ENQUEUED, job.state.queue_name)
+        id_ = self.take_number()
+        spec = GroupSpec(
+            kind=new.kind,
+            name=new.name,
+            created_at=new.created_at,
+            callbacks=tuple(self._callback(*each) for each in new.callbacks),
+            cancel_abandoned=new.cancel_abandoned,
+            key=new.key,
+        )
+        self.composition.groups.add(id_, Group(parent=parent, node=node), spec)
+        return id_
+
+    def _callback(self, event: Event, new: NewJob) -> Callback:
+        spec = limited_jobs.with_texts(new)
+        return Callback(event, new.state, self._signer.sign(encoding.encode_spec(spec)))
+
+    def insert_member(self, group: int, new: NewJob) -> int:
+        """Store a new job as a member of a batch that is not closed; return its id.
+
+        Raises BatchNotFound, BatchClosed, AlreadyExists, LimitReached.
+        """
+        counted = self._open_batch(group)
+        id_ = self.insert(new._replace(state=replace(new.state, composed=Composed(group=group))))
+        self.composition.groups.add_members(group, [id_])
+        counted.total += 1
+        return id_
+
+    def insert_members(self, group: int, news: Sequence[NewJob]) -> list[int | None]:
+        """Store new jobs as members of a batch that is not closed; return their ids in order.
+
+        None for a duplicate, or at a full limit. Raises BatchNotFound, BatchClosed.
+        """
+        self._open_batch(group)
+        return self.add_members(group, news)
+
+    def close_group(self, group: int, *, now: Instant) -> None:
+        """Store that no more members are added to a batch from outside. Raises BatchNotFound."""
+        found = self._batch(group)
+        if not found.is_closed:
+            found.is_closed = True
+            found.node = 0
+            self.composition.touch(group, now)
+
+    def cancel_group(
+        self, group: int, *, after: int = 0, limit: int = _MOST_CANCELLED, now: Instant
+    ) -> tuple[int | None, list[int]]:
+        """Close a batch, and cancel those of the first *limit* members behind an id that may be.
+
+        Return behind which id to go on, None: behind none, and the batches that are to be cancelled
+        as well, as they are members. Raises BatchNotFound.
+        """
+        self.close_group(group, now=now)
+        self._batch(group).is_cancelled = True
+        members = self.composition.groups.some_members(group, after, limit)
+        parts = []
+        for id_, kind in members:
+            if kind == GROUP:
+                parts.append(id_)
+            elif kind == JOB:
+                self._cancel_member(id_, now)
+        return (members[-1][0] if len(members) == limit else None), parts
+
+    def _cancel_member(self, id_: int, now: Instant) -> None:
+        with suppress(JobNotFound, NotCancellable):
+            self._cancel(id_, self._read_or_fail(id_, now), now)
+
+    def _batch(self, id_: int) -> Group:
+        """Return a batch. Raises BatchNotFound."""
+        group = self.composition.groups.get(id_)
+        spec = None if group is None else self.composition.groups.spec(id_)
+        if group is None or (spec is not None and spec.kind != BATCH):
+            raise BatchNotFound(f"no batch has the id {id_}")
+        return group
+
+    def _open_batch(self, id_: int) -> Group:
+        """Return a batch that gets another member. Raises BatchNotFound, BatchClosed."""
+        group = self._batch(id_)
+        if group.is_closed:
+            raise BatchClosed(
+                f"batch {id_} is closed, so it gets no more members but those that its members add:"
+                " enqueue before close(), which the end of a with block calls"
+            )
+        return group

@@ -1,0 +1,269 @@
+"""The records of groups and their members in one transaction.
+
+A group is read when a member of it changes, and kept until :meth:`GroupTable.flush` writes what
+has changed; so a group of which a thousand members end in a transaction is written once.
+
+    groups     id        what changes of it: a Group
+               id, NUL   what does not: a GroupSpec
+    members    group, id nothing for a job; ``g`` for a group; ``a`` for what is no member, but
+                         belongs to it: a callback
+
+The ids of groups and jobs are numbers of one sequence.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from antq_actors.errors import DamagedRecord
+from antq_actors.jobs.instant import Instant  # msgspec reads annotations
+from antq_actors.jobs.state import ENDED, JobState, Status
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.jobs.table import put_all
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.scan import items_from, keys_from, keys_with, value_of
+from antq_actors.workflows.counters import End, Ends, Event, Group, has_ended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import lmdb
+
+    from antq_actors.storage.lmdb.tables import Tables
+
+BATCH: Final = 0
+WORKFLOW: Final = 1
+PART: Final = 2
+"""What a node of a workflow expanded into."""
+
+JOB: Final = b""
+GROUP: Final = b"g"
+APART: Final = b"a"
+
+_SPEC: Final = b"\0"
+"""What the key of a group's spec ends with."""
+
+
+class Callback(msgspec.Struct, frozen=True, array_like=True):
+    """A job to be stored when an event of a group happens."""
+
+    event: int
+    state: JobState
+    spec: bytes
+    """As its record holds it: behind a signature or checksum."""
+
+
+class GroupSpec(msgspec.Struct, frozen=True, array_like=True):
+    """The part of a group that never changes."""
+
+    kind: int
+    name: str
+    created_at: Instant
+    callbacks: tuple[Callback, ...] = ()
+    cancel_abandoned: bool = False
+    """Whether it is cancelled when the node that adds its members has died."""
+    key: str | None = None
+    """While a workflow of its name with this key is open there is no other one."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_group = msgspec.msgpack.Decoder(Group).decode
+_decode_spec = msgspec.msgpack.Decoder(GroupSpec).decode
+
+
+def end_of(state: JobState) -> End:
+    """Return how a job that has ended counts in its group."""
+    if state.status is Status.COMPLETED:
+        return End.COMPLETED
+    if state.status is Status.FAILED:
+        return End.FAILED
+    is_unneeded = state.composed is not None and state.composed.is_unneeded
+    return End.UNNEEDED if is_unneeded else End.CANCELLED
+
+
+def member_key(group: int, id_: int) -> bytes:
+    """Return the key of a member in the table ``members``."""
+    return keys.job_key(group) + keys.job_key(id_)
+
+
+class GroupTable:
+    """Reads and writes groups in one transaction; without :meth:`flush` no group is written."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn: Any = txn
+        self._jobs = tables.jobs
+        self._groups = tables.further(txn, "groups")
+        self._members = tables.further(txn, "members")
+        self._stored: dict[int, bytes | None] = {}
+        self.found: dict[int, Group] = {}
+        """The groups that were read, by their ids; what changes in them is written."""
+
+    # ---- groups ---------------------------------------------------------------------------
+
+    def get(self, id_: int) -> Group | None:
+        """Return a group, the same object each time; None: no group has this id."""
+        group = self.found.get(id_)
+        if group is None:
+            stored = self._txn.get(_key(id_), db=self._groups)
+            if stored is None:
+                return None
+            group = self._decoded(id_, stored)
+            self._stored[id_] = stored
+            self.found[id_] = group
+        return group
+
+    def spec(self, id_: int) -> GroupSpec | None:
+        """Return what never changes of a group; None: no group has this id, or it is damaged."""
+        stored = self._txn.get(_key(id_) + _SPEC, db=self._groups)
+        try:
+            return None if stored is None else _decode_spec(stored)
+        except DAMAGES:
+            return None
+
+    def ids(self, after: int = 0) -> Iterator[int]:
+        """Yield the ids of all groups behind the id *after*, in order."""
+        for key in keys_from(self._txn, self._groups, _key(after + 1)):
+            if len(key) == len(_key(0)):
+                yield int.from_bytes(key)
+
+    def add(self, id_: int, group: Group, spec: GroupSpec) -> None:
+        """Write a new group, also in its parent if it has one."""
+        self._txn.put(_key(id_) + _SPEC, _encode(spec), db=self._groups)
+        self._stored[id_] = None
+        self.found[id_] = group
+        if group.parent:
+            self.add_members(group.parent, [id_], GROUP)
+
+    def remove(self, id_: int) -> None:
+        """Delete a group that has no members any more."""
+        self.found.pop(id_, None)
+        self._txn.delete(_key(id_), db=self._groups)
+        self._txn.delete(_key(id_) + _SPEC, db=self._groups)
+
+    def _decoded(self, id_: int, stored: bytes) -> Group:
+        try:
+            return _decode_group(stored)
+        except DAMAGES:
+            group = Group(is_closed=True)
+            group.total = sum(1 for _, kind in self.members(id_) if kind != APART)
+            group.ends = self.count_anew(id_, group)
+            return group
+
+    # ---- members --------------------------------------------------------------------------
+
+    def add_members(self, group: int, ids: Iterable[int], kind: bytes = JOB) -> None:
+        """Write that jobs or groups with these *ids* belong to a group."""
+        prefix = _key(group)
+        put_all(self._txn, self._members, [(prefix + _key(id_), kind) for id_ in ids])
+
+    def remove_member(self, group: int, id_: int) -> None:
+        """Delete that a job belongs to a group."""
+        self._txn.delete(member_key(group, id_), db=self._members)
+
+    def members(self, group: int, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield the ids of what belongs to a group, in order, and of what kind each is."""
+        prefix = _key(group)
+        for key, kind in items_from(self._txn, self._members, prefix + _key(after + 1)):
+            if not key.startswith(prefix):
+                return
+            yield keys.id_at_end(key), kind
+
+    def some_members(self, group: int, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Read the first *limit* of what belongs to a group behind the id *after*."""
+        return list(islice(self.members(group, after), limit))
+
+    def group_of(self, id_: int) -> tuple[int, bytes] | None:
+        """Search the group to which a job belongs whose record is damaged; it reads all rows."""
+        end = _key(id_)
+        for key in keys_with(self._txn, self._members, b""):
+            if key.endswith(end) and len(key) == 2 * len(end):
+                kind: bytes = self._txn.get(key, db=self._members)
+                return int.from_bytes(key[: len(end)]), kind
+        return None
+
+    def count_anew(self, id_: int, group: Group) -> Ends:
+        """Count how the members of a group ended, by their records, and those that are gone."""
+        gone = group.gone
+        ends = Ends(gone.completed, gone.failed, gone.cancelled, gone.unneeded)
+        for member, kind in self.members(id_):
+            if kind == JOB:
+                record = self._txn.get(_key(member), db=self._jobs)
+                state = None if record is None else _state_in(record)
+                if state is not None and state.status in ENDED:
+                    ends.add(end_of(state))
+            elif kind == GROUP:
+                part = self.get(member)
+                if part is not None and part.counted_as is not None:
+                    ends.add(part.counted_as)
+        return ends
+
+    def flush(self) -> bool:
+        """Write the groups that have changed; return whether any has."""
+        has_changed = False
+        for id_, group in self.found.items():
+            encoded = _encode(group)
+            if encoded != self._stored[id_]:
+                self._txn.put(_key(id_), encoded, db=self._groups)
+                self._stored[id_] = encoded
+                has_changed = True
+        return has_changed
+
+
+_key: Final = keys.job_key
+
+
+def verify_groups(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
+    """Yield what is wrong with the counters of groups, and with the rows of their members."""
+    table = GroupTable(txn, tables)
+    for id_ in table.ids():
+        group = table.get(id_)
+        if group is None:  # never: it was just read
+            continue
+        if table.spec(id_) is None:
+            yield f"groups: {id_} has no readable description"
+        if (ends := table.count_anew(id_, group)) != group.ends:
+            yield f"groups: {id_} counts {group.ends}, and its members are {ends}"
+        members = sum(1 for _, kind in table.members(id_) if kind != APART)
+        if members + group.gone.total != group.total:
+            yield (
+                f"groups: {id_} has {members} members and {group.gone.total} deleted ones, but"
+                f" counts {group.total}"
+            )
+        if has_ended(group) != bool(group.ended_at):
+            yield f"groups: {id_} has {'' if group.ended_at else 'not '}ended, by its counters"
+    yield from _wrong_members(txn, tables, table)
+
+
+def _wrong_members(txn: lmdb.Transaction, tables: Tables, table: GroupTable) -> Iterator[str]:
+    """Yield the rows of members that belong to no group, or name what is no member of it."""
+    for key, kind in items_from(txn, tables.further(txn, "members"), b""):
+        group, id_ = int.from_bytes(key[:8]), keys.id_at_end(key)
+        if table.get(group) is None:
+            yield f"members: {key!r} belongs to no group"
+        elif kind == GROUP:
+            part = table.get(id_)
+            if part is None or part.parent != group:
+                yield f"members: {id_} is no group in {group}"
+        else:
+            record = value_of(txn, tables.jobs, _key(id_))
+            state = None if record is None else _state_in(record)
+            composed = None if state is None else state.composed
+            is_apart = composed is not None and composed.is_apart
+            if composed is None or composed.group != group or is_apart != (kind == APART):
+                yield f"members: the record of job {id_} does not say that it is of group {group}"
+
+
+def _state_in(record: bytes) -> JobState | None:
+    try:
+        return encoding.decode_job(record).state
+    except DamagedRecord:  # it is counted when it is met, and failed
+        return None
+
+
+def callbacks_for(spec: GroupSpec | None, event: Event) -> list[Callback]:
+    """Return the callbacks of a group for an event."""
+    return [] if spec is None else [each for each in spec.callbacks if each.event == event]

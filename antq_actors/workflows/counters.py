@@ -1,0 +1,137 @@
+"""When has a group of jobs ended, and which of its callbacks are due?
+
+A group counts how its members ended: each once, by a flag in the member's own record, and not as
+long as it may run again. It has ended when it is closed, so that no more members come, and all of
+them have ended. What is due follows from its numbers alone, whatever happened in which order; and
+what was due once is not due again, even if members are retried and end anew.
+
+This file decides and never acts: what was decided is a value, or a number in the group.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, TypeAlias
+
+import msgspec
+
+Instant: TypeAlias = int
+"""Microseconds since the epoch."""
+
+
+class End(IntEnum):
+    """How a member has ended."""
+
+    COMPLETED = 0
+    FAILED = 1
+    CANCELLED = 2
+    UNNEEDED = 3
+    """Cancelled as nothing needed it: no failure of its group."""
+
+
+class Event(IntEnum):
+    """What a callback is for; bits of what has happened."""
+
+    SUCCESS = 1
+    """All members have completed."""
+    COMPLETE = 2
+    """All members have ended."""
+    FAILURE = 4
+    """A member, the first one, has ended otherwise than by completing."""
+
+
+class Ends(msgspec.Struct, array_like=True, gc=False):
+    """How many members ended, and how."""
+
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    unneeded: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many ended."""
+        return self.completed + self.failed + self.cancelled + self.unneeded
+
+    def add(self, end: End, number: int = 1) -> None:
+        """Count *number* members that ended so; a negative number takes them out again."""
+        if end is End.COMPLETED:
+            self.completed += number
+        elif end is End.FAILED:
+            self.failed += number
+        elif end is End.CANCELLED:
+            self.cancelled += number
+        else:
+            self.unneeded += number
+
+
+class Group(msgspec.Struct, array_like=True, gc=False):
+    """What changes of a group: its counters, and how far it is."""
+
+    total: int = 0
+    """Members, those that were deleted included."""
+    ends: Ends = msgspec.field(default_factory=Ends)
+    """Of its members."""
+    gone: Ends = msgspec.field(default_factory=Ends)
+    """Of those among them that were deleted."""
+    is_closed: bool = False
+    """Whether no more members come, but those that its members add."""
+    fired: int = 0
+    """The bits of the events that have happened."""
+    parent: int = 0
+    """The group of which it is a member; 0: none."""
+    counted_as: End | None = None
+    """How its end is counted there; None: it is not."""
+    node: int = 0
+    """The node that adds its members, until it is closed; 0: none."""
+    ended_at: Instant = 0
+    """When it ended; 0: it has not."""
+    is_cancelled: bool = False
+    """Whether it was cancelled as a whole: what its members still add is cancelled at once."""
+
+
+def has_ended(group: Group) -> bool:
+    """Return whether a group is closed and all of its members have ended."""
+    return group.is_closed and group.ends.total >= group.total
+
+
+def end_of(group: Group) -> End:
+    """Return how a group that has ended counts as a member of another one.
+
+    >>> end_of(Group(total=1, ends=Ends(completed=1), is_closed=True))
+    <End.COMPLETED: 0>
+    """
+    return End.FAILED if has_failure(group) else End.COMPLETED
+
+
+def has_failure(group: Group) -> bool:
+    """Return whether a member has failed, or was cancelled though it was needed."""
+    return group.ends.failed + group.ends.cancelled > 0
+
+
+def take_due(group: Group) -> list[Event]:
+    """Return the events of a group that have happened now, each once, and note them in it.
+
+    >>> group = Group(total=1, is_closed=True)
+    >>> take_due(group)
+    []
+    >>> group.ends.add(End.COMPLETED)
+    >>> take_due(group), take_due(group)
+    ([<Event.SUCCESS: 1>, <Event.COMPLETE: 2>], [])
+    """
+    happened = [event for event in _EVENTS if not group.fired & event and _holds(group, event)]
+    for event in happened:
+        group.fired |= event
+    return happened
+
+
+def _holds(group: Group, event: Event) -> bool:
+    if event is Event.FAILURE:
+        return has_failure(group)
+    if not has_ended(group):
+        return False
+    return event is Event.COMPLETE or not has_failure(group)
+
+
+_EVENTS: Final = (Event.FAILURE, Event.SUCCESS, Event.COMPLETE)
+"""In the order in which their callbacks are stored."""

@@ -1,0 +1,322 @@
+"""Groups count how their members end, and their callbacks are stored by that."""
+
+import pytest
+from support.stored_jobs import a_new_job
+
+from antq_actors.errors import AlreadyExists, BatchClosed, BatchNotFound
+from antq_actors.jobs.outcome import (
+    COMPLETED,
+    Cancelled,
+    Completed,
+    Failed,
+    Interrupted,
+    Produced,
+)
+from antq_actors.jobs.state import Status
+from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.jobs import job_store
+from antq_actors.storage.jobs.group_verbs import NewGroup
+from antq_actors.storage.jobs.groups import BATCH, GroupTable
+from antq_actors.workflows.counters import Ends, Event
+
+CALLBACKS = tuple((event, a_new_job(worker=event.name, queue="calls")) for event in Event)
+RETENTION = 100
+
+
+def a_batch(store, *, parent=0, callbacks=CALLBACKS):
+    new = NewGroup(BATCH, "import", 0, callbacks)
+    return store.create_group(new, parent=parent)
+
+
+def a_batch_of(store, number, **options):
+    batch = a_batch(store)
+    ids = store.insert_members(batch, [a_new_job(**options) for _ in range(number)])
+    store.close_group(batch, now=1)
+    return batch, ids
+
+
+def group(store, id_):
+    return store.env.read(lambda txn: GroupTable(txn, store.env.tables).get(id_))
+
+
+def members(store, id_):
+    return store.env.read(lambda txn: list(GroupTable(txn, store.env.tables).members(id_)))
+
+
+def callbacks(store):
+    """Return the events whose callbacks were stored, in order; the tables agree."""
+    assert store.findings() == []
+    return callbacks_of(store)
+
+
+def callbacks_of(store):
+    def read(verbs):
+        return [Event[job.worker] for job in verbs.page(Filter(queue_name="calls"))]
+
+    return job_store.read(store.env, read)
+
+
+def finish(store, *outcomes, now=5):
+    """Claim as many jobs as there are outcomes and settle them together."""
+    jobs = store.claim(limit=len(outcomes), now=now)
+    settlements = [
+        Settlement(job.id, job.state.execution, outcome)
+        for job, outcome in zip(jobs, outcomes, strict=True)
+    ]
+    store.work("mail", settlements, node=1, limit=0, now=now)
+    return jobs
+
+
+def test_members_are_jobs_of_the_store_and_are_counted(store):
+    batch = a_batch(store)
+
+    ids = store.insert_members(batch, [a_new_job(), a_new_job()])
+    third = store.insert_member(batch, a_new_job())
+
+    assert group(store, batch).total == 3
+    assert members(store, batch) == [(id_, b"") for id_ in (*ids, third)]
+
+
+def test_callbacks_come_with_the_last_end_of_a_closed_batch(store):
+    a_batch_of(store, 3)
+
+    finish(store, COMPLETED, COMPLETED)
+    assert callbacks(store) == []
+    finish(store, COMPLETED)
+
+    assert callbacks(store) == [Event.SUCCESS, Event.COMPLETE]
+
+
+def test_members_that_complete_together_are_counted_once_each(store):
+    batch, _ = a_batch_of(store, 20)
+
+    finish(store, *[COMPLETED] * 20)
+
+    assert group(store, batch).ends == Ends(completed=20)
+    assert callbacks(store) == [Event.SUCCESS, Event.COMPLETE]
+
+
+def test_a_batch_that_is_open_does_not_end(store):
+    batch = a_batch(store)
+    store.insert_members(batch, [a_new_job()])
+    finish(store, COMPLETED)
+    assert callbacks(store) == []
+
+    store.close_group(batch, now=9)
+    store.close_group(batch, now=10)
+
+    assert callbacks(store) == [Event.SUCCESS, Event.COMPLETE]
+    assert group(store, batch).ended_at == 9
+
+
+def test_an_empty_batch_ends_when_it_is_closed(store):
+    a_batch_of(store, 0)
+
+    assert callbacks(store) == [Event.SUCCESS, Event.COMPLETE]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Failed("no"), Cancelled("no"), Interrupted("its node died", max_interruptions=1)],
+    ids=["failed", "cancelled", "interrupted"],
+)
+def test_the_first_member_that_does_not_complete_fires_failure(store, outcome):
+    a_batch_of(store, 2)
+
+    finish(store, outcome)
+    assert callbacks(store) == [Event.FAILURE]
+    finish(store, outcome)
+
+    assert callbacks(store) == [Event.FAILURE, Event.COMPLETE]
+
+
+def test_a_failed_attempt_that_is_retried_is_no_end(store):
+    batch, _ = a_batch_of(store, 1, max_attempts=2)
+
+    finish(store, Failed("no", retry_in=0))
+
+    assert callbacks(store) == []
+    assert group(store, batch).ends == Ends()
+
+
+def test_an_end_is_taken_out_when_a_member_is_retried_by_hand(store):
+    batch, (id_,) = a_batch_of(store, 1)
+    finish(store, Failed("no"))
+
+    store.retry(id_, now=6)
+    assert group(store, batch).ends == Ends()
+    assert group(store, batch).ended_at == 0
+    finish(store, COMPLETED, now=7)
+
+    assert callbacks(store) == [Event.FAILURE, Event.COMPLETE, Event.SUCCESS]
+    assert group(store, batch).ended_at == 7
+
+
+def test_a_second_outcome_of_an_execution_is_dropped(store):
+    batch, _ = a_batch_of(store, 2)
+    (job,) = finish(store, COMPLETED)
+
+    assert not store.end(job, COMPLETED, now=6)
+
+    assert group(store, batch).ends == Ends(completed=1)
+
+
+def test_a_member_deleted_before_its_end_counts_as_cancelled(store):
+    batch, (first, _) = a_batch_of(store, 2)
+
+    store.delete(first, now=3)
+    finish(store, COMPLETED)
+
+    assert group(store, batch).ends == Ends(completed=1, cancelled=1)
+    assert callbacks(store) == [Event.FAILURE, Event.COMPLETE]
+
+
+def test_a_member_deleted_after_its_end_stays_counted(store):
+    batch, (first, _) = a_batch_of(store, 2)
+    finish(store, COMPLETED)
+
+    store.delete(first, now=6)
+
+    assert group(store, batch).ends == Ends(completed=1)
+    assert len(members(store, batch)) == 1
+
+
+def test_a_member_that_is_damaged_has_failed(store):
+    batch, (first, _) = a_batch_of(store, 2)
+    store.env.write(
+        lambda txn: txn.put(first.to_bytes(8), b"\x00\x05wrong", db=store.env.tables.jobs)
+    )
+
+    job_store.write(store.env, lambda verbs: verbs.cancel_group(batch, now=3))
+
+    assert group(store, batch).ends == Ends(failed=1, cancelled=1)
+    assert not any("groups" in finding or "members" in finding for finding in store.findings())
+    assert callbacks_of(store) == [Event.FAILURE, Event.COMPLETE]
+
+
+def test_a_duplicate_is_no_member(store):
+    batch = a_batch(store)
+    job = a_new_job({"a": 1}, unique=("a",))
+
+    first, second = store.insert_members(batch, [job, job])
+    with pytest.raises(AlreadyExists):
+        store.insert_member(batch, job)
+
+    assert first is not None
+    assert second is None
+    assert group(store, batch).total == 1
+
+
+def test_a_closed_batch_gets_no_members_from_outside(store):
+    batch, _ = a_batch_of(store, 1)
+
+    with pytest.raises(BatchClosed, match=f"batch {batch} is closed"):
+        store.insert_member(batch, a_new_job())
+    with pytest.raises(BatchNotFound, match="no batch has the id 99"):
+        store.insert_members(99, [a_new_job()])
+
+
+def test_a_member_adds_members_with_its_completion(store):
+    batch, _ = a_batch_of(store, 1)
+    added = tuple(a_new_job() for _ in range(2))
+
+    finish(store, Completed(Produced(members=added)))
+    assert callbacks(store) == []
+    assert group(store, batch).total == 3
+    finish(store, COMPLETED, COMPLETED)
+
+    assert callbacks(store) == [Event.SUCCESS, Event.COMPLETE]
+
+
+def test_what_members_of_a_cancelled_batch_add_is_cancelled(store):
+    batch, _ = a_batch_of(store, 2)
+    (job,) = store.claim(now=2)
+    store.cancel_group(batch, now=3)
+
+    store.end(job, Completed(Produced(members=(a_new_job(),))), now=4)
+
+    assert group(store, batch).ends == Ends(completed=1, cancelled=2)
+    assert store.count({Status.CANCELLED}) == 2
+
+
+def test_a_batch_is_cancelled_some_members_at_a_time(store):
+    batch, ids = a_batch_of(store, 5)
+
+    after, _ = store.cancel_group(batch, limit=3, now=3)
+    assert group(store, batch).ends == Ends(cancelled=3)
+    rest = store.cancel_group(batch, after=after, limit=9, now=4)
+
+    assert after == ids[2]
+    assert rest == (None, [])
+    assert group(store, batch).ends == Ends(cancelled=5)
+
+
+def test_a_batch_in_a_batch_counts_once_when_it_has_ended(store):
+    outer = a_batch(store)
+    inner = a_batch(store, parent=outer, callbacks=())
+    store.insert_members(inner, [a_new_job(), a_new_job()])
+    store.close_group(outer, now=1)
+
+    finish(store, COMPLETED, Failed("no"))
+    assert group(store, outer).ends == Ends()
+    store.close_group(inner, now=6)
+
+    assert group(store, outer).total == 1
+    assert group(store, outer).ends == Ends(failed=1)
+    assert callbacks(store) == [Event.FAILURE, Event.COMPLETE]
+
+
+def test_a_batch_in_a_batch_is_counted_anew_after_a_retry(store):
+    outer = a_batch(store)
+    inner = a_batch(store, parent=outer, callbacks=())
+    id_ = store.insert_member(inner, a_new_job())
+    for each in (outer, inner):
+        store.close_group(each, now=1)
+    finish(store, Failed("no"))
+
+    store.retry(id_, now=6)
+    assert group(store, outer).ends == Ends()
+    finish(store, COMPLETED, now=7)
+
+    assert group(store, outer).ends == Ends(completed=1)
+    assert callbacks(store) == [Event.FAILURE, Event.COMPLETE, Event.SUCCESS]
+
+
+def test_nothing_of_a_batch_is_pruned_before_its_end(store):
+    batch, _ = a_batch_of(store, 2)
+    finish(store, COMPLETED, now=5)
+
+    assert store.prune(finished_before=1_000, limit=10) == 0
+    finish(store, COMPLETED, now=2_000)
+    assert store.prune(finished_before=2_000, limit=10) == 0
+
+    assert len(members(store, batch)) == 4
+
+
+def test_a_batch_is_pruned_whole_some_members_at_a_time(store):
+    batch, _ = a_batch_of(store, 5)
+    finish(store, *[COMPLETED] * 5, now=5)
+
+    while store.prune(finished_before=RETENTION, limit=2):
+        pass
+
+    assert group(store, batch) is None
+    assert members(store, batch) == []
+    assert store.count(queue_name="mail") == 0
+    assert len(callbacks(store)) == 2  # they have not ended
+
+
+def test_a_batch_is_pruned_with_those_in_it(store):
+    outer = a_batch(store, callbacks=())
+    inner = a_batch(store, parent=outer, callbacks=())
+    store.insert_members(inner, [a_new_job() for _ in range(3)])
+    store.insert_member(outer, a_new_job())
+    for each in (outer, inner):
+        store.close_group(each, now=1)
+    finish(store, *[COMPLETED] * 4)
+
+    while store.prune(finished_before=RETENTION, limit=2):
+        pass
+
+    assert group(store, outer) is group(store, inner) is None
+    assert store.count() == 0
