@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from antq_actors.flow.cron import Cron, Every
     from antq_actors.flow.limit_options import Concurrency, RateLimit
     from antq_actors.flow.limits import GateStatus, LimitInfo
+    from antq_actors.jobs.batch import Batch, BatchStatus
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
     from antq_actors.jobs.job import AttemptError, Job, current_job
@@ -66,9 +67,11 @@ __all__ = [
     "AntqError",
     "AttemptError",
     "Backoff",
+    "Batch",
     "BatchClosed",
     "BatchError",
     "BatchNotFound",
+    "BatchStatus",
     "BulkOutcome",
     "Cancel",
     "Concurrency",
@@ -126,6 +129,8 @@ _MODULES: Final = {
     "AntQ": "antq_actors.app",
     "AttemptError": "antq_actors.jobs.job",
     "Backoff": "antq_actors.backoff",
+    "Batch": "antq_actors.jobs.batch",
+    "BatchStatus": "antq_actors.jobs.batch",
     "BulkOutcome": "antq_actors.app.bulk",
     "Cancel": "antq_actors.jobs.outcome",
     "Concurrency": "antq_actors.flow.limit_options",

@@ -48,6 +48,7 @@ GROUPS: Final = {
         "RateLimited",
     ],
     "Periodic jobs": ["Cron", "Every", "CronHandle", "CronInfo"],
+    "Batches": ["Batch", "BatchStatus"],
     "Limits": ["Concurrency", "RateLimit", "LimitHandle", "LimitInfo", "GateStatus"],
     "Jobs": ["Job", "AttemptError", "Status", "ACTIVE", "current_job", "Explanation"],
 }
@@ -56,6 +57,7 @@ GROUPS: Final = {
 NOT_MADE_BY_USERS: Final = {
     *("QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith"),
     *("CronHandle", "CronInfo", "LimitHandle", "LimitInfo", "GateStatus"),
+    *("Batch", "BatchStatus"),
 }
 """Classes of which users are given objects. How to make one is not shown."""
 

@@ -45,7 +45,8 @@ def function(n):
 
 
 EXPORTS = [
-    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "BulkOutcome", "Cancel", "Concurrency"),
+    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "Batch", "BatchStatus"),
+    *("BulkOutcome", "Cancel", "Concurrency"),
     *("EnqueueWith", "Explanation", "Fail", "FunctionWorker", "GateStatus"),
     *("Cron", "CronHandle", "CronInfo", "Every"),
     *("Health", "Imported", "Job", "JobOptions", "LimitHandle", "LimitInfo", "NodeInfo"),

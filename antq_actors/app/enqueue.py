@@ -197,11 +197,14 @@ class Enqueuer:
         worker: AnyWorker,
         args_iterable: Iterable[Mapping[str, Any] | None],
         options: Mapping[str, Any],
+        *,
+        insert: Callable[[list[NewJob]], list[int | None]] | None = None,
     ) -> list[int]:
         """Store a job for each item, in batches, and return their ids in order.
 
-        Duplicates of a unique worker are left out. Raises BatchError from the error of the first
-        item that cannot be stored; those before it are.
+        *insert*: stores some of them, if they do not come as others do. Duplicates of a unique
+        worker are left out. Raises BatchError from the error of the first item that cannot be
+        stored; those before it are.
         """
         items = items_of(args_iterable)
         # What is wrong with the call itself is said before the first item is looked at.
@@ -218,15 +221,15 @@ class Enqueuer:
                 state, args = template.state(self._clock()), template.check(item)
                 new = template.new_job(state, args, encode_args(args))
             except Exception as error:
-                ids += self._insert(batch)
+                ids += self._insert(batch, insert)
                 raise batch_error(index, ids, error) from error
             batch.append(new)
             index += 1
             size += len(new.spec.args)
             if len(batch) == BATCH_JOBS or size >= BATCH_BYTES:
-                ids += self._insert(batch)
+                ids += self._insert(batch, insert)
                 batch, size = [], 0
-        ids += self._insert(batch)
+        ids += self._insert(batch, insert)
         return ids
 
     def declaration(self, entry: Entry, name: str) -> CronDeclaration:
@@ -240,13 +243,20 @@ class Enqueuer:
         """
         return crons.declared_here(entries, self._queues, self._checked_template, self._clock())
 
-    def _insert(self, batch: list[NewJob]) -> list[int]:
+    def _insert(
+        self, batch: list[NewJob], insert: Callable[[list[NewJob]], list[int | None]] | None
+    ) -> list[int]:
         if not batch:
             return []
-        ids = [id_ for id_ in self._store.write(JobStore.insert_many, batch) if id_ is not None]
+        store = self._store
+        stored = store.write(JobStore.insert_many, batch) if insert is None else insert(batch)
+        self.note(batch[0].state.queue_name)
+        return [id_ for id_ in stored if id_ is not None]
+
+    def note(self, queue: str) -> None:
+        """Note that a job was stored in a queue; log a warning if nobody runs that."""
         if self._served is not None:
-            self._served.note(batch[0].state.queue_name)
-        return ids
+            self._served.note(queue)
 
     def _template_for(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
         """Return the template of a job, the one that is kept for its worker if it can be."""

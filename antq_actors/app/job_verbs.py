@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from antq_actors.app.batch_verbs import BatchVerbs
 from antq_actors.app.bulk_verbs import BulkVerbs
 from antq_actors.app.explaining import ExplainVerbs
 from antq_actors.app.known_names import warned
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.locks.node_lock import NodeInfo
 
 
-class JobVerbs(BulkVerbs, ExplainVerbs):
+class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | RemoteRuntime:

@@ -67,6 +67,7 @@ class RemoteRuntime:
         self._pack_args = pack_args
         self._why = why
         self.queries = self.bulk = self.store = self.idle = self.explainer = self
+        self.batches = self
 
     @property
     def path(self) -> Path:
@@ -183,6 +184,12 @@ class RemoteRuntime:
         """Have the application change the next page of jobs, in a call of its own."""
         stepped: BulkChange = self.call("_step_bulk", change)
         return stepped
+
+    # ---- as `Batches` does it -----------------------------------------------------------------
+
+    def do(self, verb: str, *args: Any) -> Any:
+        """Have the application do a verb of batches."""
+        return self.call("antq_batch", verb, *args)
 
     # ---- as `IdleWait` does it --------------------------------------------------------------
 

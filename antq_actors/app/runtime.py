@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app import limits, tree
+from antq_actors.app.batches import Batches
 from antq_actors.app.bulk import BulkChanges
 from antq_actors.app.cron_handle import CronHandle
 from antq_actors.app.cron_handle import infos as cron_infos
@@ -111,6 +112,8 @@ def stop_tree(root: ServerRef, node: QueueNode) -> None:
         with suppress(OtpError):
             Supervisor.terminate_child(root, child)
     with suppress(AntqError):
+        node.cancel_abandoned()
+    with suppress(AntqError):
         node.close()
     try:
         calls.stop(root, Shutdown(), timeout=STORE_TIMEOUT_SECONDS + INTERRUPTION_TIMEOUT_SECONDS)
@@ -157,11 +160,14 @@ class Runtime:
         )
         declare = partial(limits.declare, self.store, settings.queues)
         self.node = QueueNode(self.store, settings.queues, metadata, declare=declare)
+        if not self.runs_queues:  # for what it leaves open, so that others see when it has died
+            self.node = QueueNode(self.store, (), node_lock.describe({}))
         # What this process runs itself needs no look, and nobody else runs what is in its memory.
         looks = settings.path is not None and not self.runs_queues
         served = EnqueueTargets(self.store) if looks else None
         self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
         self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
+        self.batches = Batches(self.store, self.enqueuer, instant.now, self.node.number)
         self.bulk = BulkChanges(self.store, instant.now, served=served)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
         self.explainer = Explainer(self.store, instant.now, settings.queues, self._progress_of)

@@ -147,6 +147,9 @@ COMMANDS: Final = {
         "limits:limit",
         "Change a limit on every node: other numbers, a pause, or back to what the code says.",
     ),
+    "batches": Command(
+        "batches:batches", "List batches by id, with how far they are; or cancel one."
+    ),
     "verify": Command(
         "maintenance:verify", "Compare every index, count and unique key with the jobs."
     ),

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from antq_actors.checks import real, short_repr
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.outcome import FollowUp
-
-if TYPE_CHECKING:
-    from antq_actors.jobs.state import NewJob
+from antq_actors.jobs.state import NewJob  # msgspec reads annotations
 
 CONTROL: Final = "antq_control"
 """Where a job that is being performed has its control, among its attributes."""
+APPLICATION: Final = "antq_application"
+"""Where a job that was read has the application that it was read from, among its attributes."""
 
 
 @explain_fields
@@ -37,6 +37,12 @@ class AttemptApplication(Protocol):
 
     def antq_prepare(self, worker: Any, args: Any, options: Mapping[str, Any], /) -> NewJob:
         """Check a job as `enqueue` does, and raise the same; return it, and store nothing."""
+
+    def antq_batch(self, verb: str, /, *args: Any) -> Any:
+        """Do what the verb says to the batches of the store, and return what it returns."""
+
+    def antq_batch_of(self, id_: int, job: Any, /) -> Any:
+        """Return the batch with an id, of which this is a job; None: there is none any more."""
 
 
 class Control(msgspec.Struct, eq=False):
@@ -64,6 +70,8 @@ class Control(msgspec.Struct, eq=False):
     """Returns the application that runs its queue. Raises NotStarted."""
     follow_ups: list[FollowUp] | None = None
     """The jobs to be stored with its completion; None: it has asked for none."""
+    members: list[NewJob] | None = None
+    """The jobs that its batch is to get with its completion; None: it has asked for none."""
     is_over: bool = False
     """Whether it has an outcome: what its threads ask for then comes too late."""
 

@@ -41,6 +41,12 @@ class Application(Protocol):
     def antq_prepare(self, worker: Any, args: Any, options: Mapping[str, Any], /) -> NewJob:
         """Check a job as `enqueue` does, and raise the same; return it, and store nothing."""
 
+    def antq_batch(self, verb: str, /, *args: Any) -> Any:
+        """Do what the verb says to the batches of the store, and return what it returns."""
+
+    def antq_batch_of(self, id_: int, job: Any, /) -> Any:
+        """Return the batch with an id, of which this is a job; None: there is none any more."""
+
 
 class ParentApplication(Protocol):
     """The application for whose queue this process performs jobs, in another process."""

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Final, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, Self, SupportsIndex
 
 import msgspec
 
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
-from antq_actors.jobs.control import CONTROL, AttemptApplication, Control, checked_progress
+from antq_actors.jobs.control import (
+    APPLICATION,
+    CONTROL,
+    AttemptApplication,
+    Control,
+    checked_progress,
+)
 from antq_actors.jobs.outcome import FollowUp
 from antq_actors.jobs.state import Status
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.state import Composed
+
+COMPOSED: Final = "antq_composed"
+"""Where a job that has to do with others has what is known of that, among its attributes."""
 
 
 @explain_fields
@@ -145,6 +157,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     scheduled_for: datetime | None = None
     """The instant of its periodic entry for which it was enqueued; None for a run by hand, too."""
 
+    @property
+    def batch(self) -> Any:
+        """The :class:`Batch` of which it is a member or a callback; None: it is of none.
+
+        Each look asks the application for it. It is None as well once the batch was pruned.
+        """
+        composed: Composed | None = self.__dict__.get(COMPOSED)
+        if composed is None or not composed.group:
+            return None
+        application = self._application()
+        return None if application is None else application.antq_batch_of(composed.group, self)
+
     # ---- while it is performed --------------------------------------------------------------
 
     def cancelled(self) -> bool:
@@ -197,6 +221,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if control.follow_ups is None:
             control.follow_ups = []
         control.follow_ups.append(FollowUp(new, delay))
+
+    def _application(self) -> AttemptApplication | None:
+        """Return the application that performs this job, or that it was read from."""
+        control: Control | None = self.__dict__.get(CONTROL)
+        if control is not None and control.application is not None:
+            return control.application()
+        application: AttemptApplication | None = self.__dict__.get(APPLICATION)
+        return application
 
     def _attempt(self, verb: str) -> tuple[Control, AttemptApplication]:
         """Return the control of this running attempt, and the application of its queue.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.checks import exact_str, example_repr, short_repr, to_seconds
 from antq_actors.errors import InvalidSchedule
@@ -31,6 +31,18 @@ _SHARED_MICROSECONDS: Final = instant.SECOND // 1_000
 """Jobs of one call share their instant so long: with equal states they are stored in less time."""
 
 _PLAIN_KEYS: Final = frozenset({str})
+
+
+_RECIPE: Final = "antq_recipe"
+"""Where a built job has how it was made, among its attributes."""
+
+
+class Recipe(NamedTuple):
+    """What a job was built of."""
+
+    worker: DefinedWorker
+    args: Mapping[str, Any]
+    options: Mapping[str, Any]
 
 
 class JobTemplate:
@@ -175,7 +187,21 @@ def build(worker: DefinedWorker, args: Mapping[str, Any] | None, options: Mappin
     state = template.state(instant.now())
     checked = template.check(args)
     template.new_job(state, checked, b"")  # it raises for arguments that cannot be compared
-    return template.job(0, checked, state)
+    job = template.job(0, checked, state)
+    job.__dict__[_RECIPE] = Recipe(worker, checked, dict(options))
+    return job
+
+
+def recipe_of(job: object, what: str) -> Recipe:
+    """Return how a job was built. Raises TypeError for what ``build`` did not make, naming it."""
+    recipe = job.__dict__.get(_RECIPE) if type(job) is Job else None
+    if recipe is None:
+        raise TypeError(
+            f"{what} must be a job that was built, such as {what}=Report.build({{…}}), got"
+            f" {short_repr(job)}"
+        )
+    found: Recipe = recipe
+    return found
 
 
 def _call_with(worker: DefinedWorker, args: Mapping[str, Any]) -> str:

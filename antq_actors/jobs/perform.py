@@ -127,8 +127,8 @@ class AttemptRunner(msgspec.Struct):
                 returned = self.run_coroutine(_end_if_forked(returned, since))
             if forked_child.generation != since:
                 forked_child.end()
-            if returned is None and self.attempt.control.follow_ups is None:
-                return COMPLETED
+            if returned is None:
+                return self._completed()
             return self._classify(returned)
         except self.propagate:
             raise
@@ -156,8 +156,8 @@ class AttemptRunner(msgspec.Struct):
                 returned = await returned
             if forked_child.generation != since:
                 forked_child.end()
-            if returned is None and self.attempt.control.follow_ups is None:
-                return COMPLETED
+            if returned is None:
+                return self._completed()
             return self._classify(returned)
         except self.propagate:
             raise
@@ -215,8 +215,10 @@ class AttemptRunner(msgspec.Struct):
         """Return the outcome of an attempt that completed, with what it asked to have stored."""
         control = self.attempt.control
         control.is_over = True  # first: what a thread of it adds later is refused, not lost
-        follow_ups = control.follow_ups
-        return COMPLETED if follow_ups is None else Completed(Produced(tuple(follow_ups)))
+        if control.follow_ups is None and control.members is None:
+            return COMPLETED
+        follow_ups, members = tuple(control.follow_ups or ()), tuple(control.members or ())
+        return Completed(Produced(follow_ups, members=members))
 
     def _fail(self, error: BaseException) -> Outcome:
         """Return the outcome of an attempt that raised *error*, and log it."""

@@ -12,6 +12,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.jobs import instant
+from antq_actors.queues.services.rescuer import cancel_abandoned
 from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:
@@ -100,6 +102,15 @@ class QueueNode:
             if self._number == number:
                 self._number = None
                 self._store.lose_node(number)
+
+    def cancel_abandoned(self) -> None:
+        """Cancel the batches of this process that are not closed, if they want that.
+
+        Raises StorageError.
+        """
+        number = self._number
+        if number is not None:
+            cancel_abandoned(self._store, number, instant.now())
 
     def close(self) -> None:
         """Stop being a node that runs queues; jobs were given back before. Raises StorageError."""

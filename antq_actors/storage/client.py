@@ -296,7 +296,7 @@ class StorageClient:
     def node_infos(self) -> builtins.list[NodeInfo]:
         """Read the recorded nodes from the store, and from their lock files what each is."""
         with in_words(self._path):
-            return [
+            infos = [
                 node_lock.read_info(
                     node,
                     node_lock.metadata(self._path, node),
@@ -305,6 +305,8 @@ class StorageClient:
                 )
                 for node, running in self.read(JobReader.running_by_node).items()
             ]
+        # Others are nodes only so that their death is seen.
+        return [info for info in infos if info.queues or not info.pid]
 
     def node_reports(self, nodes: Collection[int]) -> dict[int, dict[str, QueueReport]]:
         """Read from their lock files which of these nodes live, and how their queues do."""
@@ -329,6 +331,18 @@ class StorageClient:
             return []
         # One that was closed between the two looks is no dead one: it is forgotten first.
         return [node for node in self.read(JobReader.nodes) if node in dead]
+
+    # ---- what takes several transactions --------------------------------------------------
+
+    def cancel_batch(self, id_: int, *, now: Instant) -> None:
+        """Cancel a batch and those in it, some members at a time. Raises BatchNotFound."""
+        left = [(id_, 0)]
+        while left:
+            group, after = left.pop()
+            position, parts = self.write(JobStore.cancel_group, group, after=after, now=now)
+            if position is not None:
+                left.append((group, position))
+            left += [(part, 0) for part in parts]
 
     # ---- asking ---------------------------------------------------------------------------
 

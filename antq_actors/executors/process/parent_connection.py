@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from antq_actors.errors import NotStarted
 from antq_actors.executors.process import wire
 from antq_actors.jobs import resolver
+from antq_actors.jobs.batch import batch_of
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.worker_registry import check_current
 from antq_actors.storage.format.values import encode_args
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from antq_actors.jobs.batch import Batch
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
@@ -229,6 +231,14 @@ class PipeApplication:
             "antq_prepare", (name_of(worker), args, options), {}, of_queue=True
         )
         return new
+
+    def antq_batch(self, verb: str, /, *args: Any) -> Any:
+        """Have the parent process's application do a verb of batches."""
+        return self.call("antq_batch", verb, *args)
+
+    def antq_batch_of(self, id_: int, job: Job, /) -> Batch | None:
+        """Return the batch with an id, of which this is a job; None: there is none any more."""
+        return batch_of(self, id_, job)
 
     def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
         """Return the performed job's errors from the parent. Raises what reading raises there."""

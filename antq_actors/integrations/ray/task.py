@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from antq_actors.integrations.ray.parcel import WorkerParcel
+    from antq_actors.jobs.batch import Batch
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.outcome import Failed
@@ -177,6 +178,14 @@ class _HostedApplication:
     ) -> NewJob:
         """Have the hosting Ray actor check a job of an attempt. Raises NotStarted if none hosts."""
         return self._hosted().antq_prepare(worker, args, options)
+
+    def antq_batch(self, verb: str, /, *args: Any) -> Any:
+        """Have the hosting Ray actor do a verb of batches. Raises NotStarted if none hosts."""
+        return self._hosted().antq_batch(verb, *args)
+
+    def antq_batch_of(self, id_: int, job: Job, /) -> Batch | None:
+        """Return the batch with an id, of which this is a job. Raises NotStarted if none hosts."""
+        return self._hosted().antq_batch_of(id_, job)
 
     def _hosted(self) -> RayClient:
         if self._host is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.queues.services.periodic import PeriodicService
 from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
@@ -37,6 +38,13 @@ class Rescuer(PeriodicService[RescuerConfig]):
         )
 
 
+def cancel_abandoned(store: StorageClient, node: int, now: Instant) -> None:
+    """Cancel the batches that were to be, if the node that adds their members ends before."""
+    for batch in store.read(JobReader.abandoned, node):
+        store.cancel_batch(batch, now=now)
+        log.warning("batch %d was cancelled: node %d ended before it was closed", batch, node)
+
+
 def rescue_dead_nodes(store: StorageClient, *, max_interruptions: int, now: Instant) -> int:
     """Give back the jobs of nodes whose file lock is free, which only death frees.
 
@@ -51,6 +59,7 @@ def rescue_dead_nodes(store: StorageClient, *, max_interruptions: int, now: Inst
             max_interruptions=max_interruptions,
             now=now,
         )
+        cancel_abandoned(store, node, now)
         store.close_node(node)
         log.warning("node %d died; %d of its jobs were given back", node, given_back)
         rescued += given_back

@@ -34,7 +34,7 @@ from msgspec.structs import replace
 from antq_actors.checks import escaped
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.instant import datetime_for_display
-from antq_actors.jobs.job import AttemptError, Job, LateErrors
+from antq_actors.jobs.job import COMPOSED, AttemptError, Job, LateErrors
 from antq_actors.jobs.state import ENDED, ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.storage.format.values import load_args
@@ -242,7 +242,10 @@ def _like_the_last(stored: StoredJob, args: Mapping[str, Any]) -> Job:
         # One that no worker gets to see, and without arguments, which may be large.
         last = as_job(stored, {})
         _last = state, rest, last
-    return replace(last, id=id_, args=args, opts=dict(last.opts))
+    job = replace(last, id=id_, args=args, opts=dict(last.opts))
+    if state.composed is not None:
+        job.__dict__[COMPOSED] = state.composed
+    return job
 
 
 _last: tuple[JobState | None, tuple[str, Instant, float | None], Job | None] = (
@@ -270,7 +273,7 @@ def as_job(
     ended = state.updated_at if state.status in ENDED else None
     flow = spec.flow
     planned = None if flow is None else flow.scheduled_for
-    return Job(
+    job = Job(
         id=stored.id,
         worker=spec.worker,
         queue_name=state.queue_name,
@@ -297,6 +300,9 @@ def as_job(
         cron=None if flow is None else flow.cron,
         scheduled_for=None if planned is None else datetime_for_display(planned),
     )
+    if state.composed is not None:
+        job.__dict__[COMPOSED] = state.composed
+    return job
 
 
 def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...]:

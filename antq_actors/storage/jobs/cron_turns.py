@@ -180,7 +180,8 @@ def refresh(
     starts, and none with a smaller number is recorded, entries fire whose instant is just that.
     Return the name to go on from, None at the end, and what is to be logged.
     """
-    is_boot = is_start and not any(each < node for each in store.nodes())
+    others = (each for each, queues in store.served_by_node() if queues)
+    is_boot = is_start and not any(each < node for each in others)
     warnings: list[str] = []
     batch = list(islice(store.crons.rows(after), MOST_DUE))
     for name, row in batch:

@@ -87,30 +87,39 @@ class GroupVerbs(Arrivals):
         self._open_batch(group)
         return self.add_members(group, news)
 
-    def close_group(self, group: int, *, now: Instant) -> None:
-        """Store that no more members are added to a batch from outside. Raises BatchNotFound."""
-        found = self._batch(group)
+    def close_group(self, group: int, *, now: Instant, kind: int | None = BATCH) -> None:
+        """Store that no more members are added to a group from outside. Raises BatchNotFound.
+
+        *kind*: what it has to be; None: any.
+        """
+        found = self._group(group, kind)
         if not found.is_closed:
             found.is_closed = True
             found.node = 0
             self.composition.touch(group, now)
 
     def cancel_group(
-        self, group: int, *, after: int = 0, limit: int = _MOST_CANCELLED, now: Instant
+        self,
+        group: int,
+        *,
+        after: int = 0,
+        limit: int = _MOST_CANCELLED,
+        now: Instant,
+        kind: int | None = BATCH,
     ) -> tuple[int | None, list[int]]:
-        """Close a batch, and cancel those of the first *limit* members behind an id that may be.
+        """Close a group, and cancel those of the first *limit* members behind an id that may be.
 
-        Return behind which id to go on, None: behind none, and the batches that are to be cancelled
-        as well, as they are members. Raises BatchNotFound.
+        Return behind which id to go on, None: behind none, and the groups that are to be cancelled
+        as well, as they are members. *kind*: what it has to be; None: any. Raises BatchNotFound.
         """
-        self.close_group(group, now=now)
-        self._batch(group).is_cancelled = True
+        self.close_group(group, now=now, kind=kind)
+        self._group(group, kind).is_cancelled = True
         members = self.composition.groups.some_members(group, after, limit)
         parts = []
-        for id_, kind in members:
-            if kind == GROUP:
+        for id_, row in members:
+            if row == GROUP:
                 parts.append(id_)
-            elif kind == JOB:
+            elif row == JOB:
                 self._cancel_member(id_, now)
         return (members[-1][0] if len(members) == limit else None), parts
 
@@ -118,17 +127,17 @@ class GroupVerbs(Arrivals):
         with suppress(JobNotFound, NotCancellable):
             self._cancel(id_, self._read_or_fail(id_, now), now)
 
-    def _batch(self, id_: int) -> Group:
-        """Return a batch. Raises BatchNotFound."""
+    def _group(self, id_: int, kind: int | None) -> Group:
+        """Return a group of a kind; None: of any. Raises BatchNotFound."""
         group = self.composition.groups.get(id_)
         spec = None if group is None else self.composition.groups.spec(id_)
-        if group is None or (spec is not None and spec.kind != BATCH):
+        if group is None or (kind is not None and spec is not None and spec.kind != kind):
             raise BatchNotFound(f"no batch has the id {id_}")
         return group
 
     def _open_batch(self, id_: int) -> Group:
         """Return a batch that gets another member. Raises BatchNotFound, BatchClosed."""
-        group = self._batch(id_)
+        group = self._group(id_, BATCH)
         if group.is_closed:
             raise BatchClosed(
                 f"batch {id_} is closed, so it gets no more members but those that its members add:"

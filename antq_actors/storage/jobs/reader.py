@@ -14,6 +14,7 @@ from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
+from antq_actors.storage.jobs.group_reader import GroupReader
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.table import JobEntries
@@ -21,7 +22,7 @@ from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import keys_down_from, keys_from
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import lmdb
     from lmdb import _Database
@@ -55,7 +56,7 @@ class RawJob(NamedTuple):
         return StoredJob(self.id, self.state, spec, errors)
 
 
-class JobReader(ExplainReader, LimitReader):
+class JobReader(ExplainReader, LimitReader, GroupReader):
     """Reads jobs, queues and nodes of a store in one LMDB transaction."""
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
@@ -106,7 +107,10 @@ class JobReader(ExplainReader, LimitReader):
         The filter's worker is left to the caller, who decodes them. No other jobs are read: ids
         come from the indexes, in either direction.
         """
-        ids = list(islice(self._ids(filter_, span), max(0, size)))
+        return self.some(list(islice(self._ids(filter_, span), max(0, size))))
+
+    def some(self, ids: Sequence[int]) -> list[RawJob]:
+        """Read several jobs."""
         found = [keys.job_key(id_) for id_ in ids]
         records = self._jobs.records(found)
         payloads = self._jobs.payloads(found, records)

@@ -1,0 +1,332 @@
+"""A batch as users hold it: many jobs, and what happens when all of them have ended.
+
+A handle asks an application for all that it does, so it works in the process of that application
+and in others, such as one that performs jobs.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias
+
+import msgspec
+
+from antq_actors.checks import exact_str, short_repr, to_seconds
+from antq_actors.errors import BatchError, BatchNotFound
+from antq_actors.introspection import explain_fields
+from antq_actors.jobs.control import APPLICATION, CONTROL
+from antq_actors.jobs.job import COMPOSED, Job, check_outside_of_jobs, current_job
+from antq_actors.jobs.new_job import recipe_of
+from antq_actors.workflows.counters import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import timedelta
+    from types import TracebackType
+
+    from antq_actors.jobs.control import Control
+    from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import Composed, NewJob, Statuses
+
+Abandoned: TypeAlias = Literal["keep", "cancel"]
+"""What becomes of a batch whose process dies before it is closed."""
+
+_POLL_SECONDS: Final = 0.02
+_CHUNK_JOBS: Final = 500
+"""Jobs that are checked before they are stored together, by an application elsewhere."""
+_EVENTS: Final = {
+    "on_success": Event.SUCCESS,
+    "on_complete": Event.COMPLETE,
+    "on_failure": Event.FAILURE,
+}
+
+
+@explain_fields
+class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a batch is."""
+
+    total: int
+    """Its members."""
+    ended: int
+    """How many of them have ended."""
+    completed: int
+    """How many completed."""
+    failed: int
+    """How many failed."""
+    cancelled: int
+    """How many were cancelled, or deleted before their end."""
+    closed: bool
+    """Whether no more members come, but those that its members add."""
+    open: bool
+    """Whether it has not ended: it is not closed, or members are left."""
+
+
+class BatchApplication(Protocol):
+    """What an application does for its batches."""
+
+    def antq_prepare(self, worker: Any, args: Any, options: Mapping[str, Any], /) -> NewJob:
+        """Check a job as `enqueue` does, and raise the same; return it, and store nothing."""
+
+    def antq_batch(self, verb: str, /, *args: Any) -> Any:
+        """Do what the verb says to the batches of the store, and return what it returns."""
+
+
+class Batch:
+    """Jobs that belong together, as ``AntQ.batch`` makes it and ``AntQ.get_batch`` finds it.
+
+    As long as it is open it has not ended. Leaving its ``with`` block closes it; an exception in
+    the block does not.
+    """
+
+    def __init__(
+        self,
+        id_: int,
+        name: str,
+        application: BatchApplication,
+        member: Job | None = None,
+    ) -> None:
+        self.id = id_
+        self.name = name
+        self._application = application
+        self._member = member
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.id} {self.name!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Batch) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            self.close()
+
+    # ---- members --------------------------------------------------------------------------
+
+    def enqueue(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+    ) -> Job | None:
+        """Store a job as a member of this batch, as :meth:`AntQ.enqueue` does, and return it.
+
+        In ``perform`` of a member it is stored with the completion of that one, or never, and this
+        returns None. Raises BatchClosed, BatchNotFound, and what `enqueue` raises.
+        """
+        new = self._application.antq_prepare(worker, args, options)
+        if self._adds_later([new]):
+            return None
+        return self._read(self._application.antq_batch("insert", self.id, new))
+
+    def enqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        /,
+        **options: Any,
+    ) -> list[int] | None:
+        """Store a member for each item, as :meth:`AntQ.enqueue_many` does; return their ids.
+
+        Duplicates of a unique worker are left out, and are no members. In ``perform`` of a member
+        they are stored with the completion of that one, and this returns None.
+        """
+        if self._attempt() is not None:
+            self._adds_later(list(self._prepared(worker, args_iterable, options)))
+            return None
+        directly = getattr(self._application, "antq_insert_members", None)
+        found: list[int] | None = None
+        if directly is not None:
+            found = directly(self.id, worker, args_iterable, options)
+        if found is not None:
+            return found
+        self._application.antq_batch("insert_many", self.id, [])  # it may be closed
+        ids: list[int] = []
+        chunk: list[NewJob] = []
+        for new in self._prepared(worker, args_iterable, options, ids):
+            chunk.append(new)
+            if len(chunk) == _CHUNK_JOBS:
+                ids += self._application.antq_batch("insert_many", self.id, chunk)
+                chunk = []
+        ids += self._application.antq_batch("insert_many", self.id, chunk)
+        return ids
+
+    def _prepared(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        options: Mapping[str, Any],
+        ids: list[int] | None = None,
+    ) -> Iterator[NewJob]:
+        """Yield a checked job for each item. Raises BatchError from the error of an item."""
+        if isinstance(args_iterable, Mapping | str | bytes):
+            raise TypeError(
+                "enqueue_many takes an iterable of args, one mapping for each job, such as"
+                f" [{{'email': …}}, …], got {short_repr(args_iterable)}"
+            )
+        for index, item in enumerate(args_iterable):
+            try:
+                yield self._application.antq_prepare(worker, item, options)
+            except Exception as error:
+                stored = ids or []
+                text = f"item {index} was not stored, {len(stored)} before it were: {error}"
+                raise BatchError(text, index, stored) from error
+
+    def batch(
+        self,
+        name: str,
+        /,
+        *,
+        on_success: Job | None = None,
+        on_complete: Job | None = None,
+        on_failure: Job | None = None,
+        abandoned: Abandoned = "keep",
+    ) -> Batch:
+        """Make a batch that is a member of this one.
+
+        It counts once, when it has ended: as completed if all of its own members have completed,
+        else as failed. Raises BatchClosed, and what :meth:`AntQ.batch` raises.
+        """
+        callbacks = {
+            "on_success": on_success,
+            "on_complete": on_complete,
+            "on_failure": on_failure,
+        }
+        return make_batch(self._application, name, callbacks, abandoned, parent=self.id)
+
+    def _read(self, job: Job) -> Job:
+        """Return a job that was read from the application of this batch."""
+        job.__dict__[APPLICATION] = self._application
+        return job
+
+    def _attempt(self) -> Control | None:
+        """Return the control of the attempt that this code runs in, if it is of a member."""
+        job = self._member or current_job()
+        composed: Composed | None = None if job is None else job.__dict__.get(COMPOSED)
+        if job is None or composed is None or composed.group != self.id or composed.is_apart:
+            return None
+        control: Control | None = job.__dict__.get(CONTROL)
+        return None if control is None or control.is_over else control
+
+    def _adds_later(self, news: list[NewJob]) -> bool:
+        """Leave jobs to the completion of the member that this code performs, if it does."""
+        control = self._attempt()
+        if control is None:
+            return False
+        if control.members is None:
+            control.members = []
+        control.members += news
+        return True
+
+    # ---- what becomes of it -----------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let it end: it gets no more members but those that its members add. Twice is once."""
+        self._application.antq_batch("close", self.id)
+
+    def cancel(self) -> None:
+        """Close it, and cancel all members that have not ended. Twice is once.
+
+        Those that run are told to end; a batch in this one is cancelled, too.
+        """
+        self._application.antq_batch("cancel", self.id)
+
+    def retry_failed(self) -> None:
+        """Enqueue the members that have failed again; they are counted anew when they end."""
+        self._application.antq_batch("retry_failed", self.id)
+
+    def status(self) -> BatchStatus:
+        """Return how far it is: one read, however many members it has."""
+        status: BatchStatus = self._application.antq_batch("status", self.id)
+        return status
+
+    def jobs(self, status: Statuses | None = None) -> list[Job]:
+        """Return its members, by id, of one status or several."""
+        found: list[Job] = self._application.antq_batch("jobs", self.id, status)
+        return [self._read(job) for job in found]
+
+    def wait(self, timeout: float | timedelta | None = None) -> BatchStatus:
+        """Wait until it has ended, and return its status. Raises TimeoutError when it is late.
+
+        In ``perform`` of a job *timeout* must be given.
+        """
+        if timeout is None:
+            check_outside_of_jobs("batch.wait")
+        deadline = math.inf if timeout is None else to_seconds(timeout, "timeout")
+        deadline += time.monotonic()
+        while True:
+            status = self.status()
+            if not status.open:
+                return status
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(
+                    f"batch {self.id} {self.name!r} has not ended: {status.ended} of"
+                    f" {status.total} members have, and it is"
+                    f" {'closed' if status.closed else 'not closed'}"
+                )
+            self._application.antq_batch("pause", min(left, _POLL_SECONDS))
+
+
+def make_batch(
+    application: BatchApplication,
+    name: str,
+    callbacks: Mapping[str, Job | None],
+    abandoned: str,
+    *,
+    parent: int = 0,
+) -> Batch:
+    """Store a new batch and return it. Raises TypeError and ValueError for what is wrong with it.
+
+    *callbacks*: by their parameters' names.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a batch is a str, got {short_repr(name)}")
+    if abandoned not in ("keep", "cancel"):
+        raise ValueError(f"abandoned is 'keep' or 'cancel', got {short_repr(abandoned)}")
+    prepared = []
+    for parameter, job in callbacks.items():
+        if job is not None:
+            recipe = recipe_of(job, parameter)
+            prepared.append((int(_EVENTS[parameter]), application.antq_prepare(*recipe)))
+    name = exact_str(name)
+    id_ = application.antq_batch("create", name, prepared, abandoned == "cancel", parent)
+    return Batch(id_, name, application)
+
+
+def checked_open(is_open: object) -> bool | None:
+    """Return the filter ``open`` of ``batches``. Raises TypeError for what is no bool or None."""
+    if is_open is None or isinstance(is_open, bool):
+        return is_open
+    raise TypeError(f"open is True, False or None, got {short_repr(is_open)}")
+
+
+def find_batch(application: BatchApplication, id_: int) -> Batch:
+    """Return the batch of an application with an id. Raises BatchNotFound."""
+    return Batch(id_, application.antq_batch("name", id_), application)
+
+
+def batch_of(application: BatchApplication, id_: int, job: Job) -> Batch | None:
+    """Return the batch of an application with an id, as a *job* of it has it.
+
+    None: there is none any more, or it is no batch.
+    """
+    try:
+        name = application.antq_batch("name", id_)
+    except BatchNotFound:
+        return None
+    return Batch(id_, name, application, job)
+
+
+def of_entries(entries: Sequence[tuple[int, str]], application: BatchApplication) -> list[Batch]:
+    """Return the handles of batches, given their ids and names."""
+    return [Batch(id_, name, application) for id_, name in entries]

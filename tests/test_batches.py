@@ -1,0 +1,361 @@
+"""Batches: many jobs, and what is stored when all of them have ended."""
+
+import pickle
+
+import pytest
+from support.apps import settled, until
+
+from antq_actors import (
+    AlreadyExists,
+    AntQ,
+    Batch,
+    BatchClosed,
+    BatchError,
+    BatchNotFound,
+    BatchStatus,
+    Fail,
+    Job,
+    Status,
+    Unique,
+    UnknownQueue,
+    worker,
+)
+
+SECONDS = 60
+
+
+@worker
+def row(number: int) -> Fail | None:
+    """Fail for a negative number."""
+    return Fail("negative") if number < 0 else None
+
+
+@worker(unique=Unique(args=["number"]))
+def row_once(number: int) -> None:
+    """Do nothing."""
+
+
+@worker
+def report(event: str) -> None:
+    """Do nothing: that it is stored is what is looked at."""
+
+
+@worker(max_attempts=1)
+def fail_until_retried(job: Job) -> Fail | None:
+    return Fail("first") if job.error_count == 0 else None
+
+
+CALLBACKS = ("on_success", "on_complete", "on_failure")
+
+
+def callbacks(**options):
+    return {name: report.options(**options).build(event=name) for name in CALLBACKS}
+
+
+def events(app):
+    return [job.args["event"] for job in app.list_jobs(worker=report)]
+
+
+def rows(*numbers):
+    return [{"number": number} for number in numbers]
+
+
+def test_a_batch_ends_when_all_of_its_members_have(app):
+    with app.batch("import", **callbacks()) as batch:
+        job = batch.enqueue(row, {"number": 1})
+        ids = batch.enqueue_many(row, rows(2, 3))
+
+    status = batch.wait(SECONDS)
+
+    assert status == BatchStatus(
+        total=3, ended=3, completed=3, failed=0, cancelled=0, closed=True, open=False
+    )
+    assert events(app) == ["on_success", "on_complete"]
+    assert [each.id for each in batch.jobs()] == [job.id, *ids]
+
+
+def test_the_first_member_that_fails_fires_failure_and_the_last_end_complete(app):
+    with app.batch("import", **callbacks()) as batch:
+        batch.enqueue_many(row, rows(-1, 1, -2))
+
+    status = batch.wait(SECONDS)
+
+    assert (status.completed, status.failed) == (1, 2)
+    assert events(app) == ["on_failure", "on_complete"]
+    assert len(batch.jobs("failed")) == 2
+    assert len(batch.jobs([Status.COMPLETED, "failed"])) == 3
+
+
+def test_members_run_before_the_batch_is_closed(app):
+    batch = app.batch("import", **callbacks())
+    settled(app, batch.enqueue(row, {"number": 1}))
+
+    assert batch.status().open
+    assert not batch.status().closed
+    assert events(app) == []
+    batch.close()
+    batch.close()
+
+    assert batch.wait(SECONDS).completed == 1
+    assert events(app) == ["on_success", "on_complete"]
+
+
+def test_an_empty_batch_ends_when_it_is_closed(app):
+    with app.batch("import", **callbacks()) as batch:
+        pass
+
+    assert batch.wait(SECONDS).total == 0
+    assert events(app) == ["on_success", "on_complete"]
+
+
+def test_an_exception_in_the_block_leaves_the_batch_open(app):
+    with pytest.raises(KeyError), app.batch("import") as batch:  # noqa: PT012 - the block
+        batch.enqueue(row, {"number": 1})
+        raise KeyError
+
+    assert not batch.status().closed
+
+
+def test_a_closed_batch_gets_no_members_from_outside(app):
+    with app.batch("import") as batch:
+        pass
+
+    with pytest.raises(BatchClosed):
+        batch.enqueue(row, {"number": 1})
+    for numbers in ([1], []):
+        with pytest.raises(BatchClosed):
+            batch.enqueue_many(row, rows(*numbers))
+    assert batch.status().total == 0
+
+
+def test_a_batch_and_its_errors_are_found_by_number(app):
+    one, two = app.batch("one"), app.batch("two")
+    two.close()
+
+    assert app.batches() == [one, two]
+    assert app.batches(open=True) == [one]
+    assert app.batches(open=False) == [two]
+    found = app.get_batch(two.id)
+    assert (found, found.name) == (two, "two")
+    with pytest.raises(BatchNotFound, match="99"):
+        app.get_batch(99)
+    error = pickle.loads(pickle.dumps(BatchClosed("closed")))  # noqa: S301
+    assert str(error) == "closed"
+
+
+def test_what_is_wrong_with_a_batch_is_refused_where_it_is_made(app):
+    stored = app.enqueue(row, {"number": 1})
+
+    for wrong in ({"on_success": stored}, {"on_complete": report}, {"on_failure": "report"}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            app.batch("import", **wrong)
+    with pytest.raises(TypeError, match="name"):
+        app.batch(7)
+    with pytest.raises(ValueError, match="abandoned"):
+        app.batch("import", abandoned="forget")
+    with pytest.raises(UnknownQueue):
+        app.batch("import", on_success=report.options(queue="nowhere").build(event="x"))
+    with pytest.raises(TypeError, match="open"):
+        app.batches(open="yes")
+    assert app.batches() == []
+
+
+def test_duplicates_are_no_members(app):
+    app.queue("default").pause()
+    with app.batch("import", **callbacks()) as batch:
+        first = batch.enqueue(row_once, {"number": 1})
+        with pytest.raises(AlreadyExists):
+            batch.enqueue(row_once, {"number": 1})
+        ids = batch.enqueue_many(row_once, rows(1, 2, 2))
+    app.queue("default").resume()
+
+    assert batch.wait(SECONDS).total == 2
+    assert [job.id for job in batch.jobs()] == [first.id, *ids]
+
+
+@worker
+def add_rows(numbers: list[int], job: Job) -> None:
+    assert job.batch.name == "import"
+    assert job.batch.enqueue(row, {"number": 0}) is None
+    assert job.batch.enqueue_many(row, rows(*numbers)) is None
+
+
+@worker(executor="process")
+def add_rows_in_process(numbers: list[int], job: Job) -> None:
+    add_rows(numbers, job)
+
+
+@worker
+async def add_rows_in_coroutine(numbers: list[int], job: Job) -> None:
+    add_rows(numbers, job)
+
+
+ADDERS = [add_rows, add_rows_in_process, add_rows_in_coroutine]
+
+
+@pytest.mark.parametrize("adds", ADDERS)
+def test_a_member_adds_members_with_its_completion(app, adds):
+    with app.batch("import", **callbacks()) as batch:
+        batch.enqueue(adds, {"numbers": [1, 2, 3]})
+
+    assert batch.wait(SECONDS).total == 5
+    assert events(app) == ["on_success", "on_complete"]
+
+
+@worker(max_attempts=2)
+def add_and_fail_once(job: Job) -> Fail | None:
+    job.batch.enqueue(row, {"number": job.attempts})
+    return Fail("once") if job.attempts == 1 else None
+
+
+add_and_fail_once.calculate_delay = lambda job: 0.0
+
+
+def test_what_an_attempt_that_failed_has_added_is_not_stored(app):
+    with app.batch("import") as batch:
+        batch.enqueue(add_and_fail_once)
+
+    batch.wait(SECONDS)
+
+    assert [job.args["number"] for job in app.list_jobs(worker=row)] == [2]
+
+
+seen: list[tuple[str, Batch | None]] = []
+
+
+@worker
+def look(job: Job) -> None:
+    seen.append((job.args and "member", job.batch))
+
+
+def test_members_and_callbacks_know_their_batch(app):
+    seen.clear()
+    with app.batch("import", on_success=look.build()) as batch:
+        batch.enqueue(look)
+    batch.wait(SECONDS)
+
+    until(lambda: len(seen) == 2, "the callback")
+    plain = settled(app, app.enqueue(look))
+
+    assert [found for _, found in seen] == [batch, batch, None]
+    assert plain.batch is None
+    assert batch.jobs()[0].batch == batch
+
+
+def test_a_batch_is_cancelled_with_all_that_waits(app):
+    app.queue("default").pause()
+    with app.batch("import", **callbacks()) as batch:
+        batch.enqueue_many(row, rows(*range(20)))
+
+    batch.cancel()
+    batch.cancel()
+    app.queue("default").resume()
+
+    assert batch.wait(SECONDS).cancelled == 20
+    assert events(app) == ["on_failure", "on_complete"]
+
+
+def test_an_open_batch_that_is_cancelled_is_closed(app):
+    batch = app.batch("import")
+
+    batch.cancel()
+
+    assert batch.status().closed
+    with pytest.raises(BatchClosed):
+        batch.enqueue(row, {"number": 1})
+
+
+def test_members_that_failed_are_retried_and_counted_anew(app):
+    with app.batch("import", **callbacks()) as batch:
+        batch.enqueue_many(fail_until_retried, [{}, {}])
+    assert batch.wait(SECONDS).failed == 2
+
+    batch.retry_failed()
+
+    assert batch.wait(SECONDS).completed == 2
+    assert events(app) == ["on_failure", "on_complete", "on_success"]
+    batch.retry_failed()
+    assert batch.status().completed == 2
+
+
+def test_a_batch_in_a_batch_counts_once(app):
+    with app.batch("outer", **callbacks()) as outer:
+        with outer.batch("inner") as inner:
+            inner.enqueue_many(row, rows(1, -1))
+        outer.enqueue(row, {"number": 1})
+
+    status = outer.wait(SECONDS)
+
+    assert (status.total, status.completed, status.failed) == (2, 1, 1)
+    assert inner.status().total == 2
+    assert events(app) == ["on_failure", "on_complete"]
+    with pytest.raises(BatchClosed):
+        outer.batch("late")
+
+
+def test_a_wait_that_is_late_raises_timeout(app):
+    batch = app.batch("import")
+
+    with pytest.raises(TimeoutError, match="import"):
+        batch.wait(0)
+    for wrong in (-1, float("nan"), "soon"):
+        with pytest.raises((TypeError, ValueError), match="timeout"):
+            batch.wait(wrong)
+
+
+@worker
+def wait_for(batch: int, job: Job) -> None:
+    from antq_actors.jobs import current_app  # noqa: PLC0415 - the application of the test
+
+    with pytest.raises(ValueError, match="timeout"):
+        current_app.current().get_batch(batch).wait()
+
+
+def test_a_wait_in_perform_needs_a_timeout(app):
+    batch = app.batch("import")
+
+    assert settled(app, app.enqueue(wait_for, {"batch": batch.id})).status is Status.COMPLETED
+
+
+def test_callbacks_are_taken_as_they_are_when_the_batch_is_made(app):
+    events = ["before"]
+    job = report.options(priority=5, max_attempts=7).build(event=events)
+    batch = app.batch("import", on_success=job)
+    events.append("after")
+    batch.close()
+
+    (callback,) = app.list_jobs(worker=report)
+    assert callback.args == {"event": ["before"]}
+    assert (callback.priority, callback.max_attempts) == (5, 7)
+
+
+def test_a_program_without_queues_makes_a_batch_that_others_run(tmp_path):
+    with AntQ(tmp_path).start(queues=False) as app, app.batch("import", **callbacks()) as batch:
+        batch.enqueue_many(row, rows(1, 2))
+
+    with AntQ(tmp_path, queues={"default": 2}) as app:
+        assert app.get_batch(batch.id).wait(SECONDS).completed == 2
+        assert app.verify() == []
+
+
+def test_a_bad_item_is_named_and_those_before_it_are_members(app):
+    batch = app.batch("import")
+
+    with pytest.raises(BatchError) as refused:
+        batch.enqueue_many(row, [*rows(1, 2), {"nonsense": 3}])
+
+    assert refused.value.index == 2
+    assert [job.id for job in batch.jobs()] == refused.value.ids
+
+
+@pytest.mark.parametrize(("abandoned", "is_closed"), [("keep", False), ("cancel", True)])
+def test_a_batch_is_abandoned_when_its_application_stops(tmp_path, abandoned, is_closed):
+    with AntQ(tmp_path).start(queues=False) as app:
+        batch = app.batch("import", abandoned=abandoned)
+        batch.enqueue_many(row, rows(1, 2))
+
+    with AntQ(tmp_path).start(queues=False) as app:
+        status = app.get_batch(batch.id).status()
+        assert status.closed is is_closed
+        assert status.cancelled == (2 if is_closed else 0)
+        assert app.nodes() == []
