@@ -19,6 +19,10 @@
     SCHEDULED, RETRYING --reschedule, run now--> the same, due at another time
     COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again
                                   --retry---> SCHEDULED      the same, due later
+    SUSPENDED --release--> ENQUEUED, SCHEDULED    what it waited for has ended as it had to
+    SUSPENDED --cut------> CANCELLED              that cannot come any more
+    CANCELLED --resume---> SUSPENDED              it was cut off, and it can come again
+    COMPLETED, FAILED, CANCELLED --retry---> SUSPENDED     if it waits for others
     any, unreadable on disk       --mark_damaged-> FAILED         what is known of it is kept
 
 A snooze ends a run of failures: ``max_attempts`` limits those in a row, so that a job which
@@ -123,6 +127,41 @@ def made_later(state: JobState, *, now: Instant, delay: int | None = None) -> Jo
         updated_at=now,
         scheduled_at=due if is_ahead else now,
     )
+
+
+def suspend(state: JobState) -> JobState:
+    """Return the state of a new job that waits for others to end."""
+    return replace(state, status=Status.SUSPENDED, scheduled_at=None)
+
+
+def release(
+    state: JobState, *, now: Instant, delay: int | None = None, not_before: Instant | None = None
+) -> JobState:
+    """Return the state of a job that waits for no others any more.
+
+    *delay*: microseconds from now until it is due.
+    """
+    due = max(now if delay is None else now + delay, not_before or now)
+    return replace(
+        state,
+        status=Status.SCHEDULED if due > now else Status.ENQUEUED,
+        scheduled_at=due,
+        updated_at=now,
+    )
+
+
+def cut_off(state: JobState, why: str, *, now: Instant) -> tuple[JobState, ErrorEntry]:
+    """Return the state of a job that is cancelled, as what it waited for cannot come; its error."""
+    entry = error_entry(state.attempts, why, None, now)
+    return replace(_ended(state, Status.CANCELLED, now), errors=state.errors + 1), entry
+
+
+def resume(state: JobState, *, now: Instant) -> JobState:
+    """Return the state of an ended job that waits for others to end, again or still.
+
+    It has all its attempts before it; its errors stay.
+    """
+    return suspend(retry(state, now=now))
 
 
 def claim(state: JobState, *, node: int, now: Instant) -> JobState:

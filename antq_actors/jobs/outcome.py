@@ -85,6 +85,8 @@ class FollowUp(NamedTuple):
     new: NewJob
     delay: int | None = None
     """Microseconds from the completion until it is due; None: it is due when its state says so."""
+    after: int = 0
+    """The job that it waits for; 0: none."""
 
 
 class Produced(msgspec.Struct, frozen=True):

@@ -101,7 +101,7 @@ class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_counted: bool = False
     """Whether its end is counted there: once, until it is retried."""
     pending: int = 0
-    """How many jobs it still waits for, while it is suspended."""
+    """How many edges to it are left: what it waits for, or waited for when it was cancelled."""
     has_dependents: bool = False
     """Whether jobs wait for its end: then it has rows in ``edges``."""
     is_cut: bool = False
@@ -114,6 +114,12 @@ class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whether it belongs to the group without being a member: a callback, which is not counted."""
     is_unneeded: bool = False
     """Whether it was cancelled as nothing needed it: that is no failure of its group."""
+    cuts: int = 0
+    """How many of the edges to it are cut."""
+    cause: int = 0
+    """The job whose failure or cancellation cut it off, also by way of others; 0: it is not."""
+    part: int = 0
+    """The group that it has expanded into, with whose end it has ended for others; 0: none."""
 
 
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):

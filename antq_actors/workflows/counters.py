@@ -88,6 +88,12 @@ class Group(msgspec.Struct, array_like=True, gc=False):
     """When it ended; 0: it has not."""
     is_cancelled: bool = False
     """Whether it was cancelled as a whole: what its members still add is cancelled at once."""
+    has_dependents: bool = False
+    """Whether jobs wait for its end: then it has rows in ``edges``."""
+    seen: int = 0
+    """How far it was when those that wait for it were looked at last, a stage."""
+    cause: int = 0
+    """The member that was the first not to complete; 0: none, or that is not known."""
 
 
 def has_ended(group: Group) -> bool:

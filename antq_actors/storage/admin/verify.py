@@ -21,6 +21,7 @@ from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.groups import GroupTable, verify_groups
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.table import chain_places, places_of, row_of
+from antq_actors.storage.jobs.upstreams import verify_edges
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_with, keys_from, value_of
 
@@ -69,6 +70,7 @@ class _Verification:
         yield from self._wrong_counts()
         yield from self._wrong_counter()
         yield from verify_groups(self._txn, self._tables)
+        yield from verify_edges(self._txn, self._tables)
         yield from verify_gates(self._txn, self._tables, self._tally)
         meta = Meta(self._txn, self._tables.meta)
         yield from CronTable(self._txn, self._tables, meta, self._signer).findings()

@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.outcome import Completed
-from antq_actors.jobs.state import WAITING, Composed, NewJob, Status
+from antq_actors.jobs.state import CLAIMABLE, WAITING, Composed, JobFlow, NewJob, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.composition import Composition
 from antq_actors.storage.jobs.writer import JobWriter
 from antq_actors.storage.lmdb import keys
+from antq_actors.workflows.edges import Condition, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import FollowUp
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState
+    from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.format.records import ImportedJob, Settlement
 
 
@@ -156,6 +158,81 @@ class Arrivals(JobWriter):
             return None
         return state
 
+    # ---- those that wait for others -------------------------------------------------------
+
+    def read_waiter(self, id_: int, now: Instant, /) -> JobRecord | None:
+        """Read a job; a damaged one is failed first. None: there is none."""
+        try:
+            return self._read_or_fail(id_, now)
+        except JobNotFound:
+            return None
+
+    def release_rule(self, id_: int, record: JobRecord, /) -> tuple[int | None, Instant | None]:
+        """Return how long after its release a job is due, and not before which instant."""
+        try:
+            spec = encoding.contents(record.spec or self._jobs.large_spec(id_))
+            flow = encoding.decode_spec(spec).flow
+        except DamagedRecord:  # its claim says so
+            return None, None
+        return (None, None) if flow is None else (flow.release_in, flow.release_at)
+
+    def move_waiter(
+        self,
+        id_: int,
+        record: JobRecord,
+        state: JobState,
+        error: ErrorEntry | None,
+        now: Instant,
+        /,
+    ) -> None:
+        """Write the new state of a job that waited, or waits again."""
+        if self._move(id_, record, state, error, now=now) and state.status in CLAIMABLE:
+            self.due.add(state.queue_name)
+
+    def has_duplicate(self, id_: int, record: JobRecord, /) -> bool:
+        """Return whether another job keeps a unique one out."""
+        if record.digest is None:
+            return False
+        try:
+            self._refuse_duplicate(record.state, self.get(id_).spec, but=id_)
+        except AlreadyExists:
+            return True
+        return False
+
+    def insert_waiting(
+        self, new: NewJob, upstreams: Iterable[tuple[int, Condition]], *, now: Instant
+    ) -> int:
+        """Store a new job that waits for jobs or groups; return its id.
+
+        Where these have ended already, it is released or cut off before the commit.
+        """
+        state = lifecycle.suspend(new.state)
+        edges = dict(upstreams)
+        composed = replace(state.composed or Composed(), pending=len(edges))
+        id_ = self._add(new._replace(state=replace(state, composed=composed)))
+        dependents = self.composition.dependents
+        dependents.edges.add([(up, id_, condition) for up, condition in edges.items()])
+        for upstream in edges:
+            self.mark_upstream(upstream, now)
+        return id_
+
+    def mark_upstream(self, upstream: int, now: Instant) -> None:
+        """Store that others wait for a job or a group; if it has ended, they wait no more."""
+        composition = self.composition
+        composition.note(now)
+        record = self.read_waiter(upstream, now)
+        if record is not None:
+            composed = record.state.composed or Composed()
+            if not composed.has_dependents:
+                composed = replace(composed, has_dependents=True)
+                state = replace(record.state, composed=composed)
+                self._jobs.rewrite(upstream, record._replace(state=state))
+        elif (group := composition.groups.get(upstream)) is not None:
+            group.has_dependents = True
+            group.seen = composition.dependents.upstreams.stage_of(upstream)
+        if composition.dependents.upstreams.stage_of(upstream) is not Stage.ACTIVE:
+            composition.dependents.expect(upstream)
+
     def take_number(self) -> int:
         """Return the next number of jobs and groups, which is used by that."""
         id_ = self._first_free_id()
@@ -234,7 +311,27 @@ class Arrivals(JobWriter):
     def _insert_follow_up(self, follow_up: FollowUp, now: Instant) -> int | None:
         """Store a job that goes with a completion; None: it is a duplicate, or a limit is full."""
         state, spec, gate_keys = follow_up.new
+        spec = replace(spec, inserted_at=now)
+        if follow_up.after:
+            return self._insert_follow_up_after(follow_up, spec, now)
         state = lifecycle.made_later(state, now=now, delay=follow_up.delay)
-        return self._insert_unless_duplicate(
-            NewJob(state, replace(spec, inserted_at=now), gate_keys)
-        )
+        return self._insert_unless_duplicate(NewJob(state, spec, gate_keys))
+
+    def _insert_follow_up_after(
+        self, follow_up: FollowUp, spec: JobSpec, now: Instant
+    ) -> int | None:
+        """Store a job that goes with a completion, and waits for another job than that one."""
+        if spec.unique_digest is not None and self._jobs.find_conflict(
+            spec.unique_digest, spec.unique_statuses
+        ):
+            return None
+        state, delay = follow_up.new.state, follow_up.delay
+        if delay is not None:
+            spec = replace(spec, flow=replace(spec.flow or JobFlow(), release_in=delay))
+        elif state.status is Status.SCHEDULED:
+            spec = replace(
+                spec, flow=replace(spec.flow or JobFlow(), release_at=state.scheduled_at)
+            )
+        state = replace(state, updated_at=now)
+        new = NewJob(state, spec, follow_up.new.keys)
+        return self.insert_waiting(new, [(follow_up.after, Condition.SUCCESS)], now=now)

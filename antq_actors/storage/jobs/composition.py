@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
+from antq_actors.errors import NotRetryable
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.state import ENDED, Composed
+from antq_actors.storage.jobs.dependents import Dependents, Waiters
 from antq_actors.storage.jobs.groups import APART, GROUP, JOB, GroupTable, callbacks_for, end_of
 from antq_actors.workflows import counters
 from antq_actors.workflows.counters import End
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from antq_actors.workflows.counters import Group
 
 
-class Changes(Protocol):
+class Changes(Waiters, Protocol):
     """What the writer of a transaction does for what follows from a change."""
 
     def insert_kept(self, state: JobState, signed: bytes, /) -> int | None:
@@ -78,6 +80,7 @@ class Composition:
         self._miscounted: set[int] = set()
         """The groups that have to be counted anew."""
         self.groups = GroupTable(txn, tables)
+        self.dependents = Dependents(txn, tables, jobs, self.groups, changes)
 
     # ---- a job changes --------------------------------------------------------------------
 
@@ -85,25 +88,66 @@ class Composition:
         """Return the *new* state of a job as it is to be written; nothing is changed."""
         return flagged(new)
 
-    def after(self, _id: int, old: JobState, new: JobState, now: Instant) -> None:
+    def after(self, id_: int, old: JobState, new: JobState, now: Instant) -> None:
         """Count that a job has changed, once its new state is written."""
         was, has = old.composed, new.composed
-        if was is None or has is None or was.is_counted == has.is_counted:
+        if was is None or has is None:
             return
-        if has.is_counted:
-            self._count(has.group, end_of(new), 1, now)
-        else:
-            self._count(has.group, end_of(old), -1, now)
+        self._now = max(self._now, now)
+        if has.has_dependents:
+            self.dependents.changed(id_, old, new)
+        before = end_of(old) if was.is_counted else None
+        after = end_of(new) if has.is_counted else None
+        if before is not after:
+            if before is not None:
+                self._count(has.group, before, -1, now)
+            if after is not None:
+                self._count(has.group, after, 1, now, id_)
+
+    def retried(self, id_: int, old: JobState, new: JobState, now: Instant) -> JobState:
+        """Return the *new* state of an ended job that is retried; it may have to wait for others.
+
+        Raises NotRetryable where others have to be retried before. Nothing is changed.
+        """
+        if old.composed is None:
+            return new
+        composed = replace(old.composed, is_cut=False, is_unneeded=False, cause=0)
+        if composed.pending:
+            causes, gone = self.dependents.obstacles(id_)
+            if causes:
+                raise NotRetryable(
+                    f"job {id_} was cut off, as job {causes[0]} did not complete: retry job"
+                    f" {causes[0]}, and this one waits for it again",
+                    old.status,
+                )
+            composed = replace(
+                composed,
+                pending=max(0, composed.pending - len(gone)),
+                cuts=max(0, composed.cuts - len(gone)),
+            )
+            if composed.pending:
+                new = lifecycle.resume(old, now=now)
+        return replace(new, composed=composed)
 
     def completed(self, ids: Collection[bytes], new: JobState, now: Instant) -> None:
         """Count that jobs, by their keys in ``jobs``, have ended together with this state."""
-        if ids and new.composed is not None and new.composed.is_counted:
+        if not ids or new.composed is None:
+            return
+        self._now = max(self._now, now)
+        if new.composed.is_counted:
             self._count(new.composed.group, end_of(new), len(ids), now)
+        if new.composed.has_dependents:
+            for key in ids:
+                self.dependents.expect(int.from_bytes(key))
 
     def removed(self, id_: int, state: JobState, now: Instant) -> None:
         """Count that a job was deleted: before its end that is a cancelled one."""
         composed = state.composed
-        if composed is None or not composed.group:
+        if composed is None:
+            return
+        self._now = max(self._now, now)
+        self.dependents.removed(id_, composed)
+        if not composed.group:
             return
         group = self.groups.get(composed.group)
         self.groups.remove_member(composed.group, id_)
@@ -113,24 +157,37 @@ class Composition:
             group.gone.add(end_of(state))
         else:
             group.gone.add(End.CANCELLED)
-            self._count(composed.group, End.CANCELLED, 1, now)
+            self._count(composed.group, End.CANCELLED, 1, now, id_)
+
+    def pruned(self, id_: int, state: JobState) -> None:
+        """Note that an ended job was deleted because it is old."""
+        if state.composed is not None:
+            self.dependents.pruned(id_, state, state.composed)
 
     def damaged(self, id_: int, now: Instant) -> Composed | None:
         """Return what the state of a job that is damaged, and fails, says of others.
 
         None: it has nothing to do with any.
         """
+        self._now = max(self._now, now)
+        has_dependents = self.dependents.damaged(id_)
         found = self.groups.group_of(id_)
         if found is None:
-            return None
+            return Composed(has_dependents=True) if has_dependents else None
         group, kind = found
-        self._now = max(self._now, now)
         self._changed[group] = None
         self._miscounted.add(group)
-        return Composed(group=group, is_counted=kind == JOB, is_apart=kind == APART)
+        return Composed(
+            group=group,
+            is_counted=kind == JOB,
+            is_apart=kind == APART,
+            has_dependents=has_dependents,
+        )
 
     def lost(self, id_: int, now: Instant) -> None:
         """Count that nothing is left of a job but its name in tables: it is deleted by that."""
+        self._now = max(self._now, now)
+        self.dependents.damaged(id_)
         found = self.groups.group_of(id_)
         if found is None:
             return
@@ -142,12 +199,18 @@ class Composition:
             self._miscounted.add(group)
             self.touch(group, now)
 
-    def _count(self, id_: int, end: End, number: int, now: Instant) -> None:
+    def _count(self, id_: int, end: End, number: int, now: Instant, member: int = 0) -> None:
         self._now = max(self._now, now)
         group = self.groups.get(id_)
         if group is not None:  # else it was pruned
+            if end is not End.COMPLETED and number > 0 and not group.cause:
+                group.cause = member
             group.ends.add(end, number)
             self._changed[id_] = None
+
+    def note(self, now: Instant) -> None:
+        """Note the time at which something has changed."""
+        self._now = max(self._now, now)
 
     def touch(self, id_: int, now: Instant) -> None:
         """Have a group looked at before the commit: it was closed, or got members."""
@@ -198,19 +261,25 @@ class Composition:
     def flush(self) -> bool:
         """Store what follows from all changes; return whether anything has changed."""
         now = self._now or instant.now()
-        while self._changed:
+        while self._changed or not self.dependents.is_idle:
+            if not self._changed:
+                self.dependents.step(now)
+                continue
             id_ = next(iter(self._changed))
             del self._changed[id_]
             group = self.groups.get(id_)
             if group is not None:
                 self._settle(id_, group, now)
-        return self.groups.flush()
+        has_changed = self.dependents.flush()
+        return self.groups.flush() or has_changed
 
     def _settle(self, id_: int, group: Group, now: Instant) -> None:
         """Store the callbacks of a group that are due, and whether it has ended."""
         if id_ in self._miscounted:
             self._miscounted.discard(id_)
             group.ends = self.groups.count_anew(id_, group)
+        if not counters.has_failure(group):
+            group.cause = 0
         due = counters.take_due(group)
         spec = self.groups.spec(id_) if due else None
         for event in due:
@@ -221,6 +290,8 @@ class Composition:
                 if new is not None:
                     self.groups.add_members(id_, [new], APART)
         self._note_end(id_, group, now)
+        if group.has_dependents:
+            self.dependents.group_changed(id_, group)
 
     def _note_end(self, id_: int, group: Group, now: Instant) -> None:
         """Store that a group has ended, or that a member of it may run again."""
@@ -237,5 +308,5 @@ class Composition:
             if group.counted_as is not None:
                 self._count(group.parent, group.counted_as, -1, now)
             if counted_as is not None:
-                self._count(group.parent, counted_as, 1, now)
+                self._count(group.parent, counted_as, 1, now, id_)
             group.counted_as = counted_as

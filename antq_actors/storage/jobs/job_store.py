@@ -27,7 +27,7 @@ from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.bulk import BulkWriter
 from antq_actors.storage.jobs.bulk_update import BulkUpdate, plan
 from antq_actors.storage.jobs.composition import flagged
-from antq_actors.storage.jobs.group_verbs import GroupVerbs
+from antq_actors.storage.jobs.graph import GraphVerbs
 from antq_actors.storage.jobs.limited_claims import LimitedClaims
 from antq_actors.storage.jobs.meta import NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
@@ -69,7 +69,7 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(BulkWriter, GroupVerbs, LimitedClaims):
+class JobStore(BulkWriter, GraphVerbs, LimitedClaims):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
     # ---- jobs are run ---------------------------------------------------------------------

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from antq_actors.errors import DamagedRecord
 from antq_actors.flow import gates
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.state import ENDED, GateRef, Status
+from antq_actors.jobs.state import GateRef, Status
 from antq_actors.storage.jobs.gates import NO_KEY
 from antq_actors.storage.jobs.rooms import Rooms
+from antq_actors.storage.jobs.strict_order import PLACELESS
 from antq_actors.storage.jobs.waiting_jobs import NEXT_TICKET, NOWHERE, has_begun, placed
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import first_keys, keys_with
@@ -54,7 +55,7 @@ class LimitedJobs(Rooms):
         self._note_limited(state.queue_name, now)  # also if it is not due: so that it is counted
         refs = () if new.spec.flow is None else new.spec.flow.gates
         state = replace(state, limited=NOWHERE)
-        if state.status not in ENDED:
+        if state.status not in PLACELESS:
             state = self.order.join(id_, state, refs)
         if state.status is not _ENQUEUED:
             return state
@@ -113,7 +114,7 @@ class LimitedJobs(Rooms):
         state = self.order.change(id_, record.state, state, refs)
         if state.status is _ENQUEUED:
             came_back = record.state.status is _RUNNING or has_begun(state)
-            for ref in refs if record.state.status in ENDED else ():
+            for ref in refs if record.state.status in PLACELESS else ():
                 self._replace_waiting(id_, ref, now)
             state = self._enqueued(id_, state, refs, now, is_front=came_back)
         else:

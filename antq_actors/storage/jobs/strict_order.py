@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _NONE: Final = Limited()
 
+PLACELESS: Final = ENDED | {Status.SUSPENDED}
+"""Statuses of jobs that come to their limits anew when they leave them."""
+
 
 def chain_ids(txn: lmdb.Transaction, index: _Database, gate: bytes, limit: int) -> list[int]:
     """Read the ids of the first jobs in the strict order of a gate."""
@@ -89,7 +92,7 @@ class StrictOrder:
         limit halts on a failure, that of a failed job is kept.
         """
         limited = before.limited or _NONE
-        if before.status in ENDED and after.status not in ENDED:
+        if before.status in PLACELESS and after.status not in PLACELESS:
             self.leave(id_, before)
             return self.join(id_, after, refs)
         if not limited.chains:

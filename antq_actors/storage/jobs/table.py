@@ -145,6 +145,11 @@ class JobEntries(EntryReader):
         if error is not None:
             self._add_error(id_, old.state.errors, error)
 
+    def rewrite(self, id_: int, record: JobRecord) -> None:
+        """Write the record of a job of which nothing has changed that the index tells of."""
+        self._txn.put(keys.job_key(id_), encoding.encode_job(*record), db=self._tables.jobs)
+        self.has_changed = True
+
     def relocate(self, id_: int, old: JobRecord, new: JobState) -> None:
         """Write a job's *new* state, of which only its place in its lane differs, to all tables.
 

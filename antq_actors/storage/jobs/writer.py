@@ -135,12 +135,16 @@ class JobWriter(DamagedJobs):
         self, id_: int, record: JobRecord, now: Instant, due: Instant | None = None
     ) -> JobState:
         state = lifecycle.retry(record.state, now=now, due=due)
+        if record.state.composed is not None:
+            state = self.composition.retried(id_, record.state, state, now)
         if record.digest is not None:
             self._refuse_duplicate(state, self.get(id_).spec, but=id_)
         if record.state.limited is not None:
             self._refuse_full(state, self._refs(id_, record), now)
         if not self._move(id_, record, state, now=now):
             return self._retry(id_, self._existing(id_), now, due)
+        if record.state.composed is not None and record.state.composed.cuts:
+            self.composition.dependents.drop_gone(id_)
         self.due.add(state.queue_name)
         return state
 
@@ -202,6 +206,8 @@ class JobWriter(DamagedJobs):
     def _remove_pruned(self, id_: int, record: JobRecord) -> None:
         """Delete an ended job that is in no row any more."""
         self._jobs.remove(id_, record, is_in_row=False)
+        if record.state.composed is not None:
+            self.composition.pruned(id_, record.state)
         if record.state.limited is not None and record.state.limited.chains:
             self.limited.order.leave(id_, record.state)
             self.limited.promote(instant.now())

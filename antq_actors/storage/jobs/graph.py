@@ -1,0 +1,119 @@
+"""Graphs of jobs are stored, with what waits for what; one verb is one method.
+
+What follows from the ends of these jobs is in :mod:`~antq_actors.storage.jobs.dependents`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from antq_actors.errors import AlreadyExists
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.state import Composed, NewJob, Status, StoredJob
+from antq_actors.storage.format import display, encoding
+from antq_actors.storage.jobs.group_verbs import GroupVerbs
+from antq_actors.storage.lmdb import keys
+from antq_actors.workflows.edges import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antq_actors.jobs.instant import Instant
+
+
+class GraphNode(NamedTuple):
+    """A job to be stored together with others."""
+
+    new: NewJob
+    after: tuple[tuple[int, Condition], ...] = ()
+    """What it waits for, and how that has to end: the number of a stored job or group, or ``~i``
+    for the one at *i* among those that are stored with it."""
+    part: int = 0
+    """The group of which it is a member, instead of that of the graph."""
+
+
+class GraphVerbs(GroupVerbs):
+    """Stores graphs in one LMDB write transaction; a part of :class:`~.job_store.JobStore`."""
+
+    def insert_graph(self, group: int, nodes: Sequence[GraphNode], *, now: Instant) -> list[int]:
+        """Store jobs as members of a group, those that wait for others suspended; return their ids.
+
+        Raises AlreadyExists and LimitReached, having stored none of them.
+        """
+        self._refuse_any(nodes, now)
+        first = self._first_free_id()
+        upstreams = {first + ~up for node in nodes for up, _ in node.after if up < 0}
+        edges: list[tuple[int, int, Condition]] = []
+        members: dict[int, list[int]] = {}
+        for id_, node in enumerate(nodes, first):
+            after = {up if up > 0 else first + ~up: on for up, on in node.after}
+            edges += [(up, id_, condition) for up, condition in after.items()]
+            state = node.new.state
+            composed = replace(
+                state.composed or Composed(),
+                group=node.part or group,
+                pending=len(after),
+                has_dependents=id_ in upstreams,
+            )
+            state = lifecycle.suspend(state) if after else state
+            self._add(node.new._replace(state=replace(state, composed=composed)))
+            members.setdefault(composed.group, []).append(id_)
+        composition = self.composition
+        composition.note(now)
+        for each, ids in members.items():
+            composition.groups.add_members(each, ids)
+            counted = composition.groups.get(each)
+            if counted is not None:
+                counted.total += len(ids)
+        if edges:
+            composition.dependents.edges.add(edges)
+        for upstream in sorted({up for up, _, _ in edges if up < first}):
+            self.mark_upstream(upstream, now)
+        return list(range(first, first + len(nodes)))
+
+    def expand(self, owner: int, part: int, *, now: Instant) -> None:
+        """Store that for others a completed job has ended only when a group has."""
+        record = self._existing(owner)
+        composed = replace(record.state.composed or Composed(), part=part)
+        self._jobs.rewrite(owner, record._replace(state=replace(record.state, composed=composed)))
+        composition = self.composition
+        composition.dependents.edges.add([(part, owner, Condition.PART)])
+        group = composition.groups.get(part)
+        if group is not None:
+            group.has_dependents = True
+        composition.touch(part, now)
+
+    def do_task(self, *, now: Instant) -> bool:
+        """Do a turn of the first task in the store; return whether there was one."""
+        task = self.composition.dependents.tasks.take()
+        if task is None:
+            return False
+        self.composition.note(now)
+        self.composition.dependents.expect(task.upstream, task.after, task.stage)
+        self.has_changed = True
+        return True
+
+    def _refuse_any(self, nodes: Sequence[GraphNode], now: Instant) -> None:
+        """Raise what keeps one of these jobs from being stored, before any is."""
+        digests: dict[bytes, NewJob] = {}
+        for new in (node.new for node in nodes):
+            state, spec, _ = new
+            keys.lane(Status.ENQUEUED, state.queue_name)
+            if spec.unique_digest is None:
+                continue
+            self._refuse_duplicate(state, spec)
+            other = digests.setdefault(spec.unique_digest, new)
+            if other is not new:
+                job = StoredJob(0, other.state, other.spec, ())
+                raise AlreadyExists(
+                    f"two jobs of {spec.worker} in queue {state.queue_name!r} that are to be stored"
+                    " together are in each other's way, as they are unique: give them other"
+                    " arguments, or unique=None",
+                    encoding.as_job(job, display.display_args(other.spec.args)),
+                )
+        for node in nodes:
+            flow = node.new.spec.flow
+            if flow is not None and not node.after:
+                self._refuse_full(node.new.state, flow.gates, now)

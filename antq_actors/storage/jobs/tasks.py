@@ -1,0 +1,81 @@
+"""What is still to be done of a change that is too large for one transaction.
+
+The transaction that begins it stores the rest here as a row, and a service does it turn by turn
+(:mod:`antq_actors.queues.services.flow`); so a crash in between loses nothing.
+
+    tasks      number    a task
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
+
+from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.scan import items_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import lmdb
+    from lmdb import _Database
+
+    from antq_actors.storage.lmdb.tables import Tables
+
+
+class SettleEdges(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Have those that wait for a job or a group looked at, behind one of them."""
+
+    upstream: int
+    after: int = 0
+    stage: int | None = None
+    """How far the upstream was, where its record is gone."""
+
+
+Task: TypeAlias = SettleEdges
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Task).decode
+
+
+class TaskTable:
+    """Reads and writes tasks in one transaction. LMDB opens the table with the first of these."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn: Any = txn
+        self._tables = tables
+
+    @cached_property
+    def _tasks(self) -> _Database:
+        return self._tables.further(self._txn, "tasks")
+
+    def add(self, task: Task) -> None:
+        """Write a task behind all others."""
+        with self._txn.cursor(self._tasks) as cursor:
+            number = int.from_bytes(cursor.key()) + 1 if cursor.last() else 1
+        self._txn.put(keys.job_key(number), _encode(task), db=self._tasks)
+
+    def take(self) -> Task | None:
+        """Delete the first task and return it; None: there is none. A damaged one is left out."""
+        for key, stored in list(items_from(self._txn, self._tasks, b"")):
+            self._txn.delete(key, db=self._tasks)
+            try:
+                return _decode(stored)
+            except DAMAGES:
+                continue
+        return None
+
+    def is_empty(self) -> bool:
+        """Read whether there is no task."""
+        return not self._txn.stat(self._tasks)["entries"]
+
+    def all(self) -> Iterator[Task]:
+        """Yield all tasks that can be read, in order."""
+        for _, stored in items_from(self._txn, self._tasks, b""):
+            try:
+                yield _decode(stored)
+            except DAMAGES:
+                continue
