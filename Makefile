@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits traffic docs clean
+.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches traffic docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -63,6 +63,10 @@ soak: $(READY)  ## Kill nodes and producers; CYCLES=1000 for as many kills, SEED
 limits: $(READY)  ## Eight processes, kills and limits: KIND=over SECONDS=600, KIND=chains or rates STARTS=100000
 	$(BIN)/python tests/crash/limits_soak.py $(or $(KIND),over) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(STARTS),--starts $(STARTS)) $(if $(SEED),--seed $(SEED))
+
+batches: $(READY)  ## Kill nodes that run batches; KILLS=200 MEMBERS=10000 for how often, and how large
+	$(BIN)/python tests/crash/killed_batches.py $(if $(KILLS),--kills $(KILLS)) \
+	  $(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED))
 
 traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for how long
 	$(BIN)/python tests/crash/traffic.py $(if $(SECONDS),--seconds $(SECONDS))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
 
-_MOST_CANCELLED: Final = 1_000
+_MOST_CANCELLED: Final = 500
 """Members that are cancelled in one transaction."""
 
 
