@@ -18,9 +18,11 @@ from antq_actors import (
     Status,
     Unique,
     UnknownQueue,
+    maintenance,
     worker,
 )
 
+KEY = b"k" * 32
 SECONDS = 60
 
 
@@ -359,3 +361,33 @@ def test_a_batch_is_abandoned_when_its_application_stops(tmp_path, abandoned, is
         assert status.closed is is_closed
         assert status.cancelled == (2 if is_closed else 0)
         assert app.nodes() == []
+
+
+def test_callbacks_are_signed_again_with_the_jobs(tmp_path):
+    path, key_file = tmp_path / "store", tmp_path / "key"
+    key_file.write_bytes(KEY)
+    key_file.chmod(0o600)
+    with AntQ(path).start(queues=False) as app:
+        batch = app.batch("import", on_complete=report.build(event="on_complete"))
+
+    maintenance.reseal(path, [KEY])
+
+    assert maintenance.verify(path, signing_keys=[KEY]) == []
+    with AntQ(path, queues={"default": 1}, signing_key_file=key_file) as app:
+        app.get_batch(batch.id).close()
+        (callback,) = app.list_jobs(worker=report)
+        assert settled(app, callback).status is Status.COMPLETED
+
+
+def test_a_process_without_the_key_stores_callbacks_that_others_run(tmp_path):
+    path, key_file = tmp_path / "store", tmp_path / "key"
+    key_file.write_bytes(KEY)
+    key_file.chmod(0o600)
+    with AntQ(path, signing_key_file=key_file).start(queues=False) as app:
+        batch = app.batch("import", on_complete=report.build(event="on_complete"))
+    with AntQ(path).start(queues=False) as app:
+        app.get_batch(batch.id).close()
+
+    with AntQ(path, queues={"default": 1}, signing_key_file=key_file) as app:
+        (callback,) = app.list_jobs(worker=report)
+        assert settled(app, callback).status is Status.COMPLETED

@@ -34,7 +34,6 @@ class BatchVerbs:
     def batch(
         self,
         name: str,
-        /,
         *,
         on_success: Job | None = None,
         on_complete: Job | None = None,

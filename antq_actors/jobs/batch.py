@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias, Unpack
 
 import msgspec
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from antq_actors.jobs.control import Control
+    from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Composed, NewJob, Statuses
 
@@ -44,7 +45,7 @@ _EVENTS: Final = {
 
 
 @explain_fields
-class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
+class BatchStatus(msgspec.Struct, frozen=True):
     """How far a batch is."""
 
     total: int
@@ -116,7 +117,11 @@ class Batch:
     # ---- members --------------------------------------------------------------------------
 
     def enqueue(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
     ) -> Job | None:
         """Store a job as a member of this batch, as :meth:`AntQ.enqueue` does, and return it.
 
@@ -133,7 +138,7 @@ class Batch:
         worker: AnyWorker,
         args_iterable: Iterable[Mapping[str, Any] | None],
         /,
-        **options: Any,
+        **options: Unpack[JobOptions],
     ) -> list[int] | None:
         """Store a member for each item, as :meth:`AntQ.enqueue_many` does; return their ids.
 
@@ -184,7 +189,6 @@ class Batch:
     def batch(
         self,
         name: str,
-        /,
         *,
         on_success: Job | None = None,
         on_complete: Job | None = None,

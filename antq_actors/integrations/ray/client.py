@@ -45,6 +45,7 @@ _DONE_ONCE: Final = frozenset(
     {
         "enqueue",
         "enqueue_many",
+        "antq_batch",
         "retry_job",
         "delete_job",
         "run_now",

@@ -30,6 +30,7 @@ from antq_actors.storage.admin.verify import verify as verify_tables
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer, contents
 from antq_actors.storage.jobs.cron_table import CronTable
+from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.job_store import read, write
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.lmdb import file_check, open_stores
@@ -353,6 +354,7 @@ def reseal_all(env: Environment, signer: Signer) -> int:
     It is done in batches. One that is interrupted can be begun again.
     """
     env.write(partial(reseal_crons, env.tables, signer))
+    env.write(partial(reseal_groups, env.tables, signer))
     start: bytes | None = b""
     resealed = 0
     while start is not None:
@@ -368,6 +370,20 @@ def reseal_crons(tables: Tables, signer: Signer, txn: lmdb.Transaction) -> None:
         with suppress(StorageError):
             definition = table.definition_for_display(row)
             table.put(name, replace(row, definition=table.sealed(definition)), row)
+
+
+def reseal_groups(tables: Tables, signer: Signer, txn: lmdb.Transaction) -> None:
+    """Sign the specs of all callbacks in a store again, as those of jobs."""
+    table = GroupTable(txn, tables)
+    for id_ in list(table.ids()):
+        spec = table.spec(id_)
+        if spec is None or not spec.callbacks:
+            continue
+        with suppress(StorageError):
+            callbacks = [
+                replace(each, spec=signer.sign(contents(each.spec))) for each in spec.callbacks
+            ]
+            table.put_spec(id_, replace(spec, callbacks=tuple(callbacks)))
 
 
 def reseal_batch(

@@ -69,7 +69,7 @@ class _Verification:
                 yield from self._strays(name)
         yield from self._wrong_counts()
         yield from self._wrong_counter()
-        yield from verify_groups(self._txn, self._tables)
+        yield from verify_groups(self._txn, self._tables, self._signer)
         yield from verify_edges(self._txn, self._tables)
         yield from verify_gates(self._txn, self._tables, self._tally)
         meta = Meta(self._txn, self._tables.meta)

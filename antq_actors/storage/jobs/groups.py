@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from antq_actors.errors import DamagedRecord
+from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs.instant import Instant  # msgspec reads annotations
 from antq_actors.jobs.state import ENDED, JobState, Status
 from antq_actors.storage.format import encoding
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.storage.format.encoding import Signer
     from antq_actors.storage.lmdb.tables import Tables
 
 BATCH: Final = 0
@@ -132,11 +133,15 @@ class GroupTable:
 
     def add(self, id_: int, group: Group, spec: GroupSpec) -> None:
         """Write a new group, also in its parent if it has one."""
-        self._txn.put(_key(id_) + _SPEC, _encode(spec), db=self._groups)
+        self.put_spec(id_, spec)
         self._stored[id_] = None
         self.found[id_] = group
         if group.parent:
             self.add_members(group.parent, [id_], GROUP)
+
+    def put_spec(self, id_: int, spec: GroupSpec) -> None:
+        """Write what never changes of a group: when it is made, or its callbacks signed again."""
+        self._txn.put(_key(id_) + _SPEC, _encode(spec), db=self._groups)
 
     def remove(self, id_: int) -> None:
         """Delete a group that has no members any more."""
@@ -216,15 +221,21 @@ class GroupTable:
 _key: Final = keys.job_key
 
 
-def verify_groups(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
+def verify_groups(txn: lmdb.Transaction, tables: Tables, signer: Signer) -> Iterator[str]:
     """Yield what is wrong with the counters of groups, and with the rows of their members."""
     table = GroupTable(txn, tables)
     for id_ in table.ids():
         group = table.get(id_)
         if group is None:  # never: it was just read
             continue
-        if table.spec(id_) is None:
+        spec = table.spec(id_)
+        if spec is None:
             yield f"groups: {id_} has no readable description"
+        for callback in () if spec is None else spec.callbacks:
+            try:
+                encoding.decode_spec(signer.verify(callback.spec))
+            except StorageError as error:
+                yield f"groups: a callback of {id_}: {error}"
         if (ends := table.count_anew(id_, group)) != group.ends:
             yield f"groups: {id_} counts {group.ends}, and its members are {ends}"
         members = sum(1 for _, kind in table.members(id_) if kind != APART)
