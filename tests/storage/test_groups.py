@@ -251,6 +251,22 @@ def test_a_batch_is_cancelled_some_members_at_a_time(store):
     assert group(store, batch).ends == Ends(cancelled=5)
 
 
+def test_what_is_left_of_a_cancelled_batch_is_done_by_tasks(store):
+    outer = a_batch(store)
+    inner = a_batch(store, parent=outer, callbacks=())
+    for batch, number in ((inner, 600), (outer, 700)):
+        store.insert_members(batch, [a_new_job() for _ in range(number)])
+
+    store.cancel_group(outer, now=3)  # and then the caller dies
+    assert group(store, outer).ends == Ends(cancelled=499)
+    while store.do_task(now=4):
+        pass
+
+    assert group(store, outer).ends == Ends(failed=1, cancelled=700)
+    assert group(store, inner).ends == Ends(cancelled=600)
+    assert callbacks(store) == [Event.FAILURE, Event.COMPLETE]
+
+
 def test_a_batch_in_a_batch_counts_once_when_it_has_ended(store):
     outer = a_batch(store)
     inner = a_batch(store, parent=outer, callbacks=())

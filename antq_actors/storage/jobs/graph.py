@@ -14,6 +14,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import Composed, NewJob, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.jobs.group_verbs import GroupVerbs
+from antq_actors.storage.jobs.tasks import CancelGroup
 from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.edges import Condition
 
@@ -91,7 +92,10 @@ class GraphVerbs(GroupVerbs):
         if task is None:
             return False
         self.composition.note(now)
-        self.composition.dependents.expect(task.upstream, task.after, task.stage)
+        if isinstance(task, CancelGroup):
+            self.go_on_cancelling(task, now=now)
+        else:
+            self.composition.dependents.expect(task.upstream, task.after, task.stage)
         self.has_changed = True
         return True
 

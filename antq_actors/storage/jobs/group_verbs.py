@@ -17,6 +17,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.arrivals import Arrivals
 from antq_actors.storage.jobs.groups import BATCH, GROUP, JOB, Callback, GroupSpec
+from antq_actors.storage.jobs.tasks import CancelGroup
 from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.counters import Event, Group
 
@@ -110,8 +111,30 @@ class GroupVerbs(Arrivals):
         """Close a group, and cancel those of the first *limit* members behind an id that may be.
 
         Return behind which id to go on, None: behind none, and the groups that are to be cancelled
-        as well, as they are members. *kind*: what it has to be; None: any. Raises BatchNotFound.
+        as well, as they are members. What is left is a task, too, in case the caller dies before.
+        *kind*: what it has to be; None: any. Raises BatchNotFound.
         """
+        position, parts = self._cancel_some(group, after, limit, now, kind)
+        if not after:  # what is found later, the task finds as well
+            self._leave_to_task(group, position, parts)
+        return position, parts
+
+    def go_on_cancelling(self, task: CancelGroup, *, now: Instant) -> None:
+        """Do a turn of a task that cancels a group; what is left is a task again."""
+        with suppress(BatchNotFound):
+            found = self._cancel_some(task.group, task.after, _MOST_CANCELLED, now, None)
+            self._leave_to_task(task.group, *found)
+
+    def _leave_to_task(self, group: int, position: int | None, parts: list[int]) -> None:
+        tasks = self.composition.dependents.tasks
+        for part in parts:
+            tasks.add(CancelGroup(part))
+        if position is not None:
+            tasks.add(CancelGroup(group, position))
+
+    def _cancel_some(
+        self, group: int, after: int, limit: int, now: Instant, kind: int | None
+    ) -> tuple[int | None, list[int]]:
         self.close_group(group, now=now, kind=kind)
         self._group(group, kind).is_cancelled = True
         members = self.composition.groups.some_members(group, after, limit)

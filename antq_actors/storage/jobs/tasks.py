@@ -18,7 +18,7 @@ from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import lmdb
     from lmdb import _Database
@@ -35,10 +35,17 @@ class SettleEdges(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """How far the upstream was, where its record is gone."""
 
 
-Task: TypeAlias = SettleEdges
+class CancelGroup(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Cancel the members of a group behind one of them, and the groups among those."""
+
+    group: int
+    after: int = 0
+
+
+Task: TypeAlias = SettleEdges | CancelGroup
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Task).decode
+_decode: Final[Callable[[bytes], Task]] = msgspec.msgpack.Decoder(Task).decode
 
 
 class TaskTable:
