@@ -392,7 +392,7 @@ def test_without_queues_nothing_runs_but_the_store():
 def test_kept_for_ever_nothing_prunes():
     with AntQ(retention=None) as app:
         ids = [info.id for info in otp.Supervisor.which_children(app.root)]
-        assert ids == ["storage", "queues", "rescuer", "cron"]
+        assert ids == ["storage", "queues", "rescuer", "cron", "flow"]
 
 
 def test_a_volatile_application_lives_in_a_private_directory(light):

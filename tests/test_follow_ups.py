@@ -1,11 +1,24 @@
 """Jobs that are stored with the completion of another one, or never."""
 
+import threading
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from support.apps import settled
 
-from antq_actors import AlreadyExists, AntQ, Fail, Job, Status, Unique, UnknownQueue, worker
+from antq_actors import (
+    AlreadyExists,
+    AntQ,
+    Fail,
+    Job,
+    NotRetryable,
+    Status,
+    Unique,
+    UnknownQueue,
+    worker,
+)
+from antq_actors.jobs import current_app
 
 LONG = 3600
 
@@ -163,7 +176,104 @@ def test_the_outcome_of_a_job_that_was_deleted_stores_no_follow_up(tmp_path):
 
 @worker
 def delete_itself(job: Job) -> None:
-    from antq_actors.jobs import current_app  # noqa: PLC0415 - the application of the test
-
     job.follow_up(note, {"text": "never"})
     current_app.current().delete_job(job.id)
+
+
+# ---- follow-ups that wait for another job ------------------------------------------------------
+
+
+@worker
+def wait_for_gate() -> Fail | None:
+    gate_is_open.wait(30)
+    return Fail("no") if gate_fails else None
+
+
+gate_is_open = threading.Event()
+gate_fails: list[bool] = []
+
+
+@worker
+def follow_after(other: int, job: Job) -> None:
+    after = current_app.current().get_job(other)
+    job.follow_up(note, {"text": "after"}, after=after)
+
+
+@worker(executor="process")
+def follow_in_process(other: int, job: Job) -> None:
+    job.follow_up(note, {"text": "after"}, after=replace(job, id=other))
+
+
+@pytest.fixture
+def gate(app):
+    """A job that runs until it may end."""
+    gate_is_open.clear()
+    gate_fails.clear()
+    yield app.enqueue(wait_for_gate)
+    gate_is_open.set()
+
+
+def the_note(app):
+    (found,) = app.list_jobs(worker=note)
+    return found
+
+
+@pytest.mark.parametrize("follows", [follow_after, follow_in_process])
+def test_a_follow_up_is_suspended_until_the_other_job_has_completed(app, gate, follows):
+    settled(app, app.enqueue(follows, {"other": gate.id}))
+    waiting = the_note(app)
+    assert (waiting.status, waiting.scheduled_at) == (Status.SUSPENDED, None)
+
+    gate_is_open.set()
+
+    assert settled(app, waiting).status is Status.COMPLETED
+    assert app.wait_idle(timeout=30)
+
+
+def test_a_follow_up_is_cancelled_if_the_other_job_fails_naming_it(app, gate):
+    settled(app, app.enqueue(follow_after, {"other": gate.id}))
+    gate_fails.append(True)
+    gate_is_open.set()
+
+    cut_off = settled(app, the_note(app))
+
+    assert cut_off.status is Status.CANCELLED
+    assert f"job {gate.id} failed" in cut_off.errors[0].error
+    with pytest.raises(NotRetryable, match=f"job {gate.id}"):
+        app.retry_job(cut_off)
+    gate_fails.clear()
+    app.retry_job(gate)
+    assert settled(app, cut_off).status is Status.COMPLETED
+
+
+def test_a_suspended_follow_up_can_be_cancelled_but_not_made_due(app, gate):
+    settled(app, app.enqueue(follow_after, {"other": gate.id}))
+    waiting = the_note(app)
+
+    for refused in (app.retry_job, app.run_now):
+        with pytest.raises(NotRetryable) as caught:
+            refused(waiting)
+        assert caught.value.status is Status.SUSPENDED
+    assert app.cancel_job(waiting).status is Status.CANCELLED
+
+
+def test_a_follow_up_starts_at_once_if_the_other_job_has_completed(app):
+    other = settled(app, app.enqueue(note, {"text": "other"}))
+
+    settled(app, app.enqueue(follow_after, {"other": other.id}))
+
+    assert app.wait_idle(timeout=30)
+    assert texts_of(app) == ["other", "after"]
+
+
+@worker
+def follow_nonsense(job: Job) -> None:
+    with pytest.raises(TypeError, match="after must be a Job, got 5"):
+        job.follow_up(note, {"text": "a"}, after=5)
+    with pytest.raises(ValueError, match="built and not stored"):
+        job.follow_up(note, {"text": "a"}, after=note.build(text="b"))
+
+
+def test_what_a_follow_up_cannot_wait_for_is_refused_at_its_call(app):
+    assert settled(app, app.enqueue(follow_nonsense)).status is Status.COMPLETED
+    assert texts_of(app) == []

@@ -326,7 +326,7 @@ def test_build_stores_nothing(paused):
     assert paused.count_workers() == 0
 
 
-TREE = ["storage", "queues", "rescuer", "pruner", "cron"]
+TREE = ["storage", "queues", "rescuer", "pruner", "cron", "flow"]
 
 
 def test_a_running_application_shows_its_path_its_root_and_its_queues(app):

@@ -15,7 +15,7 @@ from antq_actors.otp import (
     whereis,
 )
 
-CHILDREN = ["storage", "queues", "rescuer", "pruner", "cron"]
+CHILDREN = ["storage", "queues", "rescuer", "pruner", "cron", "flow"]
 
 
 def ids(sup):
@@ -59,7 +59,10 @@ def test_the_tree_can_be_looked_at_while_jobs_run(run, controlled):
 
 @pytest.mark.parametrize(
     ("options", "children"),
-    [({"retention": None}, [*CHILDREN[:3], "cron"]), ({"start_queues": False}, CHILDREN[:1])],
+    [
+        ({"retention": None}, [*CHILDREN[:3], *CHILDREN[4:]]),
+        ({"start_queues": False}, CHILDREN[:1]),
+    ],
     ids=["kept for ever, nothing prunes", "only enqueues and looks"],
 )
 def test_what_has_nothing_to_do_is_not_started(run, options, children):

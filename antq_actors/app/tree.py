@@ -10,7 +10,8 @@ antq                    one_for_one
 ├── rescuer             gives back the jobs of nodes that died; before this one claims any, the
 │                       first queue actor does
 ├── pruner              deletes ended jobs past their retention
-└── cron                enqueues the jobs of periodic entries at their instants
+├── cron                enqueues the jobs of periodic entries at their instants
+└── flow                goes on with what was too much for one transaction, such as a large cascade
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from antq_actors.queues.messages import QueueSettings, Wake
 from antq_actors.queues.queue_actor import QueueActor, wake_queue
 from antq_actors.queues.running_attempts import Workers
 from antq_actors.queues.services.cron import CronConfig, CronService
+from antq_actors.queues.services.flow import FlowService
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.format.encoding import Signer
+from antq_actors.storage.jobs.tasks import TASKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +66,11 @@ class ActorNames:
     def cron(self) -> str:
         """The registered name of the application's cron service."""
         return f"{self.root}.cron"
+
+    @property
+    def flow(self) -> str:
+        """The registered name of the application's flow service."""
+        return f"{self.root}.flow"
 
     @property
     def storage(self) -> str:
@@ -109,6 +117,7 @@ def start(
                 Pruner.child_spec(store, PrunerConfig(retention=config.retention), id="pruner")
             )
         children.append(_cron(config, names, store, node, declarations))
+        children.append(FlowService.child_spec(store, id="flow", name=names.flow))
     root: ServerRef = Supervisor.start(children, name=names.root)
     return root
 
@@ -117,10 +126,11 @@ def _storage(
     config: Config, names: ActorNames, path: Path, store: StorageClient, *, runs_queues: bool
 ) -> ChildSpec:
     queue_actors = {name: names.queue(name) for name in config.queues} if runs_queues else {}
+    commanded = queue_actors | {TASKS: names.flow} if runs_queues else {}
     return StorageActor.child_spec(
         path,
         wake=partial(wake_queue, queue_actors, Wake()),
-        wake_for_commands=partial(wake_queue, queue_actors, Wake(check_commands=True)),
+        wake_for_commands=partial(wake_queue, commanded, Wake(check_commands=True)),
         durable=config.path is not None,
         owner=names,
         signer=Signer(config.signing_keys),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, SupportsIndex
 
 import msgspec
 
+from antq_actors.checks import short_repr
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import (
@@ -200,7 +201,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             control.report(progress)
 
     def follow_up(
-        self, worker: Any, args: Mapping[str, Any] | None = None, /, **options: Any
+        self,
+        worker: Any,
+        args: Mapping[str, Any] | None = None,
+        /,
+        *,
+        after: Job | None = None,
+        **options: Any,
     ) -> None:
         """Have a job of *worker* stored with the completion of this one, or never.
 
@@ -209,9 +216,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         options are those of :meth:`AntQ.enqueue`; ``schedule_in`` counts from the completion.
         A duplicate of a unique worker, or one at a full limit, is left out then.
 
+        *after*: another stored job. It is suspended until that one has completed, and cancelled if
+        that one fails or is cancelled or deleted. Then its ``schedule_in`` counts from its release.
+
         Raises at once what `enqueue` raises, and RuntimeError in a job that is not being performed.
         """
         control, application = self._attempt("follow_up")
+        if after is not None:
+            _check_after(after)
         new = application.antq_prepare(worker, args, options)
         delay = None
         if options.get("schedule_in") is not None and new.state.scheduled_at is not None:
@@ -220,7 +232,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             raise _not_performed(self, "follow_up")
         if control.follow_ups is None:
             control.follow_ups = []
-        control.follow_ups.append(FollowUp(new, delay))
+        control.follow_ups.append(FollowUp(new, delay, 0 if after is None else after.id))
 
     def _application(self) -> AttemptApplication | None:
         """Return the application that performs this job, or that it was read from."""
@@ -239,6 +251,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if control is None or control.is_over or control.application is None:
             raise _not_performed(self, verb)
         return control, control.application()
+
+
+def _check_after(after: Any) -> None:
+    """Raise TypeError and ValueError for what a follow-up cannot wait for."""
+    if not isinstance(after, Job):
+        raise TypeError(f"after must be a Job, got {short_repr(after)}")
+    if not after.id:
+        raise ValueError(
+            "after is a job that is built and not stored, so it will never end; enqueue it, or give"
+            " it to follow_up() first"
+        )
 
 
 def _not_performed(job: Job, verb: str) -> RuntimeError:

@@ -237,7 +237,7 @@ def test_the_children_of_the_tree_and_their_order_are_as_before(tmp_path):
     with AntQ(tmp_path / "store") as app:
         ids = [child.id for child in Supervisor.which_children(app.root)]
 
-    assert ids == ["storage", "queues", "rescuer", "pruner", "cron"]
+    assert ids == ["storage", "queues", "rescuer", "pruner", "cron", "flow"]
 
 
 # ---- a job that kills its node is failed in the end, and takes no other along -------------------

@@ -18,6 +18,7 @@ from antq_actors.storage.jobs.group_reader import GroupReader
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.table import JobEntries
+from antq_actors.storage.jobs.tasks import TaskTable
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import keys_down_from, keys_from
 
@@ -69,6 +70,10 @@ class JobReader(ExplainReader, LimitReader, GroupReader):
     def crons(self) -> CronTable:
         """The periodic entries of the store."""
         return CronTable(self._txn, self._tables, self._meta)
+
+    def has_task(self) -> bool:
+        """Read whether something is left to do of a change that was too large for a transaction."""
+        return not TaskTable(self._txn, self._tables).is_empty()
 
     def is_active(self, id_: int) -> bool:
         """Read whether a job is stored and has not ended; a damaged one has."""

@@ -44,6 +44,9 @@ class CancelGroup(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 Task: TypeAlias = SettleEdges | CancelGroup
 
+TASKS: Final = ""
+"""In place of a queue's name among those for which there are commands: there is a task."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], Task]] = msgspec.msgpack.Decoder(Task).decode
 
@@ -54,6 +57,8 @@ class TaskTable:
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn: Any = txn
         self._tables = tables
+        self.has_new = False
+        """Whether a task was written in this transaction."""
 
     @cached_property
     def _tasks(self) -> _Database:
@@ -64,13 +69,14 @@ class TaskTable:
         with self._txn.cursor(self._tasks) as cursor:
             number = int.from_bytes(cursor.key()) + 1 if cursor.last() else 1
         self._txn.put(keys.job_key(number), _encode(task), db=self._tasks)
+        self.has_new = True
 
     def take(self) -> Task | None:
         """Delete the first task and return it; None: there is none. A damaged one is left out."""
-        for key, stored in list(items_from(self._txn, self._tasks, b"")):
-            self._txn.delete(key, db=self._tasks)
+        while (found := next(items_from(self._txn, self._tasks, b""), None)) is not None:
+            self._txn.delete(found[0], db=self._tasks)
             try:
-                return _decode(stored)
+                return _decode(found[1])
             except DAMAGES:
                 continue
         return None

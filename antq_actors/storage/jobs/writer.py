@@ -27,6 +27,7 @@ from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
 from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.table import JobEntries
+from antq_actors.storage.jobs.tasks import TASKS
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class JobWriter(DamagedJobs):
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
         if self._composition is not None and self._composition.flush():
             self.has_changed = True
+            if self._composition.dependents.tasks.has_new:
+                self.commanded.add(TASKS)
         if self._limited is not None and self._limited.flush():
             self.has_changed = True
         if self._jobs.flush() or self._meta.has_changed:
