@@ -391,3 +391,26 @@ def test_a_process_without_the_key_stores_callbacks_that_others_run(tmp_path):
     with AntQ(path, queues={"default": 1}, signing_key_file=key_file) as app:
         (callback,) = app.list_jobs(worker=report)
         assert settled(app, callback).status is Status.COMPLETED
+
+
+@worker(max_attempts=1)
+async def in_a_coroutine(batch: int, job: Job) -> None:
+    from antq_actors.jobs import current_app  # noqa: PLC0415 - the application of the test
+
+    found = current_app.current().get_batch(batch)
+    added = await found.aenqueue(row, {"number": 1})
+    ids = await found.aenqueue_many(row, rows(2, 3))
+    assert [each.id for each in await found.ajobs()] == [added.id, *ids]
+    await found.aclose()
+    await found.acancel()
+    await found.aretry_failed()
+    assert (await found.astatus()).closed
+
+
+def test_coroutines_have_twins_of_the_methods(app):
+    batch = app.batch("import")
+
+    job = settled(app, app.enqueue(in_a_coroutine, {"batch": batch.id}))
+
+    assert job.status is Status.COMPLETED, job.errors
+    assert batch.wait(SECONDS).total == 3

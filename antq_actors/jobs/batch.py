@@ -19,6 +19,7 @@ from antq_actors.introspection import explain_fields
 from antq_actors.jobs.control import APPLICATION, CONTROL
 from antq_actors.jobs.job import COMPOSED, Job, check_outside_of_jobs, current_job
 from antq_actors.jobs.new_job import recipe_of
+from antq_actors.jobs.worker import in_thread
 from antq_actors.workflows.counters import Event
 
 if TYPE_CHECKING:
@@ -279,6 +280,48 @@ class Batch:
                     f" {'closed' if status.closed else 'not closed'}"
                 )
             self._application.antq_batch("pause", min(left, _POLL_SECONDS))
+
+    # ---- for coroutines -------------------------------------------------------------------
+
+    async def aenqueue(
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
+    ) -> Job | None:
+        """Do what :meth:`enqueue` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.enqueue, worker, args, **options)
+
+    async def aenqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        /,
+        **options: Unpack[JobOptions],
+    ) -> list[int] | None:
+        """Do what :meth:`enqueue_many` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.enqueue_many, worker, args_iterable, **options)
+
+    async def aclose(self) -> None:
+        """Do what :meth:`close` does, without stopping the event loop that awaits it."""
+        await in_thread(self.close)
+
+    async def acancel(self) -> None:
+        """Do what :meth:`cancel` does, without stopping the event loop that awaits it."""
+        await in_thread(self.cancel)
+
+    async def aretry_failed(self) -> None:
+        """Do what :meth:`retry_failed` does, without stopping the event loop that awaits it."""
+        await in_thread(self.retry_failed)
+
+    async def astatus(self) -> BatchStatus:
+        """Do what :meth:`status` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.status)
+
+    async def ajobs(self, status: Statuses | None = None) -> list[Job]:
+        """Do what :meth:`jobs` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.jobs, status)
 
 
 def make_batch(

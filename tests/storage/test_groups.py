@@ -1,5 +1,7 @@
 """Groups count how their members end, and their callbacks are stored by that."""
 
+from itertools import pairwise
+
 import pytest
 from support.stored_jobs import a_new_job
 
@@ -320,6 +322,19 @@ def test_a_batch_is_pruned_whole_some_members_at_a_time(store):
     assert members(store, batch) == []
     assert store.count(queue_name="mail") == 0
     assert len(callbacks(store)) == 2  # they have not ended
+
+
+def test_many_batches_are_pruned_no_faster_than_one(store):
+    for _ in range(3):
+        a_batch_of(store, 4)
+        finish(store, *[COMPLETED] * 4)
+
+    left = [12]
+    while store.prune(finished_before=RETENTION, limit=5) >= 5:
+        left.append(store.count(queue_name="mail"))
+
+    assert all(before - after <= 5 for before, after in pairwise(left))
+    assert store.count(queue_name="mail") == 0
 
 
 def test_a_batch_is_pruned_with_those_in_it(store):

@@ -188,13 +188,15 @@ class JobWriter(DamagedJobs):
     def prune(self, *, finished_before: Instant, limit: int) -> int:
         """Delete up to *limit* jobs of all queues that ended before an instant; return how many."""
         ids = self._jobs.take_ended(finished_before, limit)
-        pruned = len(ids)
+        pruned = 0
         for id_ in ids:
             try:
                 self._prune_one(id_, finished_before)
+                pruned += 1
             except JobNotFound:  # a row of a group; or of no job, and it is gone by now
-                pruned += self.composition.prune(id_, finished_before, limit)
-        return pruned
+                left = max(0, limit - pruned)
+                pruned += self.composition.prune(id_, finished_before, left)
+        return max(pruned, len(ids))
 
     def _prune_one(self, id_: int, finished_before: Instant) -> None:
         """Delete a job that was taken from its row, unless its record says something else."""
