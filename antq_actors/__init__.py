@@ -26,12 +26,16 @@ if TYPE_CHECKING:
         CronError,
         ForkError,
         InvalidSchedule,
+        JobCancelled,
+        JobFailed,
         JobNotFound,
         LimitReached,
         NotAWorker,
         NotCancellable,
         NotRetryable,
         NotStarted,
+        ResultNotKept,
+        ResultTooLarge,
         StartError,
         StorageError,
         StorageFull,
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import AttemptError, Job, current_job
     from antq_actors.jobs.options import JobOptions, WorkerOptions
     from antq_actors.jobs.outcome import Cancel, Fail, RateLimited, Snooze
+    from antq_actors.jobs.result import Result
     from antq_actors.jobs.state import ACTIVE, Status
     from antq_actors.jobs.unique import Unique
     from antq_actors.jobs.worker import Worker
@@ -91,6 +96,8 @@ __all__ = [
     "Imported",
     "InvalidSchedule",
     "Job",
+    "JobCancelled",
+    "JobFailed",
     "JobNotFound",
     "JobOptions",
     "LimitHandle",
@@ -108,6 +115,9 @@ __all__ = [
     "QueueStatus",
     "RateLimit",
     "RateLimited",
+    "Result",
+    "ResultNotKept",
+    "ResultTooLarge",
     "Snooze",
     "StartError",
     "Status",
@@ -157,6 +167,7 @@ _MODULES: Final = {
     "QueueStatus": "antq_actors.queues.messages",
     "RateLimit": "antq_actors.flow.limit_options",
     "RateLimited": "antq_actors.jobs.outcome",
+    "Result": "antq_actors.jobs.result",
     "Snooze": "antq_actors.jobs.outcome",
     "Status": "antq_actors.jobs.state",
     "Unique": "antq_actors.jobs.unique",

@@ -27,12 +27,16 @@ __all__ = [
     "DamagedRecord",
     "ForkError",
     "InvalidSchedule",
+    "JobCancelled",
+    "JobFailed",
     "JobNotFound",
     "LimitReached",
     "NotAWorker",
     "NotCancellable",
     "NotRetryable",
     "NotStarted",
+    "ResultNotKept",
+    "ResultTooLarge",
     "StartError",
     "StorageError",
     "StorageFull",
@@ -94,6 +98,41 @@ class InvalidSchedule(AntqError, ValueError):
 
 class JobNotFound(AntqError):
     """No job has this id: it was deleted, pruned, or never stored."""
+
+
+class JobFailed(AntqError):
+    """The result of a job was asked for, and the job has failed its last attempt.
+
+    What it raised, as text, and the stack traces are in the errors of the job.
+    """
+
+    def __init__(self, message: str, job: Job) -> None:
+        super().__init__(message)
+        self.job = job
+        """The job, with its errors."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.job)
+
+
+class JobCancelled(AntqError):
+    """The result of a job was asked for, and the job was cancelled."""
+
+    def __init__(self, message: str, job: Job) -> None:
+        super().__init__(message)
+        self.job = job
+        """The job; a reason that was given is its newest error."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.job)
+
+
+class ResultNotKept(AntqError):
+    """There is no result: the worker keeps none, its time is over, or it cannot be pickled."""
+
+
+class ResultTooLarge(ResultNotKept):
+    """The result is larger than its worker allows, so it was not kept. Its job is completed."""
 
 
 class LimitReached(AntqError):

@@ -46,6 +46,7 @@ GROUPS: Final = {
         "Cancel",
         "Snooze",
         "RateLimited",
+        "Result",
     ],
     "Periodic jobs": ["Cron", "Every", "CronHandle", "CronInfo"],
     "Batches": ["Batch", "BatchStatus"],

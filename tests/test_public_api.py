@@ -51,7 +51,7 @@ EXPORTS = [
     *("Cron", "CronHandle", "CronInfo", "Every"),
     *("Health", "Imported", "Job", "JobOptions", "LimitHandle", "LimitInfo", "NodeInfo"),
     *("Progress", "QueueConfig", "QueueHandle", "QueueInfo", "QueueStatus", "RateLimit"),
-    *("RateLimited", "Snooze", "Status", "Unique", "Worker"),
+    *("RateLimited", "Result", "Snooze", "Status", "Unique", "Worker"),
     *("WorkerOptions", "current_job", "worker"),
 ]
 
@@ -61,6 +61,7 @@ ERRORS = [
     *("WorkerNotFound", "NotAWorker", "StorageError", "StorageFull", "BatchError"),
     *("ForkError", "CronError", "UnknownCron", "LimitReached", "UnknownLimit"),
     *("BatchClosed", "BatchNotFound"),
+    *("JobCancelled", "JobFailed", "ResultNotKept", "ResultTooLarge"),
 ]
 
 OTP = [

@@ -25,6 +25,7 @@ from antq_actors.app.runtime import (
 )
 from antq_actors.errors import ForkError, NotStarted
 from antq_actors.jobs import current_app
+from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
 from antq_actors.otp.kernel import errors as otp_errors
 
@@ -326,8 +327,10 @@ class AntQ(JobVerbs):
         """
         runtime = self._running
         if runtime is None or os.getpid() != runtime.pid:
-            return self._runtime().enqueuer.enqueue(worker, args, options)
-        return runtime.enqueuer.enqueue(worker, args, options)
+            return self._own(self._runtime().enqueuer.enqueue(worker, args, options))
+        job = runtime.enqueuer.enqueue(worker, args, options)
+        job.__dict__[APPLICATION] = self  # as _own does: each job comes by here
+        return job
 
     def enqueue_many(
         self,

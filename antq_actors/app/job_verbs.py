@@ -16,14 +16,14 @@ from antq_actors.app.queries import (
     refuse_unknown,
     span_of,
 )
-from antq_actors.checks import to_seconds
-from antq_actors.jobs.job import check_outside_of_jobs
+from antq_actors.app.wait_verbs import WaitVerbs
+from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from pathlib import Path
 
     from antq_actors.app.cron_handle import CronHandle, CronInfo
@@ -41,11 +41,16 @@ if TYPE_CHECKING:
     from antq_actors.storage.locks.node_lock import NodeInfo
 
 
-class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
+class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | RemoteRuntime:
         raise NotImplementedError
+
+    def _own(self, job: Job) -> Job:
+        """Return a job that was read from this application, which it then asks for its result."""
+        job.__dict__[APPLICATION] = self
+        return job
 
     def list_jobs(
         self,
@@ -125,7 +130,7 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
 
     def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Return the job with this id. Raises JobNotFound."""
-        return self._runtime().queries.get(id)
+        return self._own(self._runtime().queries.get(id))
 
     def cancel_job(self, job_or_id: Job | int) -> Job:
         """Cancel a job and return it.
@@ -135,14 +140,14 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
         unless it completes all the same. A cancelled job is returned unchanged. Raises
         NotCancellable for a job that has ended otherwise, JobNotFound.
         """
-        return self._runtime().queries.cancel(job_or_id)
+        return self._own(self._runtime().queries.cancel(job_or_id))
 
     def retry_job(self, job_or_id: Job | int) -> Job:
         """Enqueue an ended job again, with all its attempts, and return it.
 
         Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in its way.
         """
-        return self._runtime().queries.retry(job_or_id)
+        return self._own(self._runtime().queries.retry(job_or_id))
 
     def run_now(self, job_or_id: Job | int) -> Job:
         """Make a scheduled or retrying job due now, and return it.
@@ -151,7 +156,7 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
         attempts stay. An enqueued job is returned unchanged. Raises NotRetryable for a job that is
         running, suspended or has ended, and JobNotFound.
         """
-        return self._runtime().queries.run_now(job_or_id)
+        return self._own(self._runtime().queries.run_now(job_or_id))
 
     def reschedule(
         self,
@@ -168,7 +173,8 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
         JobNotFound.
         """
         queries = self._runtime().queries
-        return queries.reschedule(job_or_id, schedule_at=schedule_at, schedule_in=schedule_in)
+        job = queries.reschedule(job_or_id, schedule_at=schedule_at, schedule_in=schedule_in)
+        return self._own(job)
 
     def delete_job(self, job_or_id: Job | int) -> None:
         """Delete a job of any status. A running job is not stopped, and its outcome is dropped.
@@ -176,37 +182,6 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
         Raises JobNotFound.
         """
         self._runtime().queries.delete(job_or_id)
-
-    # ---- waiting -----------------------------------------------------------------------------
-
-    def wait_idle(
-        self, queue: str | None = None, *, timeout: float | timedelta | None = None
-    ) -> bool:
-        """Wait until there is nothing left to do in *queue*, or in all queues: return True then.
-
-        That is when, at one moment, nothing is enqueued, running or retrying, in any process, and
-        nothing scheduled is due. A job that is scheduled for later is not waited for; one that is
-        to be retried is. After *timeout* seconds it returns False; None waits for ever, also for
-        jobs that no running queue performs. Waiting costs next to nothing, and the end is seen
-        within milliseconds, or 60 of them when the last job ended in another process.
-
-        In ``perform`` a *timeout* must be given: without a *queue* the job waits for itself, too.
-        Do not wait in a finalizer (``__del__``): it may run in a thread that performs the jobs.
-        Raises UnknownQueue, NotStarted when the application stops while it waits, StorageError, and
-        TypeError or ValueError for a *timeout* that makes no sense.
-        """
-        seconds = _wait_seconds(timeout, "wait_idle")
-        return self._runtime().idle.wait(checked_queue(queue, "queue"), seconds)
-
-    async def await_idle(
-        self,
-        queue: str | None = None,
-        *,
-        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
-    ) -> bool:
-        """Do what :meth:`wait_idle` does, without stopping the event loop and without a thread."""
-        seconds = _wait_seconds(timeout, "await_idle")
-        return await self._runtime().idle.wait_async(checked_queue(queue, "queue"), seconds)
 
     # ---- queues and nodes -------------------------------------------------------------------
 
@@ -390,7 +365,10 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
 
     def _list(self, **filters: Any) -> list[Job]:
         """Return the jobs that pass these filters of `list_jobs`, and issue no warning."""
-        return self._runtime().queries.list(**filters)
+        jobs = self._runtime().queries.list(**filters)
+        for job in jobs:
+            job.__dict__[APPLICATION] = self
+        return jobs
 
     def _count(self, **filters: Any) -> int:
         return self._runtime().queries.count(**filters)
@@ -425,11 +403,3 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs):
         """Return a sentence for each queue or worker name that nothing knows: a typo, perhaps."""
         name = worker if isinstance(worker, str) else None
         return () if queue is None and name is None else self._unknown(queue, name)
-
-
-def _wait_seconds(timeout: object, verb: str) -> float | None:
-    """Return the seconds to wait for idle. Raises TypeError, ValueError, also for None in a job."""
-    if timeout is not None:
-        return to_seconds(timeout, "timeout")
-    check_outside_of_jobs(verb)
-    return None

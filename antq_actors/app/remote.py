@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from antq_actors.app.cron_handle import CronHandle
@@ -20,12 +21,14 @@ from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted
 from antq_actors.jobs import resolver
+from antq_actors.jobs.result import fetch_from
+from antq_actors.jobs.worker import in_thread
 from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
     import builtins
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -67,7 +70,7 @@ class RemoteRuntime:
         self._pack_args = pack_args
         self._why = why
         self.queries = self.bulk = self.store = self.idle = self.explainer = self
-        self.batches = self
+        self.batches = self.results = self
 
     @property
     def path(self) -> Path:
@@ -210,6 +213,39 @@ class RemoteRuntime:
         import asyncio  # noqa: PLC0415 - it takes long, and most jobs are no coroutines
 
         return await asyncio.to_thread(self.wait, queue, seconds)
+
+    # ---- as `ResultWait` does it --------------------------------------------------------------
+
+    def fetch(self, id_: int, seconds: float | None) -> bytes:
+        """Wait until a job has completed, in short calls; return the payload of its result."""
+        return fetch_from(self.call, id_, seconds)
+
+    async def fetch_async(self, id_: int, seconds: float | None) -> bytes:
+        """Do what `fetch` does, in another thread, for an event loop."""
+        return await in_thread(self.fetch, id_, seconds)
+
+    def ended(self, ids: Collection[int], seconds: float | None, *, first: bool) -> set[int]:
+        """Wait until jobs have ended, in short calls; return those that have."""
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        wanted = list(ids)
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            done: set[int] = self.call(
+                "_ended_jobs", wanted, min(left, _LONGEST_CALL_SECONDS), first=first
+            )
+            if (done and first) or len(done) == len(wanted) or left <= _LONGEST_CALL_SECONDS:
+                return done
+
+    async def ended_async(
+        self, ids: Collection[int], seconds: float | None, *, first: bool
+    ) -> set[int]:
+        """Do what `ended` does, in another thread, for an event loop."""
+        return await in_thread(partial(self.ended, ids, seconds, first=first))
+
+    def jobs(self, ids: Collection[int]) -> builtins.list[Job]:
+        """Have the application read those of the jobs with these ids that are stored."""
+        jobs: builtins.list[Job] = self.call("_jobs_of", list(ids))
+        return jobs
 
     # ---- as `Runtime` and its store do it --------------------------------------------------------
 

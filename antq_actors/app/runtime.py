@@ -22,6 +22,7 @@ from antq_actors.app.explaining import Explainer
 from antq_actors.app.limit_handle import LimitHandle
 from antq_actors.app.queries import JobQueries
 from antq_actors.app.queue_handle import QueueHandle
+from antq_actors.app.results import ResultWait
 from antq_actors.app.waiting import IdleWait
 from antq_actors.checks import exact_str, list_known, short_repr
 from antq_actors.errors import (
@@ -50,6 +51,7 @@ from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.queues.services.cron import CronDeclarations, Fire
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
+from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb.directory import VolatileDirectory
 from antq_actors.storage.lmdb.open_stores import close_left_open, opened
@@ -170,6 +172,7 @@ class Runtime:
         self.batches = Batches(self.store, self.enqueuer, instant.now, self.node.number)
         self.bulk = BulkChanges(self.store, instant.now, served=served)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
+        self.results = ResultWait(self.store, Signer(settings.signing_keys), instant.now)
         self.explainer = Explainer(self.store, instant.now, settings.queues, self._progress_of)
         self.declarations = CronDeclarations()
         if self.runs_queues:

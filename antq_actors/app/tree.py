@@ -135,6 +135,7 @@ def _storage(
         owner=names,
         signer=Signer(config.signing_keys),
         idle=store.idle,
+        waits=store.waits,
         watch_interval=WATCH_INTERVAL_SECONDS if config.path and runs_queues else None,
         id="storage",
         name=names.storage,

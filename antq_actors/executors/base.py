@@ -14,6 +14,7 @@ from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
 from antq_actors.jobs.perform import AttemptRunner, never
 from antq_actors.storage.format.encoding import load_job
+from antq_actors.storage.format.values import encode_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -132,4 +133,6 @@ def attempt_runner(
 ) -> AttemptRunner:
     """Return what performs *attempt*, in every executor; see the fields of AttemptRunner."""
     # By position, as by name it would cost three times as much.
-    return AttemptRunner(attempt, load_job, _run_coroutine, clock, propagate, is_abandoned)
+    return AttemptRunner(
+        *(attempt, load_job, _run_coroutine, clock, propagate, is_abandoned, encode_value)
+    )

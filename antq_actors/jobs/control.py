@@ -44,6 +44,12 @@ class AttemptApplication(Protocol):
     def antq_batch_of(self, id_: int, job: Any, /) -> Any:
         """Return the batch with an id, of which this is a job; None: there is none any more."""
 
+    def result(self, job_or_id: Any, *, timeout: Any = None) -> Any:
+        """Return what a job returned, as :meth:`AntQ.result` does."""
+
+    async def aresult(self, job_or_id: Any, *, timeout: Any = None) -> Any:  # noqa: ASYNC109
+        """Do the same in an event loop."""
+
 
 class Control(msgspec.Struct, eq=False):
     """The control of one attempt.

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 
 from antq_actors.errors import NotStarted
+from antq_actors.jobs.job import current_application
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,12 @@ class Application(Protocol):
 
     def antq_batch_of(self, id_: int, job: Any, /) -> Any:
         """Return the batch with an id, of which this is a job; None: there is none any more."""
+
+    def result(self, job_or_id: Any, *, timeout: Any = None) -> Any:
+        """Wait until a job has completed; return what it returned."""
+
+    async def aresult(self, job_or_id: Any, *, timeout: Any = None) -> Any:  # noqa: ASYNC109
+        """Do the same in an event loop."""
 
 
 class ParentApplication(Protocol):
@@ -152,6 +159,9 @@ def current() -> Application:
     for _, application in running[-1:]:
         return application
     raise not_started()
+
+
+current_application.append(current)
 
 
 def not_started() -> NotStarted:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, SupportsIndex
 
 import msgspec
 
-from antq_actors.checks import short_repr
+from antq_actors.checks import short_repr, to_seconds
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import (
@@ -167,8 +167,35 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         composed: Composed | None = self.__dict__.get(COMPOSED)
         if composed is None or not composed.group:
             return None
-        application = self._application()
-        return None if application is None else application.antq_batch_of(composed.group, self)
+        return self._application().antq_batch_of(composed.group, self)
+
+    # ---- once it has ended -------------------------------------------------------------------
+
+    def result(self, timeout: float | timedelta | None = None) -> Any:
+        """Wait until the job has completed, and return what its ``perform`` returned.
+
+        That is :meth:`AntQ.result` of the application that the job was read from.
+        """
+        return self._application().result(self, timeout=timeout)
+
+    async def aresult(
+        self,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
+    ) -> Any:
+        """Do what :meth:`result` does, without stopping the event loop and without a thread."""
+        return await self._application().aresult(self, timeout=timeout)
+
+    def _application(self) -> AttemptApplication:
+        """Return the application of the job: in its attempt, that of its queue; else its reader.
+
+        A job that neither knows, such as one that was pickled, has the one that was started last.
+        Raises NotStarted.
+        """
+        control: Control | None = self.__dict__.get(CONTROL)
+        if control is not None and control.application is not None:
+            return control.application()
+        application: AttemptApplication | None = self.__dict__.get(APPLICATION)
+        return current_application[0]() if application is None else application
 
     # ---- while it is performed --------------------------------------------------------------
 
@@ -234,14 +261,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             control.follow_ups = []
         control.follow_ups.append(FollowUp(new, delay, 0 if after is None else after.id))
 
-    def _application(self) -> AttemptApplication | None:
-        """Return the application that performs this job, or that it was read from."""
-        control: Control | None = self.__dict__.get(CONTROL)
-        if control is not None and control.application is not None:
-            return control.application()
-        application: AttemptApplication | None = self.__dict__.get(APPLICATION)
-        return application
-
     def _attempt(self, verb: str) -> tuple[Control, AttemptApplication]:
         """Return the control of this running attempt, and the application of its queue.
 
@@ -272,6 +291,9 @@ def _not_performed(job: Job, verb: str) -> RuntimeError:
     )
 
 
+current_application: Final[list[Callable[[], AttemptApplication]]] = []
+"""Returns the application that was started last; `current_app`, above this file, adds it."""
+
 _current: Final[ContextVar[Job | None]] = ContextVar("antq_current_job", default=None)
 
 
@@ -300,3 +322,14 @@ def check_outside_of_jobs(verb: str) -> None:
             f"{verb}() needs a timeout in perform: job {job.id} runs, so it would wait for itself,"
             f" or for what waits for it, for ever; write {verb}(timeout=60)"
         )
+
+
+def wait_seconds(timeout: object, verb: str) -> float | None:
+    """Return a *timeout* to wait in seconds. Raises TypeError, ValueError, also for None in a job.
+
+    None outside of jobs: *verb* waits for ever.
+    """
+    if timeout is not None:
+        return to_seconds(timeout, "timeout")
+    check_outside_of_jobs(verb)
+    return None

@@ -52,12 +52,22 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
-from antq_actors.jobs.state import CLAIMABLE, ENDED, WAITING, ErrorEntry, JobState, Status
+from antq_actors.jobs.state import (
+    CLAIMABLE,
+    ENDED,
+    NOT_COMPOSED,
+    WAITING,
+    ErrorEntry,
+    JobState,
+    Status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.outcome import Produced
+    from antq_actors.jobs.state import Composed
 
 T = TypeVar("T")
 
@@ -198,8 +208,8 @@ def settle(
     """Return the state of a running job after the *outcome* of its execution, and its new error."""
     entry: ErrorEntry | None = None
     match outcome:
-        case Completed():
-            after = _ended(state, Status.COMPLETED, now)
+        case Completed(produced):
+            after = _completed(state, produced, now)
         case Failed(error, stack_trace, retry_in, error_type):
             entry = error_entry(state.attempts, error, stack_trace, now, error_type)
             after = _failed(state, now, retry_in)
@@ -259,7 +269,16 @@ def retry(state: JobState, *, now: Instant, due: Instant | None = None) -> JobSt
         isolated=False,
         scheduled_at=now if due is None else due,
         updated_at=now,
+        composed=_without_result(state.composed),
     )
+
+
+def _without_result(composed: Composed | None) -> Composed | None:
+    """Return how far a job is with others once its result is gone; None: it has none of these."""
+    if composed is None or not composed.has_result:
+        return composed
+    rest = replace(composed, has_result=False)
+    return None if rest == NOT_COMPOSED else rest
 
 
 def run_now(state: JobState, *, now: Instant) -> JobState:
@@ -309,6 +328,13 @@ def mark_damaged(
         errors=errors + 1,
     )
     return state, error_entry(0, why, None, now)
+
+
+def _completed(state: JobState, produced: Produced | None, now: Instant) -> JobState:
+    after = _ended(state, Status.COMPLETED, now)
+    if produced is None or produced.result is None:
+        return after
+    return replace(after, composed=replace(after.composed or NOT_COMPOSED, has_result=True))
 
 
 def _failed(state: JobState, now: Instant, retry_in: float | None) -> JobState:

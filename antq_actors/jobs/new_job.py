@@ -13,7 +13,7 @@ from antq_actors.jobs import current_app, instant, lifecycle
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.limits import JobLimits, job_limits
 from antq_actors.jobs.options import Options, job_options
-from antq_actors.jobs.state import JobSpec, JobState, NewJob
+from antq_actors.jobs.state import JobFlow, JobSpec, JobState, NewJob
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.jobs.worker_registry import DefinedWorker, check_current, defined
 
@@ -53,7 +53,7 @@ class JobTemplate:
     """
 
     __slots__ = (
-        *("_check_args", "_opts", "_schedule", "_state", "defined_as"),
+        *("_check_args", "_flow", "_opts", "_schedule", "_state", "defined_as"),
         *("limits", "options", "queue", "worker"),
     )
 
@@ -92,6 +92,7 @@ class JobTemplate:
             "priority": own.priority,
         }
         self._state: JobState | None = None
+        self._flow = None if own.result is None else JobFlow(result=own.result.rule)
 
     def limit_by(self, of_queue: Sequence[JobLimit]) -> None:
         """Have its jobs pass the limits of their queue, too."""
@@ -135,7 +136,7 @@ class JobTemplate:
         options = self.options
         unique = options.unique
         if unique is None:
-            spec = JobSpec(self.worker, encoded, state.updated_at, options.timeout)
+            spec = JobSpec(self.worker, encoded, state.updated_at, options.timeout, flow=self._flow)
         else:
             spec = JobSpec(
                 self.worker,
@@ -145,6 +146,7 @@ class JobTemplate:
                 unique.args,
                 tuple(unique.statuses),
                 self.digest(args),
+                self._flow,
             )
         new = NewJob(state, spec)
         return new if self.limits is None else self.limits.added_to(new, args)

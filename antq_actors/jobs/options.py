@@ -25,6 +25,7 @@ from antq_actors.jobs.limits import (
     check_rate_limit,
     worker_limits,
 )
+from antq_actors.jobs.result import Result, check_result
 from antq_actors.jobs.retry_delay import KeptDelay, check_retry_delay
 from antq_actors.jobs.unique import Unique
 
@@ -95,6 +96,8 @@ class WorkerOptions(TypedDict, total=False):
     """How many of its jobs start in a span of time, or of each key; None: any number."""
     limits: Sequence[Concurrency | RateLimit] | None
     """Limits that it shares with others; each has a name. None: none."""
+    result: bool | Result | None
+    """Whether what ``perform`` returns is kept, and how; False, as by default: it is not."""
     name: str | None
     """The name under which jobs are stored; None: ``module:QualName``. It is not inherited."""
     cron: str | Cron | Every | None
@@ -252,6 +255,8 @@ class Options(msgspec.Struct, frozen=True):
     """How many of its jobs start in a span of time, or of each key; None: any number."""
     limits: tuple[Limit, ...] = ()
     """Limits that it shares with others."""
+    result: Result | None = None
+    """How what ``perform`` returns is kept; None: it is not."""
 
     def limits_of(self, name: str) -> tuple[JobLimit, ...]:
         """Return the limits of the worker stored as *name*. Raises ConfigError."""
@@ -399,6 +404,7 @@ _OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "concurrency": check_concurrency_option,
     "rate_limit": check_rate_limit,
     "limits": check_limits,
+    "result": check_result,
 }
 
 JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")

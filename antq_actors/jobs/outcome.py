@@ -89,6 +89,15 @@ class FollowUp(NamedTuple):
     """The job that it waits for; 0: none."""
 
 
+class KeptResult(NamedTuple):
+    """What is kept of what ``perform`` returned."""
+
+    payload: bytes
+    """The value, or why it is not kept; see :mod:`antq_actors.jobs.result`."""
+    ttl: int | None = None
+    """Microseconds from the completion until it is deleted; None: as long as its job."""
+
+
 class Produced(msgspec.Struct, frozen=True):
     """What is stored with the completion of an attempt: in its transaction, or never."""
 
@@ -96,6 +105,13 @@ class Produced(msgspec.Struct, frozen=True):
     """In the order of their calls."""
     members: tuple[NewJob, ...] = ()
     """Jobs that its batch gets with it, in the order of their calls."""
+    result: KeptResult | None = None
+    """None: the job keeps none."""
+
+    @property
+    def only_result(self) -> KeptResult | None:
+        """The result, if nothing else is to be stored; so it is stored with those of others."""
+        return None if self.follow_ups or self.members else self.result
 
 
 class Completed(msgspec.Struct, frozen=True):

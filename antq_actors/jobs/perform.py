@@ -37,6 +37,7 @@ from antq_actors.jobs.outcome import (
     Fail,
     Failed,
     GivenBack,
+    KeptResult,
     Outcome,
     Produced,
     RateLimited,
@@ -44,7 +45,8 @@ from antq_actors.jobs.outcome import (
     Snooze,
     Snoozed,
 )
-from antq_actors.jobs.state import ErrorEntry, StoredJob
+from antq_actors.jobs.result import NOT_KEPT, TOO_LARGE
+from antq_actors.jobs.state import ErrorEntry, ResultRule, StoredJob
 from antq_actors.jobs.worker import Worker
 from antq_actors.jobs.worker_registry import defined
 
@@ -87,6 +89,11 @@ def never() -> bool:
     return False
 
 
+def _no_encoder(returned: object) -> bytes:
+    """Raise TypeError: nothing that is returned can be kept here."""
+    raise TypeError(f"there is no encoder for a {type(returned).__name__}")
+
+
 class AttemptRunner(msgspec.Struct):
     """Performs one attempt, once: in this thread, or on the event loop that awaits it."""
 
@@ -100,6 +107,8 @@ class AttemptRunner(msgspec.Struct):
     propagate: Propagate = ()
     is_abandoned: Callable[[], bool] = never
     """Whether the outcome does not count any more: then a failure is not logged."""
+    dump: Callable[[object], bytes] = _no_encoder
+    """Encodes what ``perform`` returned, to be kept; pickling it may run, and raise, anything."""
     worker: Any = None
     """What performs the attempt: a new instance, or the function worker itself."""
     job: Any = None
@@ -128,7 +137,7 @@ class AttemptRunner(msgspec.Struct):
             if forked_child.generation != since:
                 forked_child.end()
             if returned is None:
-                return self._completed()
+                return self._completed(None)
             return self._classify(returned)
         except self.propagate:
             raise
@@ -157,7 +166,7 @@ class AttemptRunner(msgspec.Struct):
             if forked_child.generation != since:
                 forked_child.end()
             if returned is None:
-                return self._completed()
+                return self._completed(None)
             return self._classify(returned)
         except self.propagate:
             raise
@@ -209,16 +218,52 @@ class AttemptRunner(msgspec.Struct):
         # type() and issubclass() run no code of what was returned; its __class__ might.
         if issubclass(type(returned), type) and issubclass(cast("type", returned), _RETURNED):
             return self._finish(Failed(_class_returned(cast("type", returned))))
-        return self._completed()
+        return self._completed(returned)
 
-    def _completed(self) -> Completed:
+    def _completed(self, returned: object) -> Completed:
         """Return the outcome of an attempt that completed, with what it asked to have stored."""
         control = self.attempt.control
         control.is_over = True  # first: what a thread of it adds later is refused, not lost
-        if control.follow_ups is None and control.members is None:
+        follow_ups, flow = control.follow_ups, self.attempt.job.spec.flow
+        result = None
+        if flow is not None and flow.result is not None:
+            result = self._kept(returned, flow.result)
+        if follow_ups is None and control.members is None and result is None:
             return COMPLETED
-        follow_ups, members = tuple(control.follow_ups or ()), tuple(control.members or ())
-        return Completed(Produced(follow_ups, members=members))
+        members = tuple(control.members or ())
+        return Completed(Produced(tuple(follow_ups or ()), members=members, result=result))
+
+    def _kept(self, returned: object, rule: ResultRule) -> KeptResult:
+        """Return what is kept of what ``perform`` has *returned*; log it if that is not the value.
+
+        To be encoded, it may be pickled: that can run, and raise, anything.
+        """
+        job, since = self.attempt.job, forked_child.generation
+        error: BaseException | None = None
+        try:
+            payload = self.dump(returned)
+        except self.propagate:
+            raise
+        except BaseException as raised:  # noqa: BLE001 - the work of the job is done
+            forked_child.end_if_forked(since, raised)
+            error = raised
+            reason = summary(describe(raised, propagate=self.propagate), type(raised).__name__)
+            text = (
+                f"what job {job.id} returned ({type(returned).__name__}) cannot be pickled, so"
+                f" it is not kept: {reason}"
+            )
+            mark = NOT_KEPT
+        else:
+            if len(payload) <= rule.max_size:
+                return KeptResult(payload, rule.ttl)
+            text = (
+                f"what job {job.id} returned takes {len(payload)} bytes, and at most"
+                f" {rule.max_size} are kept: return what it is made from, such as a path, or set"
+                " result=Result(max_size=…) for its worker"
+            )
+            mark = TOO_LARGE
+        self._log(logging.WARNING, "%s (job #%d): %s", (job.spec.worker, job.id, text), error=error)
+        return KeptResult(mark + text.encode("utf-8", "backslashreplace"), rule.ttl)
 
     def _fail(self, error: BaseException) -> Outcome:
         """Return the outcome of an attempt that raised *error*, and log it."""

@@ -122,6 +122,10 @@ class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The group that it has expanded into, with whose end it has ended for others; 0: none."""
 
 
+NOT_COMPOSED: Final = Composed()
+"""What a job that has nothing to do with others would have, instead of None."""
+
+
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a job stands."""
 

@@ -22,6 +22,7 @@ from antq_actors.otp.messaging.calls import reply_error
 from antq_actors.storage.commit_watch import Committed, CommitWatch, Sweep
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.idle_waiters import IdleLooks, IdleWaiters, LookForIdle, WatchForIdle
+from antq_actors.storage.job_waiters import JobLooks, JobWaiters, WatchForJobs
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.writer import log_findings
@@ -31,7 +32,7 @@ from antq_actors.storage.requests import Read, StandingClaim, Write
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.otp.kernel.reasons import ExitReason
@@ -62,7 +63,7 @@ class StorageActor(GenServer):
     for commits of other processes, after which *wake_for_commands* is called for all queues, as
     *wake* is; None for no looking. While no other process has the store open, it is twice as long.
     *signer* signs and verifies what jobs are enqueued with. *idle* are the callers that wait for
-    idleness.
+    idleness, *waits* those that wait for jobs to end.
 
     It holds no state but the environment, so its restart loses nothing.
     """
@@ -81,6 +82,7 @@ class StorageActor(GenServer):
         watch_interval: float | None = None,
         signer: Signer | None = None,
         idle: IdleWaiters | None = None,
+        waits: JobWaiters | None = None,
         clock: Callable[[], Instant] = instant.now,
     ) -> None:
         super().__init__()
@@ -102,6 +104,7 @@ class StorageActor(GenServer):
         self._last_commit = 0
         """The last transaction that this actor has committed."""
         self._idle = IdleWaiters() if idle is None else idle
+        self._waits = JobWaiters() if waits is None else waits
         self._clock = clock
         self._is_flush_due = False
         """Whether a `_Flush` is on its way."""
@@ -118,6 +121,8 @@ class StorageActor(GenServer):
             self._idle, self._env, self.ref, durable=self._durable, clock=self._clock
         )
         self._looks.look_soon()  # for those who waited while this actor was gone
+        self._job_looks = JobLooks(self._waits, self._env, self.ref, durable=self._durable)
+        self._job_looks.watch_later()
         self._flush_later()  # what a predecessor has left
 
     def can_run_inline(self) -> bool:
@@ -192,6 +197,8 @@ class StorageActor(GenServer):
                 self._looks.watch_later()
             case WatchForIdle():
                 self._looks.watch()
+            case WatchForJobs():
+                _retried(self._job_looks.watch)
             case _Flush():
                 self._is_flush_due = False
                 self._flush_now()
@@ -201,9 +208,11 @@ class StorageActor(GenServer):
                 super().handle_info(message)
 
     def handle_cast(self, request: Any) -> None:
-        """Schedule a look for idle queues, as a caller began to wait for that."""
+        """Schedule a look for what a caller began to wait for: idle queues, the end of jobs."""
         if isinstance(request, LookForIdle):
             self._looks.look_soon()
+        elif isinstance(request, WatchForJobs):
+            self._job_looks.watch_later()
         else:
             super().handle_cast(request)
 
@@ -283,7 +292,7 @@ class StorageActor(GenServer):
         Standing claims that may be served are *taken* from the others, by queue.
         """
         commits: list[None] = []
-        transaction, findings = self._env.write(
+        transaction, findings, ended = self._env.write(
             partial(self._run, requests, taken, commits), commits, flushes=False
         )
         self._keep_standing(requests, taken)
@@ -294,6 +303,8 @@ class StorageActor(GenServer):
             self._flush_later()
         if self._idle.waiters:
             self._looks.look_soon()
+        if ended is not None:
+            self._job_looks.committed(transaction, ended)
         if transaction == self._watch.seen + 1:
             self._watch.seen = transaction
         return findings
@@ -304,12 +315,14 @@ class StorageActor(GenServer):
         taken: dict[str, StandingClaim],
         commits: list[None],
         txn: lmdb.Transaction,
-    ) -> tuple[int | None, list[tuple[object, ...]]]:
+    ) -> tuple[int | None, list[tuple[object, ...]], Sequence[int] | None]:
         """Call the verbs of the Writes in the transaction *txn*, and note their results in them.
 
-        Return the number of the transaction if it changes anything, and what is to be logged.
+        Return the number of the transaction if it changes anything, what is to be logged, and the
+        jobs that it ends, if somebody waits for any.
         """
         store = JobStore(txn, self._env.tables, self._signer)
+        ended = store.collect_ended() if self._waits.waiters else None
         for standing in taken.values():
             if standing.commits is commits:  # the transaction was aborted, and is repeated
                 standing.commits = ()
@@ -335,7 +348,7 @@ class StorageActor(GenServer):
         # Noted before the commit: it harms no queue to be woken for nothing.
         self._due |= store.due
         self._commanded |= store.commanded
-        return txn.id() if store.has_changed else None, store.findings
+        return txn.id() if store.has_changed else None, store.findings, ended
 
     def _serve(self, store: JobStore, taken: dict[str, StandingClaim], commits: list[None]) -> None:
         """Claim jobs for the queues that got work in this transaction and have left a claim.

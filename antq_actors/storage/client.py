@@ -22,6 +22,7 @@ from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls
 from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.idle_waiters import IdleWaiters, LookForIdle
+from antq_actors.storage.job_waiters import JobWaiters, WatchForJobs
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import open_stores
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.otp import ServerRef
     from antq_actors.otp.kernel.messages import Call
     from antq_actors.storage.format.records import QueueReport, Settlement
+    from antq_actors.storage.job_waiters import JobWaiter
     from antq_actors.storage.locks.node_lock import NodeInfo
 
 P = ParamSpec("P")
@@ -74,11 +76,14 @@ class StorageClient:
         Event: that may be waited for neither in a finalizer nor in the handler of a signal."""
         self.idle = IdleWaiters()
         """Who waits until there is nothing to do; the storage actor looks for them."""
+        self.waits = JobWaiters()
+        """Who waits until jobs have ended; the storage actor wakes them."""
 
     def close(self) -> None:
         """Make all waiting calls of this client fail: the storage actor will not come back."""
         self.closed.answer(None)
         self.idle.close()
+        self.waits.close()
 
     def removal(self) -> StorageError | None:
         """Return the error of a store whose files were removed while its application ran."""
@@ -234,6 +239,13 @@ class StorageClient:
         """Send the storage actor a cast to look whether queues that callers wait for are idle."""
         self.check()
         calls.cast(self._dest, LookForIdle())
+
+    def await_jobs(self, waiter: JobWaiter) -> None:
+        """Have the storage actor wake *waiter* when its jobs end; look at them after that."""
+        self.check()
+        self.waits.add(waiter)
+        if not self.waits.is_watched:
+            calls.cast(self._dest, WatchForJobs())
 
     # ---- queues ---------------------------------------------------------------------------
 

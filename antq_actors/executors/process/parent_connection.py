@@ -21,11 +21,16 @@ from antq_actors.executors.process import wire
 from antq_actors.jobs import resolver
 from antq_actors.jobs.batch import batch_of
 from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.job import wait_seconds
+from antq_actors.jobs.result import fetch_from
+from antq_actors.jobs.worker import in_thread
 from antq_actors.jobs.worker_registry import check_current
 from antq_actors.storage.format.values import encode_args
+from antq_actors.storage.jobs.results import load_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import timedelta
     from multiprocessing.connection import Connection
     from pathlib import Path
 
@@ -239,6 +244,25 @@ class PipeApplication:
     def antq_batch_of(self, id_: int, job: Job, /) -> Batch | None:
         """Return the batch with an id, of which this is a job; None: there is none any more."""
         return batch_of(self, id_, job)
+
+    def result(self, job_or_id: Job | int, *, timeout: float | timedelta | None = None) -> Any:
+        """Wait for a job, as the queue's application does it; return what it returned.
+
+        Raises what that raises.
+        """
+        seconds = wait_seconds(timeout, "result")
+        id_ = job_or_id if isinstance(job_or_id, int) else job_or_id.id
+        return load_result(fetch_from(self.call, id_, seconds))
+
+    async def aresult(
+        self,
+        job_or_id: Job | int,
+        *,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
+    ) -> Any:
+        """Do what `result` does, in another thread."""
+        wait_seconds(timeout, "aresult")
+        return await in_thread(partial(self.result, job_or_id, timeout=timeout))
 
     def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
         """Return the performed job's errors from the parent. Raises what reading raises there."""

@@ -157,7 +157,7 @@ class RayClient(JobVerbs):
     ) -> Job:
         """Store a job of *worker* through the Ray actor and return it, as `AntQ.enqueue` does."""
         job: Job = self.call("enqueue", pack_worker(worker), _encoded(args), **options)
-        return job
+        return self._own(job)
 
     def antq_prepare(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /

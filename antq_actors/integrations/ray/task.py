@@ -187,6 +187,14 @@ class _HostedApplication:
         """Return the batch with an id, of which this is a job. Raises NotStarted if none hosts."""
         return self._hosted().antq_batch_of(id_, job)
 
+    def result(self, job_or_id: Any, *, timeout: Any = None) -> Any:
+        """Wait for a job through the Ray actor that hosts the application; return its result."""
+        return self._hosted().result(job_or_id, timeout=timeout)
+
+    async def aresult(self, job_or_id: Any, *, timeout: Any = None) -> Any:  # noqa: ASYNC109 - its twin
+        """Do what `result` does, without stopping the event loop."""
+        return await self._hosted().aresult(job_or_id, timeout=timeout)
+
     def _hosted(self) -> RayClient:
         if self._host is None:
             raise NotStarted(

@@ -38,12 +38,18 @@ class Pruner(PeriodicService[PrunerConfig]):
     refusal_warning = "nothing is pruned, until the store can be used: %s"
 
     def run_once(self, now: Instant) -> int:
-        """Delete one batch of ended jobs from the store; return how many were deleted."""
+        """Delete one batch of ended jobs from the store, and one of results whose time is over.
+
+        Return how many were deleted.
+        """
         finished_before = now - round(self.config.retention * instant.SECOND)
-        return self.store.write(
+        pruned = self.store.write(
             JobStore.prune, finished_before=finished_before, limit=self.config.batch
+        )
+        return pruned + self.store.write(
+            JobStore.delete_results, expired_at=now, limit=self.config.batch
         )
 
     def is_full(self, count: int) -> bool:
-        """Return whether *count* deleted jobs were a whole batch, so that there may be more."""
+        """Return whether so many deleted ones were a whole batch, so that there may be more."""
         return count >= self.config.batch

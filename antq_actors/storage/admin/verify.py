@@ -20,6 +20,7 @@ from antq_actors.storage.jobs.gate_tally import Tally, verify_gates
 from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.groups import GroupTable, verify_groups
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
+from antq_actors.storage.jobs.results import read_row, verify_results
 from antq_actors.storage.jobs.table import chain_places, places_of, row_of
 from antq_actors.storage.jobs.upstreams import verify_edges
 from antq_actors.storage.lmdb import keys
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.state import JobFlow, JobState
     from antq_actors.storage.lmdb.tables import Tables
 
 _TABLES: Final = ("payloads", "index", "unique", "errors")
@@ -71,6 +72,7 @@ class _Verification:
         yield from self._wrong_counter()
         yield from verify_groups(self._txn, self._tables, self._signer)
         yield from verify_edges(self._txn, self._tables)
+        yield from verify_results(self._txn, self._tables, self._signer)
         yield from verify_gates(self._txn, self._tables, self._tally)
         meta = Meta(self._txn, self._tables.meta)
         yield from CronTable(self._txn, self._tables, meta, self._signer).findings()
@@ -152,6 +154,8 @@ class _Verification:
                 if has_limits is not (state.limited is not None):
                     yield f"job {id_}: its state and its spec disagree about its limits"
                 if spec.flow is not None:
+                    if _lacks_result(self._txn, self._tables, id_, state, spec.flow):
+                        yield f"results: the result of job {id_} is missing"
                     self._tally.add(id_, state, spec.flow.gates)
         except StorageError as error:
             yield f"job {id_}: {error}"
@@ -210,6 +214,16 @@ class _Verification:
                     f"counts: {queue_name} has {self._counts[lane]} {status} jobs,"
                     f" but {stored.get(lane, 0)} are counted"
                 )
+
+
+def _lacks_result(
+    txn: lmdb.Transaction, tables: Tables, id_: int, state: JobState, flow: JobFlow
+) -> bool:
+    """Return whether a job has a result, to be kept as long as it, that is not there."""
+    if state.composed is None or not state.composed.has_result:
+        return False
+    is_for_good = flow.result is not None and flow.result.ttl is None
+    return is_for_good and read_row(txn, tables, id_) is None
 
 
 def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:

@@ -119,6 +119,23 @@ def load_args(encoded: bytes) -> dict[str, Any]:
     return args
 
 
+def encode_value(value: object) -> bytes:
+    """Return what a job returned as bytes, as its arguments are. Raises TypeError and any error.
+
+    >>> load_value(encode_value({"pages": (1, 2)}))
+    {'pages': (1, 2)}
+    """
+    try:
+        return encode_args({"": value})
+    except TypeError as error:
+        raise error.__cause__ or error from None
+
+
+def load_value(encoded: bytes) -> Any:
+    """Return what `encode_value` encoded, which executes what its pickles name. Raises anything."""
+    return load_args(encoded)[""]
+
+
 def unknown_format(encoded: bytes) -> StorageError:
     """Return the error for a job's arguments of a format that this release does not know."""
     return StorageError(

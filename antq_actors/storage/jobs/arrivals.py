@@ -18,6 +18,7 @@ from antq_actors.jobs.state import CLAIMABLE, WAITING, Composed, JobFlow, NewJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.composition import Composition
+from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.writer import JobWriter
 from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.edges import Condition, Stage
@@ -60,7 +61,10 @@ class Arrivals(JobWriter):
         queues = {state.queue_name for state, _, _ in news}
         for queue_name in queues:
             keys.lane(Status.ENQUEUED, queue_name)
-        if any(spec.unique_digest is not None or spec.flow is not None for _, spec, _ in news):
+        if any(
+            spec.unique_digest is not None or (spec.flow is not None and spec.flow.gates)
+            for _, spec, _ in news
+        ):
             return [self._insert_unless_duplicate(new) for new in news]
         if not news:
             return []
@@ -259,13 +263,16 @@ class Arrivals(JobWriter):
         """Do :meth:`.JobWriter.settle`, and store what a completed execution has produced."""
         if not super().settle(settlement, now=now):
             return False
-        _, _, outcome = settlement
+        id_, _, outcome = settlement
         if type(outcome) is Completed and outcome.produced is not None:
             produced = outcome.produced
+            if produced.result is not None:
+                result = (keys.job_key(id_), produced.result)
+                ResultTable(self._txn, self._tables).put([result], self._signer, now)
             for follow_up in produced.follow_ups:
                 self._insert_follow_up(follow_up, now)
             if produced.members:
-                self._insert_produced_members(settlement.id, produced.members, now)
+                self._insert_produced_members(id_, produced.members, now)
         return True
 
     def _insert_produced_members(self, id_: int, news: Sequence[NewJob], now: Instant) -> None:

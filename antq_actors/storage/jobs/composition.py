@@ -303,6 +303,8 @@ class Composition:
                 else:
                     self._jobs.leave_row(id_, group.ended_at)
             group.ended_at = now if has_ended else 0
+            if has_ended and self._jobs.ended is not None:
+                self._jobs.ended.append(id_)
         counted_as = counters.end_of(group) if has_ended and group.parent else None
         if counted_as is not group.counted_as:
             if group.counted_as is not None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from antq_actors.explain import judge
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.outcome import COMPLETED, Completed
+from antq_actors.jobs.outcome import COMPLETED, Completed, KeptResult, Produced
 from antq_actors.jobs.state import CLAIMABLE, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
@@ -31,6 +31,7 @@ from antq_actors.storage.jobs.graph import GraphVerbs
 from antq_actors.storage.jobs.limited_claims import LimitedClaims
 from antq_actors.storage.jobs.meta import NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb import keys
 
@@ -122,16 +123,42 @@ class JobStore(BulkWriter, GraphVerbs, LimitedClaims):
         """
         if len(settlements) > 1 and len(set(map(_ID, settlements))) < len(settlements):
             return settlements  # a job twice: the first one counts
-        completed = [
-            each
-            for each in settlements
-            if type(each.outcome) is Completed and each.outcome.produced is None
-        ]
+        completed, kept = [], []
+        for each in settlements:
+            outcome = each.outcome
+            if type(outcome) is Completed:
+                if outcome.produced is None:
+                    completed.append(each)
+                elif outcome.produced.only_result is not None:
+                    kept.append((each, outcome.produced.only_result))
+        settled = self._complete_alike(bulk, completed, partial(_completed, now=now))
+        if kept:
+            with_result = partial(_completed, now=now, outcome=_WITH_RESULT)
+            settled |= self._complete_alike(bulk, [each for each, _ in kept], with_result)
+            rows = [(keys.job_key(each.id), result) for each, result in kept]
+            rows = sorted(row for row in rows if row[0] in settled)
+            ResultTable(self._txn, self._tables).put(rows, self._signer, now)
+        if len(settled) == len(settlements):
+            return ()
+        return [each for each in settlements if keys.job_key(each.id) not in settled]
+
+    def _complete_alike(
+        self,
+        bulk: BulkUpdate,
+        completed: list[Settlement],
+        decide: Callable[[JobState], JobState | None],
+    ) -> set[bytes]:
+        """Store in bulk that executions completed; return the keys of their jobs in ``jobs``.
+
+        *decide* returns what becomes of a job; None: it is left, to do it by itself.
+        """
+        settled: set[bytes] = set()
+        if not completed:
+            return settled
         completed.sort(key=_ID)
         ids = list(map(keys.job_key, map(_ID, completed)))
         heads, specs = encoding.split_records(list(map(bulk.jobs.get, ids)))
-        settled: set[bytes] = set()
-        for transition, run in plan(heads, partial(_completed, now=now)):
+        for transition, run in plan(heads, decide):
             if transition is None:
                 continue
             execution = transition.result.execution
@@ -141,13 +168,15 @@ class JobStore(BulkWriter, GraphVerbs, LimitedClaims):
                 those, theirs = list(compress(those, current)), list(compress(theirs, current))
             changed = bulk.change(those, theirs, transition)
             settled.update(changed)
-            if transition.result.composed is not None:
+            now, composed = transition.result.updated_at, transition.result.composed
+            # A job that has a result and nothing to do with others has neither.
+            if composed is not None and (composed.is_counted or composed.has_dependents):
                 self.composition.completed(changed, transition.result, now)
             if transition.result.limited is not None:
                 self.limited.let_go(dict(zip(those, theirs, strict=True)), changed, now)
-        if len(settled) == len(settlements):
-            return ()
-        return [each for each in settlements if keys.job_key(each.id) not in settled]
+        if settled and self._jobs.ended is not None:
+            self._jobs.ended += map(keys.id_at_end, settled)
+        return settled
 
     def _claim(
         self, bulk: BulkUpdate, queue_name: str, *, node: int, limit: int, now: Instant
@@ -276,11 +305,15 @@ def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
     return lifecycle.claim(state, node=node, now=now)
 
 
-def _completed(state: JobState, *, now: Instant) -> JobState | None:
+def _completed(state: JobState, *, now: Instant, outcome: Completed = COMPLETED) -> JobState | None:
     """Return the state of a job that completed, in bulk; None: it is to be settled by itself."""
     if state.status is not _RUNNING or state.isolated:
         return None
     if state.limited is not None and state.limited.chains:
         return None
-    after = lifecycle.settle(state, COMPLETED, now=now)[0]
+    after = lifecycle.settle(state, outcome, now=now)[0]
     return after if after.composed is None else flagged(after)
+
+
+_WITH_RESULT: Final = Completed(Produced(result=KeptResult(b"")))
+"""An outcome like those of all jobs that completed with a result."""

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.explain.judge import due_end
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import ACTIVE, Status, StoredJob
+from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
 from antq_actors.storage.jobs.group_reader import GroupReader
+from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
+from antq_actors.storage.jobs.results import read_row
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TaskTable
 from antq_actors.storage.lmdb import keys
@@ -101,6 +103,48 @@ class JobReader(ExplainReader, LimitReader, GroupReader):
         is_limited = raw.state.limited is not None
         spec = display.spec_for_display(raw.payload, raw.state) if is_limited else None
         return SeenJob(raw.state, raw.worker, newest, spec)
+
+    def result(self, id_: int) -> tuple[RawJob, bytes | None]:
+        """Read a job and the row of its result; None: it has none. Raises JobNotFound."""
+        record = self._jobs.raw(id_)
+        if not record:
+            raise _not_found(id_)
+        job = self._listed(id_, record, encoding.spec_in(record) or self._jobs.payload(id_))
+        composed = job.state.composed
+        if composed is None or not composed.has_result:
+            return job, None
+        return job, read_row(self._txn, self._tables, id_)
+
+    def stored_among(self, ids: Sequence[int]) -> list[RawJob]:
+        """Read those of the jobs with these ids that there are, in the order of *ids*."""
+        wanted = list(map(keys.job_key, ids))
+        records = self._jobs.records(wanted)
+        payloads = self._jobs.payloads(wanted, records)
+        return [
+            self._listed(id_, records[key], payloads.get(key, b""))
+            for id_, key in zip(ids, wanted, strict=True)
+            if key in records
+        ]
+
+    def ended_among(self, ids: Collection[int]) -> list[int]:
+        """Read which of these jobs and groups have ended, or are not there; a damaged job has."""
+        wanted = list(map(keys.job_key, ids))
+        records = self._jobs.records(wanted)
+        groups = GroupTable(self._txn, self._tables) if len(records) < len(wanted) else None
+        found = []
+        for id_, key in zip(ids, wanted, strict=True):
+            record = records.get(key)
+            try:
+                if record is not None:
+                    has_ended = encoding.decode_job(record).state.status in ENDED
+                else:
+                    group = groups.get(id_) if groups is not None else None
+                    has_ended = group is None or bool(group.ended_at)
+            except DamagedRecord:
+                has_ended = True
+            if has_ended:
+                found.append(id_)
+        return found
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Read the kept ones of the first *count* errors of a job, newest first."""

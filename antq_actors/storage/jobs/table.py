@@ -15,9 +15,10 @@ import msgspec
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import Status
+from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.entry_reader import EntryReader
+from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import (
     delete_range,
@@ -51,7 +52,7 @@ class JobEntries(EntryReader):
     committed.
     """
 
-    __slots__ = ("_tables", "_txn", "deltas", "has_changed")
+    __slots__ = ("_tables", "_txn", "deltas", "ended", "has_changed")
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
@@ -60,6 +61,8 @@ class JobEntries(EntryReader):
         """By how much the counts of lanes change."""
         self.has_changed = False
         """Whether rows of ended jobs changed that no count tells of."""
+        self.ended: list[int] | None = None
+        """The jobs that end or go in this transaction; None: they are not collected."""
 
     def add(
         self,
@@ -144,6 +147,8 @@ class JobEntries(EntryReader):
         self._enter(keys.job_key(id_), new, places_of(new), old.digest)
         if error is not None:
             self._add_error(id_, old.state.errors, error)
+        if self.ended is not None and new.status in ENDED:
+            self.ended.append(id_)
 
     def rewrite(self, id_: int, record: JobRecord) -> None:
         """Write the record of a job of which nothing has changed that the index tells of."""
@@ -176,6 +181,14 @@ class JobEntries(EntryReader):
         if record.state.errors:
             end = keys.error_key(id_, keys.LARGEST_NUMBER)
             delete_range(self._txn, tables.errors, key, end)
+        if record.state.composed is not None and record.state.composed.has_result:
+            self.delete_result(id_)
+        if self.ended is not None:
+            self.ended.append(id_)
+
+    def delete_result(self, id_: int) -> None:
+        """Delete the row of a job's result, if it still has one."""
+        ResultTable(self._txn, self._tables).delete(id_)
 
     def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
         """Delete the index entries of a job whose own record cannot be trusted.
@@ -214,6 +227,9 @@ class JobEntries(EntryReader):
         self._txn.put(keys.job_key(id_), encoding.encode_job(*record), db=self._tables.jobs)
         self._add_error(id_, state.errors - 1, error)
         self._enter(keys.job_key(id_), state, places_of(state), record.digest)
+        self.delete_result(id_)
+        if self.ended is not None:
+            self.ended.append(id_)
 
     def _add_error(self, id_: int, number: int, error: ErrorEntry) -> None:
         """Write an error of a job to the ``errors`` table, and delete those that are too many.

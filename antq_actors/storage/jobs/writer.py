@@ -26,6 +26,7 @@ from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
 from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
+from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TASKS
 from antq_actors.storage.lmdb import keys
@@ -89,6 +90,12 @@ class JobWriter(DamagedJobs):
         """The periodic entries of the store, to change them."""
         return CronTable(self._txn, self._tables, self._meta, self._signer)
 
+    def collect_ended(self) -> Sequence[int]:
+        """Return a list to which the transaction adds the numbers of jobs that end in it, or go."""
+        ended: list[int] = []
+        self._jobs.ended = ended
+        return ended
+
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
         if self._composition is not None and self._composition.flush():
@@ -148,6 +155,8 @@ class JobWriter(DamagedJobs):
             return self._retry(id_, self._existing(id_), now, due)
         if record.state.composed is not None and record.state.composed.cuts:
             self.composition.dependents.drop_gone(id_)
+        if record.state.composed is not None and record.state.composed.has_result:
+            self._jobs.delete_result(id_)
         self.due.add(state.queue_name)
         return state
 
@@ -216,6 +225,12 @@ class JobWriter(DamagedJobs):
         if record.state.limited is not None and record.state.limited.chains:
             self.limited.order.leave(id_, record.state)
             self.limited.promote(instant.now())
+
+    def delete_results(self, *, expired_at: Instant, limit: int) -> int:
+        """Delete up to *limit* results of jobs whose own time is over; return how many."""
+        deleted = ResultTable(self._txn, self._tables).delete_expired(expired_at, limit)
+        self.has_changed |= bool(deleted)
+        return deleted
 
     # ---- executions end -------------------------------------------------------------------
 
