@@ -20,7 +20,7 @@ from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.state import ENDED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from antq_actors.explain.reasons import ManyJobs, NodeQueues, Reason
     from antq_actors.flow.gates import Gate, Limit
@@ -86,6 +86,19 @@ class QueueFacts(NamedTuple):
     """What all its jobs start at the rate of."""
 
 
+class WaitFacts(NamedTuple):
+    """Which jobs that have not ended a suspended job waits for."""
+
+    jobs: tuple[int, ...]
+    """Some of them."""
+    left: int
+    """How many there are."""
+    batch: int | None = None
+    """The batch of which they are the members; None: they are of none, or of several groups."""
+    open_groups: tuple[int, ...] = ()
+    """Those groups among what it waits for that get more members."""
+
+
 class JobFacts(NamedTuple):
     """What a store has of a job, as far as it tells whether that runs."""
 
@@ -106,6 +119,8 @@ class JobFacts(NamedTuple):
     """Those that it has to pass, in their order."""
     gates_before: tuple[GateFacts, ...] = ()
     """Those of the jobs that are in front of a gate before it, and wait for another one."""
+    waits: tuple[WaitFacts, ...] = ()
+    """What it waits for, if it is suspended."""
 
 
 # ---- what claims ask as well ----------------------------------------------------------------
@@ -160,7 +175,11 @@ def judge_job(
         return (reasons.Ended(job.status, job.error),)
     if job.status is Status.RUNNING:
         return tuple(_of_running(job, progress))
-    found: list[Reason] = [*_of_time(job, now), *judge_queue(queue, now)]
+    found: list[Reason] = [
+        *_of_others(job),
+        *_of_time(job, now),
+        *judge_queue(queue, now),
+    ]
     closed = [closing.reason for gate in job.gates for closing in closings(gate, now)]
     found += closed
     found += [closing.reason for gate in job.gates_before for closing in closings(gate, now)]
@@ -281,6 +300,15 @@ def _of_running(job: JobFacts, progress: Progress | None) -> list[Reason]:
     if job.is_cancelling:
         found.append(reasons.Cancelling(job.node))
     return found
+
+
+def _of_others(job: JobFacts) -> Iterator[Reason]:
+    """Yield which other jobs a suspended one waits for."""
+    for each in job.waits:
+        if each.left:
+            yield reasons.WaitsFor(each.jobs, each.batch, each.left)
+        for group in each.open_groups:
+            yield reasons.BatchOpen(group)
 
 
 def _of_time(job: JobFacts, now: Instant) -> list[Reason]:

@@ -88,17 +88,19 @@ class Cancelling(Reason, frozen=True):
 
 @explain_fields
 class WaitsFor(Reason, frozen=True):
-    """The job waits for other jobs. No job does yet."""
+    """The job is suspended until other jobs have ended as it needs it."""
 
     jobs: tuple[int, ...]
+    """Some of those that have not ended, at most 100."""
     batch: int | None = None
+    """The batch whose members they are; None: they are of no batch."""
     left: int = 0
     """How many have not ended."""
 
 
 @explain_fields
 class BatchOpen(Reason, frozen=True):
-    """The job waits for the end of a batch that is not closed. No job does yet."""
+    """The job waits for the end of a batch, or a group of nodes, that still gets members."""
 
     batch: int
 

@@ -86,11 +86,13 @@ def _cancelling(reason: reasons.Cancelling) -> str:
 
 def _waits_for(reason: reasons.WaitsFor) -> str:
     batch = "" if reason.batch is None else f" of batch {reason.batch}"
-    return f"It waits for {reason.left} jobs{batch} that have not ended{_ids(reason.jobs)}."
+    what = "1 job" if reason.left == 1 else f"{reason.left} jobs"
+    have = "has" if reason.left == 1 else "have"
+    return f"It waits for {what}{batch} that {have} not ended{_ids(reason.jobs)}."
 
 
 def _batch_open(reason: reasons.BatchOpen) -> str:
-    return f"It waits for batch {reason.batch}, which is not closed."
+    return f"It waits for batch {reason.batch}, which is not closed: it may get more members."
 
 
 def _not_due(reason: reasons.NotDue) -> str:

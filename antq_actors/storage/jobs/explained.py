@@ -24,6 +24,7 @@ from antq_actors.storage.format import display
 from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.strict_order import chain_ids
 from antq_actors.storage.jobs.table import places_of
+from antq_actors.storage.jobs.upstreams import waits_of
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.explain.judge import WaitFacts
     from antq_actors.explain.reasons import ManyJobs
     from antq_actors.flow.gates import Gate, Limit
     from antq_actors.jobs.instant import Instant
@@ -114,8 +116,15 @@ class ExplainReader:
             ahead=self._ahead(state, id_, now, passed),
             gates=tuple(passed.values()),
             gates_before=self._gates_before(id_, state, passed, now),
+            waits=self._waits(id_, state),
         )
         return facts, self.queue_record(state.queue_name, now)
+
+    def _waits(self, id_: int, state: JobState) -> tuple[WaitFacts, ...]:
+        """Read what a suspended job waits for."""
+        if state.status is not Status.SUSPENDED or state.composed is None:
+            return ()
+        return tuple(waits_of(self._txn, self._tables, id_, state.composed.pending))
 
     def queue_record(self, queue_name: str, now: Instant) -> QueueRecord:
         """Read what tells whether the jobs of a queue run."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import DamagedRecord
+from antq_actors.explain.judge import WaitFacts
 from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.jobs.edges import EdgeTable
-from antq_actors.storage.jobs.groups import GroupTable
+from antq_actors.storage.jobs.groups import BATCH, JOB, GroupTable
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import SettleEdges, TaskTable
 from antq_actors.storage.lmdb import keys
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.lmdb.tables import Tables
 
+MOST_NAMED: Final = 100
+"""Jobs that an explanation names."""
+_MOST_READ: Final = 200
+"""Edges, and members of a group, that are read for one."""
 _ENDED_AS: Final = {
     Status.COMPLETED: "completed",
     Status.FAILED: "failed",
@@ -37,6 +42,15 @@ class Upstreams:
     def __init__(self, jobs: JobEntries, groups: GroupTable) -> None:
         self._jobs = jobs
         self._groups = groups
+
+    def group_behind(self, upstream: int) -> int:
+        """Read which group is waited for in an upstream: itself, or what it expanded into."""
+        state = self.state_of(upstream)
+        if state is None:
+            return upstream
+        composed = state.composed
+        is_part = composed is not None and state.status is Status.COMPLETED
+        return composed.part if composed is not None and is_part else 0
 
     def is_gone(self, id_: int) -> bool:
         """Read whether there is neither a job nor a group with this id."""
@@ -102,6 +116,42 @@ class Upstreams:
 
 
 # ---- do the rows agree? ---------------------------------------------------------------------
+
+
+def waits_of(txn: lmdb.Transaction, tables: Tables, id_: int, pending: int) -> Iterator[WaitFacts]:
+    """Yield which jobs a suspended one waits for; of very many, some.
+
+    *pending*: how many edges it has.
+    """
+    groups = GroupTable(txn, tables)
+    upstreams = Upstreams(JobEntries(txn, tables), groups)
+    ids: list[int] = []
+    left, open_groups = pending, []
+    for upstream, _ in islice(EdgeTable(txn, tables).to(id_), _MOST_READ):
+        number = upstreams.group_behind(upstream)
+        group = groups.get(number)
+        if group is None:
+            ids.append(upstream)
+            continue
+        left -= 1
+        members = [
+            member
+            for member, kind in groups.some_members(number, 0, _MOST_READ)
+            if kind == JOB and upstreams.stage_of(member) is Stage.ACTIVE
+        ]
+        spec = groups.spec(number)
+        if spec is not None and spec.kind == BATCH:
+            is_open = () if group.is_closed else (number,)
+            yield WaitFacts(
+                tuple(members[:MOST_NAMED]), group.total - group.ends.total, number, is_open
+            )
+            continue
+        ids += members
+        left += group.total - group.ends.total
+        if not group.is_closed:
+            open_groups.append(number)
+    if left or open_groups:
+        yield WaitFacts(tuple(sorted(ids)[:MOST_NAMED]), left, None, tuple(open_groups))
 
 
 def verify_edges(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
