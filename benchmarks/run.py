@@ -49,6 +49,7 @@ PROGRAMS: Final = (
     "memory",
     "idle",
     "crons",
+    "batches",
     "life",
     "otp",
     "otp_restarts",
