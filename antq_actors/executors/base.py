@@ -119,7 +119,8 @@ def make_executor(kind: str, settings: Settings) -> Executor:
     return executor
 
 
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a job's coroutine in this thread; return what it returns, or raise that."""
     from antq_actors.executors import job_threads  # noqa: PLC0415 - asyncio takes long to import
 
     return job_threads.run_coroutine(coroutine)
@@ -134,5 +135,5 @@ def attempt_runner(
     """Return what performs *attempt*, in every executor; see the fields of AttemptRunner."""
     # By position, as by name it would cost three times as much.
     return AttemptRunner(
-        *(attempt, load_job, _run_coroutine, clock, propagate, is_abandoned, encode_value)
+        *(attempt, load_job, run_coroutine, clock, propagate, is_abandoned, encode_value)
     )

@@ -12,13 +12,16 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import WorkerNotFound
-from antq_actors.executors.base import ASYNC, THREAD, NotReady, attempt_runner
+from antq_actors.executors.base import ASYNC, THREAD, NotReady, run_coroutine
 from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.outcome import COMPLETED, GivenBack, NotRun
+from antq_actors.jobs.perform import AttemptRunner
 from antq_actors.otp.actors.task_actor import RemoteCell, TaskActor, TaskCell, ordered_reason
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
 from antq_actors.otp.kernel.stopping import Interruptible
+from antq_actors.storage.format.encoding import load_job
+from antq_actors.storage.format.values import encode_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +84,11 @@ class WorkerCell(TaskCell):
 
     def run(self) -> ExitReason:
         """Perform the job in this actor's thread, and end with its outcome."""
-        runner = attempt_runner(self.attempt, self._clock, _INTERRUPT, self.has_ended)
+        # As `attempt_runner` makes it, without a call: each job in a thread comes by here.
+        runner = AttemptRunner(
+            *(self.attempt, load_job, run_coroutine, self._clock, _INTERRUPT, self.has_ended),
+            encode_value,
+        )
         end = self.interruptible.run(self.stop_requested, runner.run)
         return _COMPLETED if end is COMPLETED else Shutdown(end)
 

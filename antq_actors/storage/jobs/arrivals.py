@@ -16,7 +16,6 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import CLAIMABLE, WAITING, Composed, JobFlow, NewJob, Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.composition import Composition
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.writer import JobWriter
@@ -44,17 +43,6 @@ class Arrivals(JobWriter):
         return self._composition
 
     # ---- jobs come in ---------------------------------------------------------------------
-
-    def insert(self, new: NewJob, *, replaces: int = 0) -> int:
-        """Store a new job, return its id. Raises AlreadyExists, LimitReached.
-
-        A job that it *replaces* is no duplicate of it, nor are others that were told to end.
-        """
-        if new.spec.unique_digest is not None:
-            self._refuse_duplicate(new.state, new.spec, replaces, but_ending=bool(replaces))
-        if new.spec.flow is not None:
-            self._refuse_full(new.state, new.spec.flow.gates, new.state.updated_at)
-        return self._add(new)
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
         """Store new jobs, return their ids in order; None for a duplicate, or at a full limit."""
@@ -241,20 +229,6 @@ class Arrivals(JobWriter):
         """Return the next number of jobs and groups, which is used by that."""
         id_ = self._first_free_id()
         self._next_id = id_ + 1
-        return id_
-
-    def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = (), wanted: int = 0) -> int:
-        """Store a new job under the next id, or a larger one that is *wanted*; return the id."""
-        id_ = max(self._first_free_id(), wanted)
-        self._next_id = id_ + 1
-        state, spec, _ = new
-        if spec.flow is not None and spec.flow.gates:
-            spec = limited_jobs.with_texts(new)
-            state = self.limited.arrive(id_, new, state.updated_at)
-        self._jobs.add(id_, state, spec, self._signer, errors)
-        if state.limited is not None:
-            self.limited.promote(state.updated_at)
-        self.due.add(new.state.queue_name)
         return id_
 
     # ---- what goes with a completion ------------------------------------------------------

@@ -22,6 +22,7 @@ from antq_actors.jobs.state import CLAIMABLE, GateRef, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
 from antq_actors.storage.jobs.gates import limit_digest
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome, RateLimited
-    from antq_actors.jobs.state import JobSpec, JobState, StoredJob
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.jobs.composition import Composition
     from antq_actors.storage.jobs.limited_jobs import LimitedJobs
@@ -114,6 +115,33 @@ class JobWriter(DamagedJobs):
         for queue_name in list(self.due):
             if self._txn.get(paused_key(queue_name), db=meta) is not None:
                 self.due.discard(queue_name)
+
+    # ---- jobs come in one by one ----------------------------------------------------------
+
+    def insert(self, new: NewJob, *, replaces: int = 0) -> int:
+        """Store a new job, return its id. Raises AlreadyExists, LimitReached.
+
+        A job that it *replaces* is no duplicate of it, nor are others that were told to end.
+        """
+        if new.spec.unique_digest is not None:
+            self._refuse_duplicate(new.state, new.spec, replaces, but_ending=bool(replaces))
+        if new.spec.flow is not None:
+            self._refuse_full(new.state, new.spec.flow.gates, new.state.updated_at)
+        return self._add(new)
+
+    def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = (), wanted: int = 0) -> int:
+        """Store a new job under the next id, or a larger one that is *wanted*; return the id."""
+        id_ = max(self._first_free_id(), wanted)
+        self._next_id = id_ + 1
+        state, spec, _ = new
+        if spec.flow is not None and spec.flow.gates:
+            spec = limited_jobs.with_texts(new)
+            state = self.limited.arrive(id_, new, state.updated_at)
+        self._jobs.add(id_, state, spec, self._signer, errors)
+        if state.limited is not None:
+            self.limited.promote(state.updated_at)
+        self.due.add(new.state.queue_name)
+        return id_
 
     # ---- jobs are changed one by one ------------------------------------------------------
 
