@@ -308,6 +308,19 @@ def test_the_reply_after_refusals_has_the_seconds_of_the_outage():
     assert state.recovered(16.0) is None
 
 
+def test_it_reports_since_when_the_store_refuses():
+    state = a_state()
+    state.next_fetch()
+    assert state.report.refused_since is None
+
+    state.refused(10.0, 100)
+    state.refused(12.0, 102)
+    assert state.report.refused_since == 100
+
+    state.recovered(15.0)
+    assert state.report.refused_since is None
+
+
 def test_outcomes_wait_while_the_store_refuses():
     state = a_state()
     state.settled(*jobs(1), GivenBack())
