@@ -106,7 +106,8 @@ def test_a_running_job_says_where_since_when_and_how_far_it_is(mail):
     (reason,) = app.explain(job).reasons
 
     started_at = app.get_job(job.id).started_at
-    assert reason == explain.Running(app.node, started_at, Progress(0.5, "half"))
+    progress = Progress(0.5, "half", reason.progress.at)
+    assert reason == explain.Running(app.node, started_at, progress)
     assert elsewhere(app, job.id)["reasons"] == [
         {"code": "running", "node": app.node, "since": started_at.isoformat(), "progress": None}
     ]

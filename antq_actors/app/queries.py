@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
+from msgspec.structs import force_setattr
+
 from antq_actors.app.known_names import KnownNames
 from antq_actors.checks import check_flag, did_you_mean, short_repr, whole
 from antq_actors.errors import InvalidSchedule, JobNotFound
@@ -25,6 +27,7 @@ from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from antq_actors.app.enqueue import EnqueueTargets
@@ -242,7 +245,7 @@ class JobQueries:
         """Read the store; return the jobs that pass all filters given, by id."""
         chosen = Filter(checked_statuses(status), queue, worker_name(worker))
         found = self._store.list(chosen, span, limit=limit, accept=wanted.accept())
-        return [for_display(job) for job in found]
+        return self._shown(found)
 
     def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
         """Return the store's filter by status and queue. Raises ValueError for a wrong status."""
@@ -267,7 +270,24 @@ class JobQueries:
 
     def get(self, id_: int) -> Job:
         """Read a job in the store and return it. Raises JobNotFound."""
-        return for_display(self._store.read(JobReader.get, id_of(id_)))
+        (job,) = self._shown([self._store.read(JobReader.get, id_of(id_))])
+        return job
+
+    def _shown(self, found: Sequence[StoredJob]) -> builtins.list[Job]:
+        """Return stored jobs as users see them; those that run, with the progress that is stored.
+
+        That reads the store again, as only running jobs have any.
+        """
+        jobs = [for_display(job) for job in found]
+        running = [
+            (job.id, job.state.execution) for job in found if job.state.status is Status.RUNNING
+        ]
+        if running:
+            progress = self._store.read(JobReader.progress_of, running)
+            for job in jobs:
+                if job.id in progress:
+                    force_setattr(job, "last_progress", progress[job.id])
+        return jobs
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Cancel a job in the store, if it has not ended. Raises JobNotFound, NotCancellable."""

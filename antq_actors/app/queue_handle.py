@@ -112,6 +112,7 @@ class QueueHandle:
             counts=facts.counts,
             due=facts.due,
             oldest_due=due_for_display(facts.oldest_due),
+            progress=self._store.read(JobReader.progress_in, self.name) if running else {},
         )
 
     def _not_running(self) -> NotStarted:

@@ -49,6 +49,9 @@ def job_text(job: Job, place: str = "") -> str:
         "updated": _moment(job.updated_at),
         "options": options or "-",
     }
+    if job.last_progress is not None:
+        fraction, note, at = job.last_progress
+        rows["progress"] = f"{fraction:.0%}{f', {note}' if note else ''} ({_moment(at)})"
     if job.cron is not None:
         rows["cron"] = job.cron
         rows["scheduled for"] = _moment(job.scheduled_for)
@@ -97,6 +100,8 @@ def _container(value: Any) -> Any:
         return {field.name: json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return json_value(value._asdict())
     if isinstance(value, list | tuple | set | frozenset):
         return [json_value(item) for item in value]
     return repr(value)

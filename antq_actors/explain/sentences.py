@@ -77,7 +77,7 @@ def _running(reason: reasons.Running) -> str:
     if reason.progress is None:
         return f"{text}."
     note = "" if reason.progress.note is None else f" ({_line(reason.progress.note)})"
-    return f"{text}, and has done {reason.progress.done:.0%}{note}."
+    return f"{text}, and has done {reason.progress.fraction:.0%}{note}."
 
 
 def _cancelling(reason: reasons.Cancelling) -> str:

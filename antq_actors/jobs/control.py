@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from antq_actors.checks import real, short_repr
 from antq_actors.introspection import explain_fields
+from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import FollowUp
 from antq_actors.jobs.state import NewJob  # msgspec reads annotations
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 CONTROL: Final = "antq_control"
 """Where a job that is being performed has its control, among its attributes."""
@@ -26,10 +30,12 @@ APPLICATION: Final = "antq_application"
 class Progress(NamedTuple):
     """How far a running job has come, as it reported."""
 
-    done: float
+    fraction: float
     """From 0 to 1."""
     note: str | None = None
     """A remark of the job."""
+    at: datetime | None = None
+    """When it reported that."""
 
 
 class AttemptApplication(Protocol):
@@ -63,6 +69,8 @@ class Control(msgspec.Struct, eq=False):
     watched: bool = False
     """Whether the attempt has checked for that: then it gets some time to end by itself."""
     progress: Progress | None = None
+    on_report: Callable[[], object] | None = None
+    """Called in any thread when it has reported progress, to have that stored soon."""
     on_stop_request: Callable[[], object] | None = None
     """Called when a stop is requested; for an attempt that is not in this process."""
     place: str | None = None
@@ -119,6 +127,8 @@ class Control(msgspec.Struct, eq=False):
     def report(self, progress: Progress) -> None:
         """Remember how far the attempt of the job has come, for the status of its queue."""
         self.progress = progress
+        if self.on_report is not None:
+            self.on_report()
 
 
 def checked_progress(done: Any, note: Any) -> Progress:
@@ -130,4 +140,4 @@ def checked_progress(done: Any, note: Any) -> Progress:
         raise ValueError(f"progress is a number from 0 to 1, got {short_repr(done)}")
     if note is not None and not isinstance(note, str):
         raise TypeError(f"the note of a progress is text or None, got {short_repr(note)}")
-    return Progress(float(share), note)
+    return Progress(float(share), note, instant.to_datetime(instant.now()))

@@ -17,6 +17,7 @@ from antq_actors.jobs.control import (
     CONTROL,
     AttemptApplication,
     Control,
+    Progress,
     checked_progress,
 )
 from antq_actors.jobs.outcome import FollowUp
@@ -157,6 +158,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """
     scheduled_for: datetime | None = None
     """The instant of its periodic entry for which it was enqueued; None for a run by hand, too."""
+    last_progress: Progress | None = None
+    """What it has reported last by :meth:`progress`, as it is stored; None while it does not run,
+    and as long as it has reported nothing."""
 
     @property
     def batch(self) -> Any:
@@ -219,8 +223,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def progress(self, done: float, note: str | None = None) -> None:
         """Report how far this running attempt has come, from 0 to 1.
 
-        It is shown by the queue's status on the node that performs it, and kept nowhere else. It
-        does nothing in a job that is not being performed. Raises TypeError and ValueError.
+        It is stored within a second, so every process sees it: :attr:`last_progress` of the job as
+        it is read, and the queue's status. It is gone when the attempt has ended. Calling this
+        waits for nothing, and does nothing in a job that is not being performed. Raises TypeError
+        and ValueError.
         """
         progress = checked_progress(done, note)
         control: Control | None = self.__dict__.get(CONTROL)

@@ -143,7 +143,8 @@ class QueueStatus:
     abandoned: tuple[int, ...] = ()
     """Ids of the jobs whose threads were abandoned on this node and still run."""
     progress: Mapping[int, Progress] = field(default_factory=dict)
-    """What running jobs on this node have reported, by their ids."""
+    """What running jobs have reported, by their ids: on this node, what each did last; where no
+    queue runs, what is stored of the jobs of all nodes."""
 
 
 def due_for_display(due: Instant | None) -> datetime | None:

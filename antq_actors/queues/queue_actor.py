@@ -30,6 +30,7 @@ from antq_actors.queues.messages import (
     due_for_display,
 )
 from antq_actors.queues.node import set_slots
+from antq_actors.queues.progress import StoreProgress
 from antq_actors.queues.queue_state import HOLD_SECONDS, QueueState
 from antq_actors.queues.running_attempts import (
     INTERRUPTION_TIMEOUT_SECONDS,
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.queues")
 
+_PROGRESS: Final = "progress"
+"""The tag of the requests that store progress."""
 RECONNECT_TIMEOUT_SECONDS: Final = 1.0
 """Seconds that a queue which is stopped waits for a store that is gone: it may be gone for good."""
 
@@ -166,6 +169,8 @@ class QueueActor(GenServer):
         unstored = self._state.unstored
         try:
             self._store_now(unstored)
+            if reported := self._attempts.take_reported():
+                self._store.write(JobStore.set_progress, reported)
             # That came behind the request in flight, and behind what served a standing claim: what
             # they were to claim, they have by now.
             claims = [claim for each in standing for claim in each.served()]
@@ -266,6 +271,9 @@ class QueueActor(GenServer):
         match message:
             case WorkersExited():
                 self._advance()
+            case Response(tag, _, error) if tag == _PROGRESS:
+                if error is not None:
+                    self._attempts.reported.lost()
             case Response(tag) if tag != self._tag:
                 pass  # sent twice, by a storage actor that broke off in between
             case Response(_, value, error):
@@ -280,6 +288,8 @@ class QueueActor(GenServer):
                 self._advance()
             case _DrainTimeout() | _RepeatRequest() | _CheckStore():
                 self._on_time(message)
+            case StoreProgress():
+                self._store_progress()
             case _:
                 self.handle_cast(message)
 
@@ -299,6 +309,14 @@ class QueueActor(GenServer):
                 self._advance()
                 if self._check is None:
                     self._plan_check(None)  # nothing was requested: there is no room yet
+
+    def _store_progress(self) -> None:
+        """Send the storage actor what jobs have reported since that was stored last."""
+        changes = self._attempts.take_reported()
+        if changes:
+            answered = self._store.request(_PROGRESS, JobStore.set_progress, changes)
+            if answered is not None and answered.error is not None:
+                self._attempts.reported.lost()
 
     # ---- claiming -------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from antq_actors.otp.messaging.deadlock import DeathWatch
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 from antq_actors.otp.threads import run_queue
 from antq_actors.queues.dispatch import QueueExecutors
+from antq_actors.queues.progress import ReportedProgress
 from antq_actors.queues.verdict import RunningAttempt, StopCause
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.queues.messages import QueueSettings
     from antq_actors.queues.queue_state import QueueState
+    from antq_actors.storage.jobs.progress import Reported
 
 log: Final = logging.getLogger("antq_actors.queues")
 jobs_log: Final = logging.getLogger("antq_actors.jobs")
@@ -187,6 +189,8 @@ class RunningAttempts:
         self._clock = clock
         self.exits = ExitQueue(queue.cell)
         self.executors = QueueExecutors(settings, clock, state.concurrency)
+        self.reported = ReportedProgress(queue)
+        self._on_report = self.reported.on_report
         self._orphans: dict[ActorCell, int] = {}
         """Actors whose threads were abandoned, and the ids of their jobs."""
 
@@ -201,6 +205,7 @@ class RunningAttempts:
             spec, errors = job.spec, job.state.errors
             control = Control(None if spec.timeout is None else now + spec.timeout)
             control.application = self._application
+            control.on_report = self._on_report
             read = partial(self._read_errors, job.id, errors) if errors else None
             attempts = by_worker.get(spec.worker)
             if attempts is None:
@@ -328,6 +333,10 @@ class RunningAttempts:
             for running in self._state.running.values()
             if (progress := running.attempt.control.progress) is not None
         }
+
+    def take_reported(self) -> list[Reported]:
+        """Return what is to be stored of the progress of jobs, and what is to be deleted."""
+        return self.reported.take_changes(list(self._state.running.values()))
 
     def orphans(self) -> tuple[int, ...]:
         """Return the ids of the jobs whose threads were abandoned and still run."""

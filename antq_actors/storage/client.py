@@ -108,6 +108,22 @@ class StorageClient:
         result: T = self._ask(Read(verb, args, kwargs))
         return result
 
+    def request(
+        self,
+        tag: Any,
+        verb: Callable[Concatenate[JobStore, P], object],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Call | None:
+        """Send the storage actor a write, and wait neither for a reply nor for the disk.
+
+        For actors: the answered call if no waiting is needed, else None; then an
+        ``otp.Response(tag, value, error)`` arrives as a message.
+        """
+        self.check()
+        request = Write(verb, args, kwargs, waits_for_disk=False)
+        return calls.call_or_message(self._dest, request, tag)
+
     # ---- jobs are run ---------------------------------------------------------------------
 
     def work(

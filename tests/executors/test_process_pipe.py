@@ -4,6 +4,7 @@ import logging
 import os
 import pickle
 import sys
+from datetime import UTC, datetime
 
 import pytest
 from support.apps import until
@@ -137,7 +138,8 @@ def test_progress_is_seen_while_the_job_runs(pool, tmp_path):
 
     progress = until(lambda: pool.app.queue("default").status().progress, "the progress")
 
-    assert progress == {job.id: (0.25, "a quarter")}
+    assert progress == {job.id: (0.25, "a quarter", progress[job.id].at)}
+    assert job.inserted_at <= progress[job.id].at <= datetime.now(UTC)
     pool.app.cancel_worker(job)
     pool.ended(job)
 

@@ -1,6 +1,7 @@
 """A job that looks whether it shall end, ends by itself; threads that do not end are counted."""
 
 import threading
+from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
@@ -99,7 +100,9 @@ def test_queue_status_shows_the_progress_of_running_jobs(app):
     job = Tells.perform_async(timeout=30)
     assert Tells.reported.wait(LONGEST)
 
-    assert app.queue("default").status().progress == {job.id: (0.25, "read")}
+    progress = app.queue("default").status().progress
+    assert progress == {job.id: (0.25, "read", progress[job.id].at)}
+    assert job.inserted_at <= progress[job.id].at <= datetime.now(UTC)
     Tells.go_on.set()
     settled(app, job)
     assert app.queue("default").status().progress == {}

@@ -18,6 +18,7 @@ from antq_actors.storage.jobs.group_reader import GroupReader
 from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
+from antq_actors.storage.jobs.progress import ProgressTable
 from antq_actors.storage.jobs.results import read_row
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TaskTable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database
 
+    from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobState
     from antq_actors.storage.format.encoding import JobRecord
@@ -125,6 +127,17 @@ class JobReader(ExplainReader, LimitReader, GroupReader):
             for id_, key in zip(ids, wanted, strict=True)
             if key in records
         ]
+
+    def progress_of(self, executions: Collection[tuple[int, int]]) -> dict[int, Progress]:
+        """Read what these executions, each with its job's id, have reported last, by the ids."""
+        table = ProgressTable(self._txn, self._tables, self._jobs)
+        found = {id_: table.get(id_, execution) for id_, execution in executions}
+        return {id_: progress for id_, progress in found.items() if progress is not None}
+
+    def progress_in(self, queue_name: str) -> dict[int, Progress]:
+        """Read what the running jobs of a queue have reported last, by their ids."""
+        table = ProgressTable(self._txn, self._tables, self._jobs)
+        return dict(table.of_queue(queue_name))
 
     def ended_among(self, ids: Collection[int]) -> list[int]:
         """Read which of these jobs and groups have ended, or are not there; a damaged job has."""

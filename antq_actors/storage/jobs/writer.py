@@ -27,6 +27,7 @@ from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
 from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
+from antq_actors.storage.jobs.progress import ProgressTable
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TASKS
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.jobs.composition import Composition
     from antq_actors.storage.jobs.limited_jobs import LimitedJobs
+    from antq_actors.storage.jobs.progress import Reported
     from antq_actors.storage.lmdb.tables import Tables
 
 log: Final = logging.getLogger("antq_actors.storage")
@@ -265,6 +267,13 @@ class JobWriter(DamagedJobs):
         self.has_changed |= bool(deleted)
         return deleted
 
+    def set_progress(self, changes: Sequence[Reported]) -> None:
+        """Store what executions that still run have reported last, delete that of those over."""
+        table = ProgressTable(self._txn, self._tables, self._jobs)
+        for each in changes:
+            table.put(each)
+        self.has_changed = True
+
     # ---- executions end -------------------------------------------------------------------
 
     def settle(self, settlement: Settlement, *, now: Instant) -> bool:
@@ -320,6 +329,7 @@ class JobWriter(DamagedJobs):
                 if record is not None:
                     settlement = Settlement(id_, record.state.execution, outcome)
                     settled += self.settle(settlement, now=now)
+                    ProgressTable(self._txn, self._tables, self._jobs).delete(id_)
             self._wake_if_limited(queue)
         return settled
 

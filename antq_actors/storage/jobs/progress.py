@@ -1,0 +1,113 @@
+"""What running jobs have reported last: rows of their executions, written at most once a second.
+
+    progress   id    the execution, the fraction, the note, when it was reported
+
+A row says which execution has reported it, so it is gone with that: of a job that does not run, or
+runs anew, none is shown. Its queue deletes it a moment later, or who gives back its job.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from antq_actors.errors import DamagedRecord
+from antq_actors.jobs.control import Progress
+from antq_actors.jobs.instant import Instant, datetime_for_display, from_datetime
+from antq_actors.jobs.state import Status
+from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.scan import items_from, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import lmdb
+
+    from antq_actors.storage.jobs.table import JobEntries
+    from antq_actors.storage.lmdb.tables import Tables
+
+
+class Reported(NamedTuple):
+    """What one execution of a job has reported last."""
+
+    id: int
+    execution: int
+    progress: Progress | None
+    """None: the execution is over."""
+
+
+class _Row(NamedTuple):
+    execution: int
+    fraction: float
+    note: str | None
+    at: Instant
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Row).decode
+
+
+class ProgressTable:
+    """Reads and writes the progress of running jobs, in one LMDB transaction."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables, jobs: JobEntries) -> None:
+        self._txn = txn
+        self._table = tables.further(txn, "progress")
+        self._jobs = jobs
+
+    def put(self, reported: Reported) -> None:
+        """Write what an execution has reported, if its job still runs it; delete what is over."""
+        key = keys.job_key(reported.id)
+        progress = reported.progress
+        if progress is None:
+            row = self._row(key)
+            if row is not None and row.execution <= reported.execution:
+                self._txn.delete(key, db=self._table)
+        elif self._runs(reported.id, reported.execution):
+            at = 0 if progress.at is None else from_datetime(progress.at)
+            note = progress.note
+            if note is not None:
+                note = note.encode("utf-8", "backslashreplace").decode()
+            row = _Row(reported.execution, progress.fraction, note, at)
+            self._txn.put(key, _encode(row), db=self._table)
+
+    def delete(self, id_: int) -> None:
+        """Delete what a job has reported, if it has."""
+        self._txn.delete(keys.job_key(id_), db=self._table)
+
+    def get(self, id_: int, execution: int) -> Progress | None:
+        """Read what an execution of a job has reported last; None: nothing."""
+        row = self._row(keys.job_key(id_))
+        return None if row is None or row.execution != execution else _shown(row)
+
+    def of_queue(self, queue_name: str) -> Iterator[tuple[int, Progress]]:
+        """Yield what the running jobs of a queue have reported, by their ids."""
+        for key, _ in list(items_from(self._txn, self._table, b"")):
+            id_, row = int.from_bytes(key), self._row(key)
+            if row is not None and self._runs(id_, row.execution, queue_name):
+                yield id_, _shown(row)
+
+    def _row(self, key: bytes) -> _Row | None:
+        found = value_of(self._txn, self._table, key)
+        try:
+            return None if found is None else _decode(found)
+        except DAMAGES:
+            return None
+
+    def _runs(self, id_: int, execution: int, queue_name: str | None = None) -> bool:
+        try:
+            record = self._jobs.record(id_)
+        except DamagedRecord:
+            return False
+        if record is None or record.state.status is not Status.RUNNING:
+            return False
+        return record.state.execution == execution and queue_name in (
+            None,
+            record.state.queue_name,
+        )
+
+
+def _shown(row: _Row) -> Progress:
+    return Progress(row.fraction, row.note, datetime_for_display(row.at))
