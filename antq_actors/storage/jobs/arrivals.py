@@ -273,14 +273,13 @@ class Arrivals(JobWriter):
 
         None for a duplicate, or at a full limit.
         """
-        states: dict[int, JobState] = {}
         members = []
-        for new in news:
-            state = states.get(id(new.state))  # jobs that are enqueued together share theirs
-            if state is None:
-                state = replace(new.state, composed=Composed(group=group))
-                states[id(new.state)] = state
-            members.append(new._replace(state=state))
+        last: JobState | None = None
+        for given, spec, gate_keys in news:
+            if given is not last:  # jobs that are enqueued together share theirs
+                last = given
+                state = replace(given, composed=Composed(group=group))
+            members.append(NewJob(state, spec, gate_keys))
         ids = self.insert_many(members)
         stored = [id_ for id_ in ids if id_ is not None]
         counted = self.composition.groups.get(group)

@@ -163,7 +163,7 @@ class GroupTable:
     def add_members(self, group: int, ids: Iterable[int], kind: bytes = JOB) -> None:
         """Write that jobs or groups with these *ids* belong to a group."""
         prefix = _key(group)
-        put_all(self._txn, self._members, [(prefix + _key(id_), kind) for id_ in ids])
+        put_all(self._txn, self._members, [(prefix + key, kind) for key in map(_key, ids)])
 
     def remove_member(self, group: int, id_: int) -> None:
         """Delete that a job belongs to a group."""
