@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches traffic docs clean
+.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs traffic docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,6 +67,10 @@ limits: $(READY)  ## Eight processes, kills and limits: KIND=over SECONDS=600, K
 batches: $(READY)  ## Kill nodes that run batches; KILLS=200 MEMBERS=10000 for how often, and how large
 	$(BIN)/python tests/crash/killed_batches.py $(if $(KILLS),--kills $(KILLS)) \
 	  $(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED))
+
+graphs: $(READY)  ## Kill nodes that run random graphs; KILLS=1000 GRAPHS=200 SIZE=10000 jobs at most
+	$(BIN)/python tests/crash/killed_graphs.py $(if $(KILLS),--kills $(KILLS)) \
+	  $(if $(GRAPHS),--graphs $(GRAPHS)) $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED))
 
 traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for how long
 	$(BIN)/python tests/crash/traffic.py $(if $(SECONDS),--seconds $(SECONDS))
