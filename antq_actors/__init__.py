@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from antq_actors.app.config import QueueConfig
     from antq_actors.app.cron_handle import CronHandle, CronInfo
     from antq_actors.app.limit_handle import LimitHandle
+    from antq_actors.app.workflow import Workflow, chain, group
+    from antq_actors.app.workflow_nodes import Group, Node
+    from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus
     from antq_actors.backoff import Backoff
     from antq_actors.errors import (
         AlreadyExists,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
         BatchNotFound,
         ConfigError,
         CronError,
+        CycleError,
         ForkError,
         InvalidSchedule,
         JobCancelled,
@@ -41,8 +45,11 @@ if TYPE_CHECKING:
         StorageFull,
         UnknownCron,
         UnknownLimit,
+        UnknownNode,
         UnknownQueue,
         WorkerNotFound,
+        WorkflowError,
+        WorkflowNotFound,
     )
     from antq_actors.executors.base import Health
     from antq_actors.explain import Explanation
@@ -85,6 +92,7 @@ __all__ = [
     "CronError",
     "CronHandle",
     "CronInfo",
+    "CycleError",
     "EnqueueWith",
     "Every",
     "Explanation",
@@ -92,6 +100,7 @@ __all__ = [
     "ForkError",
     "FunctionWorker",
     "GateStatus",
+    "Group",
     "Health",
     "Imported",
     "InvalidSchedule",
@@ -103,6 +112,7 @@ __all__ = [
     "LimitHandle",
     "LimitInfo",
     "LimitReached",
+    "Node",
     "NodeInfo",
     "NotAWorker",
     "NotCancellable",
@@ -126,11 +136,19 @@ __all__ = [
     "Unique",
     "UnknownCron",
     "UnknownLimit",
+    "UnknownNode",
     "UnknownQueue",
     "Worker",
     "WorkerNotFound",
     "WorkerOptions",
+    "Workflow",
+    "WorkflowError",
+    "WorkflowNotFound",
+    "WorkflowRun",
+    "WorkflowStatus",
+    "chain",
     "current_job",
+    "group",
     "worker",
 ]
 
@@ -153,12 +171,14 @@ _MODULES: Final = {
     "Fail": "antq_actors.jobs.outcome",
     "FunctionWorker": "antq_actors.jobs.function_worker",
     "GateStatus": "antq_actors.flow.limits",
+    "Group": "antq_actors.app.workflow_nodes",
     "Health": "antq_actors.executors.base",
     "Imported": "antq_actors.storage.admin.transfer",
     "Job": "antq_actors.jobs.job",
     "JobOptions": "antq_actors.jobs.options",
     "LimitHandle": "antq_actors.app.limit_handle",
     "LimitInfo": "antq_actors.flow.limits",
+    "Node": "antq_actors.app.workflow_nodes",
     "NodeInfo": "antq_actors.storage.locks.node_lock",
     "Progress": "antq_actors.jobs.control",
     "QueueConfig": "antq_actors.app.config",
@@ -173,7 +193,12 @@ _MODULES: Final = {
     "Unique": "antq_actors.jobs.unique",
     "Worker": "antq_actors.jobs.worker",
     "WorkerOptions": "antq_actors.jobs.options",
+    "Workflow": "antq_actors.app.workflow",
+    "WorkflowRun": "antq_actors.app.workflow_run",
+    "WorkflowStatus": "antq_actors.app.workflow_run",
+    "chain": "antq_actors.app.workflow",
     "current_job": "antq_actors.jobs.job",
+    "group": "antq_actors.app.workflow",
     "worker": "antq_actors.jobs.function_worker",
 }
 """The module of each export; those that are not listed are in ``antq_actors.errors``."""

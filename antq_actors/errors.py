@@ -24,6 +24,7 @@ __all__ = [
     "BatchNotFound",
     "ConfigError",
     "CronError",
+    "CycleError",
     "DamagedRecord",
     "ForkError",
     "InvalidSchedule",
@@ -43,8 +44,11 @@ __all__ = [
     "StoreNotOpened",
     "UnknownCron",
     "UnknownLimit",
+    "UnknownNode",
     "UnknownQueue",
     "WorkerNotFound",
+    "WorkflowError",
+    "WorkflowNotFound",
 ]
 
 
@@ -81,15 +85,17 @@ class StartError(AntqError):
 
 
 class AlreadyExists(AntqError):
-    """A unique job was not stored, because another one is in its way."""
+    """A unique job or a workflow was not stored, because another one is in its way."""
 
-    def __init__(self, message: str, job: Job) -> None:
+    def __init__(self, message: str, job: Job | None = None, workflow: Any = None) -> None:
         super().__init__(message)
         self.job = job
-        """The job in the way."""
+        """The job in the way; None where it is a workflow."""
+        self.workflow = workflow
+        """The open workflow with the same name and key; None where it is a job."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self), self.job)
+        return type(self), (str(self), self.job, self.workflow)
 
 
 class InvalidSchedule(AntqError, ValueError):
@@ -173,6 +179,30 @@ class NotRetryable(AntqError):
 
 class UnknownLimit(AntqError):
     """No limit has this name; the error names those that there are."""
+
+
+class WorkflowError(AntqError):
+    """A workflow that is described wrongly, or asked for what it does not have."""
+
+
+class CycleError(WorkflowError):
+    """Nodes of a workflow wait for each other, so none of them could begin."""
+
+    def __init__(self, message: str, nodes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.nodes = tuple(nodes)
+        """Their names: each waits for the one before it, and the first for the last."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.nodes)
+
+
+class UnknownNode(WorkflowError):
+    """A node waits for one that its workflow does not have; the error names those that it has."""
+
+
+class WorkflowNotFound(AntqError):
+    """No workflow has this id: it was pruned, or never stored."""
 
 
 class UnknownQueue(AntqError):

@@ -50,6 +50,7 @@ GROUPS: Final = {
     ],
     "Periodic jobs": ["Cron", "Every", "CronHandle", "CronInfo"],
     "Batches": ["Batch", "BatchStatus"],
+    "Workflows": ["Workflow", "chain", "group", "Node", "Group", "WorkflowRun", "WorkflowStatus"],
     "Limits": ["Concurrency", "RateLimit", "LimitHandle", "LimitInfo", "GateStatus"],
     "Jobs": ["Job", "AttemptError", "Status", "ACTIVE", "current_job", "Explanation"],
 }
@@ -59,6 +60,7 @@ NOT_MADE_BY_USERS: Final = {
     *("QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith"),
     *("CronHandle", "CronInfo", "LimitHandle", "LimitInfo", "GateStatus"),
     *("Batch", "BatchStatus"),
+    *("Node", "Group", "WorkflowRun", "WorkflowStatus"),
 }
 """Classes of which users are given objects. How to make one is not shown."""
 

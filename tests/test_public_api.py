@@ -53,6 +53,7 @@ EXPORTS = [
     *("Progress", "QueueConfig", "QueueHandle", "QueueInfo", "QueueStatus", "RateLimit"),
     *("RateLimited", "Result", "Snooze", "Status", "Unique", "Worker"),
     *("WorkerOptions", "current_job", "worker"),
+    *("Group", "Node", "Workflow", "WorkflowRun", "WorkflowStatus", "chain", "group"),
 ]
 
 ERRORS = [
@@ -60,6 +61,7 @@ ERRORS = [
     *("InvalidSchedule", "JobNotFound", "NotCancellable", "NotRetryable", "UnknownQueue"),
     *("WorkerNotFound", "NotAWorker", "StorageError", "StorageFull", "BatchError"),
     *("ForkError", "CronError", "UnknownCron", "LimitReached", "UnknownLimit"),
+    *("WorkflowError", "CycleError", "UnknownNode", "WorkflowNotFound"),
     *("BatchClosed", "BatchNotFound"),
     *("JobCancelled", "JobFailed", "ResultNotKept", "ResultTooLarge"),
 ]

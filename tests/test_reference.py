@@ -63,5 +63,5 @@ def test_no_constructor_is_shown_of_what_only_the_package_makes():
     shown = re.findall(r"^([A-Z]\w+)\(", PAGE, re.MULTILINE)
 
     made = {"AntQ", "QueueConfig", "Unique", "Backoff", "Snooze", "RateLimited", "Cron", "Every"}
-    made |= {"Concurrency", "RateLimit", "Result"}
+    made |= {"Concurrency", "RateLimit", "Result", "Workflow"}
     assert made == set(shown)

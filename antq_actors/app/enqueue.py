@@ -192,6 +192,17 @@ class Enqueuer:
         checked = template.check(args)
         return template.new_job(state, checked, encode_args(checked))
 
+    def prepare_encoded(
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any],
+        encoded: bytes,
+        options: Mapping[str, Any],
+    ) -> NewJob:
+        """Return a job whose arguments are checked and encoded, to be stored. Raises the same."""
+        template = self._template_for(worker, options)
+        return template.new_job(template.state(self._clock()), args, encoded)
+
     def enqueue_many(
         self,
         worker: AnyWorker,

@@ -17,6 +17,7 @@ from antq_actors.app.queries import (
     span_of,
 )
 from antq_actors.app.wait_verbs import WaitVerbs
+from antq_actors.app.workflow_verbs import WorkflowVerbs
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.locks.node_lock import NodeInfo
 
 
-class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs):
+class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | RemoteRuntime:

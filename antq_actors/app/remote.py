@@ -20,7 +20,7 @@ from antq_actors.app.limit_handle import LimitHandle
 from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted
-from antq_actors.jobs import batch, resolver
+from antq_actors.jobs import resolver
 from antq_actors.jobs.result import fetch_from
 from antq_actors.jobs.worker import in_thread
 from antq_actors.queues.messages import check_concurrency
@@ -69,6 +69,7 @@ class RemoteRuntime:
         self._pack_worker = pack_worker
         self._pack_args = pack_args
         self._why = why
+        self.workflows = RemoteWorkflows(self)
         self.queries = self.bulk = self.store = self.idle = self.explainer = self
         self.batches = self.results = self
 
@@ -191,8 +192,8 @@ class RemoteRuntime:
     # ---- as `Batches` does it -----------------------------------------------------------------
 
     def do(self, verb: str, *args: Any) -> Any:
-        """Have the application do a verb of batches; it waits no longer than a call may last."""
-        return self.call("antq_batch", verb, *batch.shortened(verb, args))
+        """Have the application do a verb of batches."""
+        return self.call("antq_batch", verb, *args)
 
     # ---- as `IdleWait` does it --------------------------------------------------------------
 
@@ -302,6 +303,17 @@ class RemoteRuntime:
     def refuse(self, what: str) -> Never:
         """Raise NotStarted for *what* only the process of the application has."""
         raise NotStarted(f"{what} cannot be had {self._why}")
+
+
+class RemoteWorkflows:
+    """The workflows of an application in another process."""
+
+    def __init__(self, application: RemoteRuntime) -> None:
+        self._application = application
+
+    def do(self, verb: str, *args: Any) -> Any:
+        """Have the application, in its own process, do a verb of workflows."""
+        return self._application.call("antq_workflow", verb, *args)
 
 
 class RemoteQueue(QueueHandle):

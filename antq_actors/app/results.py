@@ -131,7 +131,7 @@ class ResultWait:
     def _look(self, id_: int) -> bytes | None:
         """Read the payload of a job's result; None: it has not ended. Raises what `fetch` does."""
         raw, row = self._read(JobReader.result, id_)
-        if row is not None:
+        if row is not None and not _is_for_others(raw):
             expiry = expires_at(row)
             if expiry is None or self._clock() < expiry:
                 return unseal(id_, row, self._signer)
@@ -214,7 +214,7 @@ def _refuse_without_value(raw: RawJob) -> None:
     """Raise why there is no result of a job, or never will be; return if it has not ended."""
     id_, status, stored = raw.id, raw.state.status, raw.decode()
     flow = stored.spec.flow
-    if flow is None or flow.result is None:
+    if flow is None or flow.result is None or _is_for_others(raw):
         raise ResultNotKept(
             f"job {id_} keeps no result, as its worker {stored.spec.worker!r} keeps none; write"
             " result=True where that is defined, for the jobs to come"
@@ -227,6 +227,15 @@ def _refuse_without_value(raw: RawJob) -> None:
     if status is Status.FAILED:
         raise JobFailed(f"job {id_} failed{why}", for_display(stored))
     raise JobCancelled(f"job {id_} was cancelled{why}", for_display(stored))
+
+
+def _is_for_others(raw: RawJob) -> bool:
+    """Return whether the result of a node was kept for nodes behind it, and there are none."""
+    composed = raw.state.composed
+    if composed is None or not composed.group or composed.has_dependents:
+        return False
+    flow = raw.decode().spec.flow
+    return flow is not None and flow.is_for_nodes and flow.workflow == composed.group
 
 
 def _newest(stored: Any) -> Any:

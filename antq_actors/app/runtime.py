@@ -24,6 +24,7 @@ from antq_actors.app.queries import JobQueries
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.results import ResultWait
 from antq_actors.app.waiting import IdleWait
+from antq_actors.app.workflows import Workflows
 from antq_actors.checks import exact_str, list_known, short_repr
 from antq_actors.errors import (
     AntqError,
@@ -169,12 +170,11 @@ class Runtime:
         served = EnqueueTargets(self.store) if looks else None
         self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
         self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
+        self.batches = Batches(self.store, self.enqueuer, instant.now, self.node.number)
         self.bulk = BulkChanges(self.store, instant.now, served=served)
+        self.workflows = Workflows(self.store, self.enqueuer, instant.now, self._open_node)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
         self.results = ResultWait(self.store, Signer(settings.signing_keys), instant.now)
-        self.batches = Batches(
-            self.store, self.enqueuer, instant.now, self.node.number, self.results
-        )
         self.explainer = Explainer(self.store, instant.now, settings.queues, self._progress_of)
         self.declarations = CronDeclarations()
         if self.runs_queues:
@@ -258,6 +258,10 @@ class Runtime:
         except CallExit:  # it is busy, or on its way back
             return None
         return progress
+
+    def _open_node(self) -> int:
+        """Return the number by which others see that this process lives; become a node for that."""
+        return self.node.number()
 
     def cron(self, name: str) -> CronHandle:
         """Return the handle of the periodic entry of this name, which need not be there."""

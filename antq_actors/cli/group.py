@@ -150,6 +150,11 @@ COMMANDS: Final = {
     "batches": Command(
         "batches:batches", "List batches by id, with how far they are; or cancel one."
     ),
+    "workflows": Command("workflows:workflows", "List workflows by id, with how far they are."),
+    "workflow": Command(
+        "workflows:workflow",
+        "Show one workflow with its jobs, each below what it waits for; or change it.",
+    ),
     "verify": Command(
         "maintenance:verify", "Compare every index, count and unique key with the jobs."
     ),

@@ -14,7 +14,7 @@ import msgspec
 from antq_actors.checks import real, short_repr
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
-from antq_actors.jobs.outcome import FollowUp
+from antq_actors.jobs.outcome import Expansion, FollowUp
 from antq_actors.jobs.state import NewJob  # msgspec reads annotations
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class AttemptApplication(Protocol):
 
     def antq_prepare(self, worker: Any, args: Any, options: Mapping[str, Any], /) -> NewJob:
         """Check a job as `enqueue` does, and raise the same; return it, and store nothing."""
+
+    def antq_workflow(self, verb: str, /, *args: Any) -> Any:
+        """Do what the verb says to the workflows of the store, and return what it returns."""
 
     def antq_batch(self, verb: str, /, *args: Any) -> Any:
         """Do what the verb says to the batches of the store, and return what it returns."""
@@ -82,8 +85,8 @@ class Control(msgspec.Struct, eq=False):
     """Since when its time does not count, on the monotonic clock."""
     application: Callable[[], AttemptApplication] | None = None
     """Returns the application that runs its queue. Raises NotStarted."""
-    follow_ups: list[FollowUp] | None = None
-    """The jobs to be stored with its completion; None: it has asked for none."""
+    follow_ups: list[FollowUp | Expansion] | None = None
+    """The jobs and workflows to be stored with its completion; None: it has asked for none."""
     members: list[NewJob] | None = None
     """The jobs that its batch is to get with its completion; None: it has asked for none."""
     is_over: bool = False

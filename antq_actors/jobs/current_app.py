@@ -42,6 +42,9 @@ class Application(Protocol):
     def antq_prepare(self, worker: Any, args: Any, options: Mapping[str, Any], /) -> NewJob:
         """Check a job as `enqueue` does, and raise the same; return it, and store nothing."""
 
+    def antq_workflow(self, verb: str, /, *args: Any) -> Any:
+        """Do what the verb says to the workflows of the store, and return what it returns."""
+
     def antq_batch(self, verb: str, /, *args: Any) -> Any:
         """Do what the verb says to the batches of the store, and return what it returns."""
 

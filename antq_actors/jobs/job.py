@@ -26,6 +26,9 @@ from antq_actors.jobs.state import Status
 if TYPE_CHECKING:
     from antq_actors.jobs.state import Composed
 
+UPSTREAM: Final = "antq_upstream"
+"""Where a node of a workflow has what it knows of those before it, among its attributes."""
+
 COMPOSED: Final = "antq_composed"
 """Where a job that has to do with others has what is known of that, among its attributes."""
 
@@ -201,6 +204,32 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         application: AttemptApplication | None = self.__dict__.get(APPLICATION)
         return current_application[0]() if application is None else application
 
+    @property
+    def upstream(self) -> Mapping[str, Any]:
+        """The results of the nodes directly before this node of a workflow, by their names.
+
+        Each is read when it is asked for; that of a node that did not complete is None. A group is
+        there by the names of its jobs. Empty for a job of no workflow.
+        """
+        before = self.__dict__.get(UPSTREAM)
+        if before is None:
+            return {}
+        results: Mapping[str, Any] = before.results(self._application)
+        return results
+
+    @property
+    def workflow(self) -> Any:
+        """The workflow of which it is a node, a follow-up or the ``on_failure`` job; None: of none.
+
+        Each look asks the application for it, and None is also what it is once it was pruned.
+        """
+        composed: Composed | None = self.__dict__.get(COMPOSED)
+        if composed is None or not composed.group:
+            return None
+        application = self._application()
+        run = application.antq_workflow("of_group", composed.group)
+        return None if run is None else run.antq_on(application)
+
     # ---- while it is performed --------------------------------------------------------------
 
     def cancelled(self) -> bool:
@@ -266,6 +295,23 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if control.follow_ups is None:
             control.follow_ups = []
         control.follow_ups.append(FollowUp(new, delay, 0 if after is None else after.id))
+
+    def expand(self, flow: Any) -> None:
+        """Have a workflow stored with the completion of this job, as a part of its own workflow.
+
+        What waits for this job then waits for all of *flow*, too. In a job of no workflow it is a
+        workflow of its own. It is stored in the very transaction of the completion, or never.
+
+        Raises at once what ``start_workflow`` raises for *flow*, and RuntimeError in a job that is
+        not being performed.
+        """
+        control, application = self._attempt("expand")
+        expansion = application.antq_workflow("plan", flow)
+        if control.is_over:
+            raise _not_performed(self, "expand")
+        if control.follow_ups is None:
+            control.follow_ups = []
+        control.follow_ups.append(expansion)
 
     def _attempt(self, verb: str) -> tuple[Control, AttemptApplication]:
         """Return the control of this running attempt, and the application of its queue.

@@ -98,10 +98,19 @@ class KeptResult(NamedTuple):
     """Microseconds from the completion until it is deleted; None: as long as its job."""
 
 
+class Expansion(NamedTuple):
+    """A workflow to be stored with the completion of the job that asked for it, as its rest."""
+
+    group: Any
+    """How its group is stored."""
+    plan: tuple[Any, ...]
+    """What it is made of."""
+
+
 class Produced(msgspec.Struct, frozen=True):
     """What is stored with the completion of an attempt: in its transaction, or never."""
 
-    follow_ups: tuple[FollowUp, ...] = ()
+    follow_ups: tuple[FollowUp | Expansion, ...] = ()
     """In the order of their calls."""
     members: tuple[NewJob, ...] = ()
     """Jobs that its batch gets with it, in the order of their calls."""

@@ -46,7 +46,7 @@ from antq_actors.jobs.outcome import (
     Snoozed,
 )
 from antq_actors.jobs.result import NOT_KEPT, TOO_LARGE
-from antq_actors.jobs.state import ErrorEntry, ResultRule, StoredJob
+from antq_actors.jobs.state import ErrorEntry, JobFlow, ResultRule, StoredJob
 from antq_actors.jobs.worker import Worker
 from antq_actors.jobs.worker_registry import defined
 
@@ -195,12 +195,22 @@ class AttemptRunner(msgspec.Struct):
             raise UnreadableArgs(
                 f"the arguments of job {stored.id} cannot be read: {type(error).__name__}: {reason}"
             ) from error
+        flow = stored.spec.flow
+        if flow is not None and flow.upstream:
+            job = self._with_outputs(job, flow)
         self.job = job
         job.__dict__[CONTROL] = attempt.control
         enter_job(job)
         self.worker = worker() if isinstance(worker, type) else worker
         if forked_child.generation != since:
             forked_child.end()
+
+    def _with_outputs(self, job: Job, flow: JobFlow) -> Job:
+        """Return a node of a workflow with the results of others that its arguments name."""
+        from antq_actors.jobs.upstream import with_outputs  # noqa: PLC0415 - only nodes need it
+
+        application = self.attempt.control.application
+        return job if application is None else with_outputs(job, flow, application)
 
     # ---- classify -------------------------------------------------------------------------
 

@@ -210,12 +210,14 @@ class JobFlow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The workflow to which it belongs; 0: none."""
     node: str | None = None
     """Its name in the workflow; None: it is no node."""
-    upstream: tuple[tuple[str, int], ...] = ()
-    """The names and ids of the nodes directly before it."""
+    upstream: tuple[tuple[str, int, bool], ...] = ()
+    """The names and ids of the nodes directly before it, and whether that is a group of nodes."""
     release_in: int | None = None
     """Microseconds from its release until it is due; None: at once."""
     release_at: Instant | None = None
     """It is not due before that, however early it is released."""
+    is_for_nodes: bool = False
+    """Whether its result is kept for nodes behind it alone, that are there or may be added."""
 
 
 class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -362,12 +362,18 @@ class StorageClient:
 
     # ---- what takes several transactions --------------------------------------------------
 
-    def cancel_batch(self, id_: int, *, now: Instant) -> None:
-        """Cancel a batch and those in it, some members at a time. Raises BatchNotFound."""
+    def cancel_group(self, id_: int, *, now: Instant, kind: int | None) -> None:
+        """Cancel a group of a *kind*, None: of any, and those in it, some members at a time.
+
+        Raises BatchNotFound.
+        """
         left = [(id_, 0)]
         while left:
             group, after = left.pop()
-            position, parts = self.write(JobStore.cancel_group, group, after=after, now=now)
+            position, parts = self.write(
+                JobStore.cancel_group, group, after=after, now=now, kind=kind
+            )
+            kind = None
             if position is not None:
                 left.append((group, position))
             left += [(part, 0) for part in parts]

@@ -46,6 +46,7 @@ _DONE_ONCE: Final = frozenset(
         "enqueue",
         "enqueue_many",
         "antq_batch",
+        "antq_workflow",
         "retry_job",
         "delete_job",
         "run_now",

@@ -179,6 +179,10 @@ class _HostedApplication:
         """Have the hosting Ray actor check a job of an attempt. Raises NotStarted if none hosts."""
         return self._hosted().antq_prepare(worker, args, options)
 
+    def antq_workflow(self, verb: str, /, *args: Any) -> Any:
+        """Have the hosting Ray actor do a verb of workflows. Raises NotStarted if none hosts."""
+        return self._hosted().antq_workflow(verb, *args)
+
     def antq_batch(self, verb: str, /, *args: Any) -> Any:
         """Have the hosting Ray actor do a verb of batches. Raises NotStarted if none hosts."""
         return self._hosted().antq_batch(verb, *args)

@@ -34,9 +34,10 @@ from msgspec.structs import replace
 from antq_actors.checks import escaped
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.instant import datetime_for_display
-from antq_actors.jobs.job import COMPOSED, AttemptError, Job, LateErrors
+from antq_actors.jobs.job import COMPOSED, UPSTREAM, AttemptError, Job, LateErrors
 from antq_actors.jobs.state import ENDED, ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
+from antq_actors.jobs.upstream import NodesBefore
 from antq_actors.storage.format.values import load_args
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _like_the_last(stored: StoredJob, args: Mapping[str, Any]) -> Job:
     global _last  # noqa: PLW0603 - a hint, replaced whole by any thread
     id_, state, spec, _ = stored
     flow = spec.flow
-    if spec.unique is not None or (flow is not None and flow.cron is not None):
+    if spec.unique is not None or (flow is not None and (flow.cron is not None or flow.upstream)):
         return as_job(stored, args)
     last_state, last_rest, last = _last
     rest = (spec.worker, spec.inserted_at, spec.timeout)
@@ -302,6 +303,8 @@ def as_job(
     )
     if state.composed is not None:
         job.__dict__[COMPOSED] = state.composed
+    if flow is not None and flow.upstream:
+        job.__dict__[UPSTREAM] = NodesBefore(flow.upstream)
     return job
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.outcome import FollowUp
+    from antq_actors.jobs.outcome import Expansion, FollowUp
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.format.records import ImportedJob, Settlement
@@ -244,7 +244,7 @@ class Arrivals(JobWriter):
                 result = (keys.job_key(id_), produced.result)
                 ResultTable(self._txn, self._tables).put([result], self._signer, now)
             for follow_up in produced.follow_ups:
-                self._insert_follow_up(follow_up, now)
+                self._insert_produced(id_, follow_up, now)
             if produced.members:
                 self._insert_produced_members(id_, produced.members, now)
         return True
@@ -287,6 +287,10 @@ class Arrivals(JobWriter):
             self.composition.groups.add_members(group, stored)
             counted.total += len(stored)
         return ids
+
+    def _insert_produced(self, id_: int, follow_up: FollowUp | Expansion, now: Instant) -> None:
+        """Store a job or a workflow that goes with the completion of a job."""
+        raise NotImplementedError
 
     def _insert_follow_up(self, follow_up: FollowUp, now: Instant) -> int | None:
         """Store a job that goes with a completion; None: it is a duplicate, or a limit is full."""

@@ -5,6 +5,8 @@ has changed; so a group of which a thousand members end in a transaction is writ
 
     groups     id        what changes of it: a Group
                id, NUL   what does not: a GroupSpec
+               id, 1     what else was said of a workflow
+               255, digest of its name and key: the id of the last workflow that has them
     members    group, id nothing for a job; ``g`` for a group; ``a`` for what is no member, but
                          belongs to it: a callback
 
@@ -13,6 +15,7 @@ The ids of groups and jobs are numbers of one sequence.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,6 +94,12 @@ def member_key(group: int, id_: int) -> bytes:
     return keys.job_key(group) + keys.job_key(id_)
 
 
+def digest_key(name: str, key: str) -> bytes:
+    """Return the key of the last workflow of a name and a key."""
+    text = name.encode(errors="surrogatepass") + b"\0" + key.encode(errors="surrogatepass")
+    return b"\xff" + blake2b(text, digest_size=16).digest()
+
+
 class GroupTable:
     """Reads and writes groups in one transaction; without :meth:`flush` no group is written."""
 
@@ -146,8 +155,13 @@ class GroupTable:
     def remove(self, id_: int) -> None:
         """Delete a group that has no members any more."""
         self.found.pop(id_, None)
-        self._txn.delete(_key(id_), db=self._groups)
-        self._txn.delete(_key(id_) + _SPEC, db=self._groups)
+        spec = self.spec(id_)
+        if spec is not None and spec.key is not None:
+            key = digest_key(spec.name, spec.key)
+            if self._txn.get(key, db=self._groups) == _key(id_):
+                self._txn.delete(key, db=self._groups)
+        for of_it in list(keys_with(self._txn, self._groups, _key(id_))):
+            self._txn.delete(of_it, db=self._groups)
 
     def _decoded(self, id_: int, stored: bytes) -> Group:
         try:

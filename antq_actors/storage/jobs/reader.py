@@ -14,7 +14,6 @@ from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
-from antq_actors.storage.jobs.group_reader import GroupReader
 from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
@@ -22,6 +21,7 @@ from antq_actors.storage.jobs.progress import ProgressTable
 from antq_actors.storage.jobs.results import read_row
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TaskTable
+from antq_actors.storage.jobs.workflow_reader import WorkflowReader
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import keys_down_from, keys_from
 
@@ -61,7 +61,7 @@ class RawJob(NamedTuple):
         return StoredJob(self.id, self.state, spec, errors)
 
 
-class JobReader(ExplainReader, LimitReader, GroupReader):
+class JobReader(ExplainReader, LimitReader, WorkflowReader):
     """Reads jobs, queues and nodes of a store in one LMDB transaction."""
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:

@@ -1,0 +1,183 @@
+"""From the description of a workflow to what is stored of it, item by item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from antq_actors.app.workflow_nodes import (
+    Ingredients,
+    PlannedGroup,
+    default_name,
+    members_of,
+    worker_of,
+)
+from antq_actors.errors import UnknownNode, WorkflowError
+from antq_actors.jobs.result import DEFAULT_RULE
+from antq_actors.jobs.state import JobFlow
+from antq_actors.storage.jobs.workflow_verbs import NewNode, NewPart, PartEnd
+from antq_actors.workflows.edges import CONDITIONS
+from antq_actors.workflows.outputs import outputs_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from antq_actors.app.workflow import Workflow
+    from antq_actors.jobs.state import NewJob
+    from antq_actors.storage.jobs.workflow_verbs import PlanItem
+
+
+class Planner:
+    """Turns what a workflow is described as into what is stored, item by item."""
+
+    def __init__(
+        self,
+        flow: Workflow,
+        output: str | None,
+        prepare: Callable[[Ingredients], tuple[NewJob, Mapping[str, Any]]],
+        stored: Mapping[str, tuple[int, bool]],
+    ) -> None:
+        """Plan a workflow; *stored*: the nodes and parts that there are, when it is added to one.
+
+        Raises WorkflowError for a graph that makes no sense.
+        """
+        self._flow = flow
+        self._prepare = prepare
+        self._numbers = dict(stored)
+        """Of what is planned or stored, by name, and whether it is a part."""
+        self._awaited = self._edges(stored)
+        self._kept = {which for edges in self._awaited for which in edges}
+        if output is not None:
+            self._kept.add(output)
+        self._output = output
+        self._names = {*flow.graph.positions, *stored}
+        self._count = 0
+
+    def _edges(self, stored: Mapping[str, tuple[int, bool]]) -> list[dict[str, str]]:
+        """Return what each vertex waits for, by name, and the conditions."""
+        graph = self._flow.graph
+        self._order = [0] if self._flow.extends else graph.in_order()
+        if self._flow.extends:
+            found = []
+            for vertex in graph.vertices:
+                for which in vertex.after:
+                    if which not in stored:
+                        raise UnknownNode(
+                            f"node {vertex.name!r} waits for {which!r}, and the workflow has no"
+                            " node of that name"
+                        )
+                found.append({str(which): condition for which, condition in vertex.after.items()})
+            return found
+        return [
+            {
+                graph.vertices[which].name: condition
+                for which, condition in graph.upstream(position).items()
+            }
+            for position in range(len(graph.vertices))
+        ]
+
+    @property
+    def output(self) -> int:
+        """The number of the item whose result is the workflow's, once it is planned; 0: none."""
+        return 0 if self._output is None else self._numbers[self._output][0]
+
+    def items(self) -> Iterator[PlanItem]:
+        """Yield what is to be stored, each behind what it waits for. Raises what `enqueue` does."""
+        for position in self._order:
+            vertex = self._flow.vertices[position]
+            name = self._flow.graph.vertices[position].name
+            if not isinstance(vertex, PlannedGroup):
+                self._numbers[name] = self._next(), False
+                yield self._node(vertex.job, name, position, is_kept=name in self._kept)
+                continue
+            part = self._next()
+            self._numbers[name] = part, True
+            yield NewPart(name)
+            is_kept = name in self._kept
+            for index, job in enumerate(members_of(vertex)):
+                self._next()
+                member = f"{name}[{index}]"
+                if vertex.worker is None:
+                    member = self._free_name(default_name(worker_of(job)))
+                yield self._node(job, member, position, part, is_kept=is_kept)
+            self._next()
+            yield PartEnd(part)
+
+    def _next(self) -> int:
+        self._count += 1
+        return -self._count
+
+    def _free_name(self, default: str) -> str:
+        name, number = default, 1
+        while name in self._names:
+            number += 1
+            name = f"{default}-{number}"
+        self._names.add(name)
+        return name
+
+    def _node(
+        self, job: Ingredients, name: str, position: int, part: int = 0, *, is_kept: bool
+    ) -> NewNode:
+        awaited = dict(self._awaited[position])
+        for output in outputs_in(job.args):
+            if output.name not in self._numbers:
+                raise WorkflowError(
+                    f"{output!r} is an argument of node {name!r}, and is not stored before it; say"
+                    " so with after="
+                )
+            awaited.setdefault(output.name, "success")
+        new, options = self._prepare(job)
+        flow = new.spec.flow or JobFlow()
+        if is_kept or flow.result is None:  # a node behind it may still be added
+            rule = replace(flow.result or DEFAULT_RULE, ttl=None)
+            flow = replace(flow, result=rule, is_for_nodes=not is_kept)
+        upstream = tuple((each, *self._numbers[each]) for each in awaited)
+        flow = replace(flow, node=name, upstream=upstream)
+        state = new.state
+        if upstream and state.scheduled_at is not None:
+            if options.get("schedule_in") is not None:
+                flow = replace(flow, release_in=state.scheduled_at - state.updated_at)
+            elif options.get("schedule_at") is not None:
+                flow = replace(flow, release_at=state.scheduled_at)
+        new = new._replace(spec=replace(new.spec, flow=flow))
+        after = tuple(
+            (self._numbers[which][0], CONDITIONS[condition]) for which, condition in awaited.items()
+        )
+        return NewNode(new, after, part)
+
+
+def take(items: Iterator[PlanItem], most: int) -> tuple[list[PlanItem], bool]:
+    """Return the next items with up to *most* nodes, and whether there are more."""
+    taken: list[PlanItem] = []
+    nodes = 0
+    for item in items:
+        taken.append(item)
+        nodes += isinstance(item, NewNode)
+        if nodes > most:
+            return taken, True
+    return taken, False
+
+
+def localized(item: PlanItem, numbers: Sequence[int]) -> PlanItem:
+    """Return an item of a plan with the *numbers* of what was stored before it."""
+
+    def local(number: int) -> int:
+        if number > 0:
+            return number
+        return numbers[~number] if ~number < len(numbers) else number + len(numbers)
+
+    if isinstance(item, NewPart):
+        return item
+    if isinstance(item, PartEnd):
+        return PartEnd(local(item.part))
+    spec = item.new.spec
+    flow = spec.flow
+    if flow is not None:
+        upstream = tuple(
+            (name, local(number), is_group) for name, number, is_group in flow.upstream
+        )
+        spec = replace(spec, flow=replace(flow, upstream=upstream))
+    after = tuple((local(number), condition) for number, condition in item.after)
+    part = local(item.part) if item.part else 0
+    return NewNode(item.new._replace(spec=spec), after, part)

@@ -1,0 +1,278 @@
+"""The workflows of an application: described ones are stored, stored ones looked at and changed."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors.app.queries import checked_statuses, for_display
+from antq_actors.app.workflow import Workflow, output_name
+from antq_actors.app.workflow_nodes import worker_of
+from antq_actors.app.workflow_plan import Planner, localized, take
+from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus, no_output
+from antq_actors.checks import short_repr, whole
+from antq_actors.errors import (
+    AlreadyExists,
+    JobNotFound,
+    LimitReached,
+    NotRetryable,
+    WorkflowNotFound,
+)
+from antq_actors.jobs.outcome import Expansion
+from antq_actors.jobs.state import Status
+from antq_actors.storage.jobs.group_verbs import NewGroup
+from antq_actors.storage.jobs.groups import WORKFLOW
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.workflows.counters import Event
+from antq_actors.workflows.graph import Graph, NameTakenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from antq_actors.app.enqueue import Enqueuer
+    from antq_actors.app.workflow_nodes import Ingredients
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.state import NewJob, Statuses
+    from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.jobs.workflow_reader import WorkflowRecord
+    from antq_actors.storage.jobs.workflow_verbs import PlanItem
+
+MOST_AT_ONCE: Final = 5_000
+"""Nodes that are stored in one transaction; a workflow of more is stored in pieces."""
+
+PIECE: Final = 1_000
+"""Nodes of a piece."""
+
+PAGE: Final = 500
+"""Jobs that are read at a time."""
+
+
+class Workflows:
+    """Stores workflows, looks at them and changes them, for one application."""
+
+    def __init__(
+        self,
+        store: StorageClient,
+        enqueuer: Enqueuer,
+        clock: Callable[[], Instant],
+        open_node: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._enqueuer = enqueuer
+        self._clock = clock
+        self._open_node = open_node
+        """Returns the number of the node whose lock this process holds."""
+
+    # ---- stored ---------------------------------------------------------------------------
+
+    def do(self, verb: str, *args: Any) -> Any:
+        """Do a verb of workflows; return what it returns."""
+        return getattr(self, verb)(*args)
+
+    def start(self, flow: Workflow, output: str | None) -> WorkflowRun:
+        """Store a workflow. Raises WorkflowError, AlreadyExists, what `enqueue` raises."""
+        planner = Planner(flow, output, self._prepare, {})
+        new = self.new_group(flow)
+        items = planner.items()
+        plan, has_more = take(items, MOST_AT_ONCE)
+        try:
+            if not has_more:
+                id_, _ = self._store.write(
+                    JobStore.start_workflow,
+                    new,
+                    plan,
+                    output=planner.output,
+                    is_whole=True,
+                    now=self._clock(),
+                )
+            else:
+                id_ = self._start_in_pieces(new, planner, itertools.chain(plan, items))
+        except AlreadyExists as error:
+            raise self._with_run(error) from None
+        return WorkflowRun(id_, flow.name, flow.key)
+
+    def _start_in_pieces(self, new: NewGroup, planner: Planner, items: Iterator[PlanItem]) -> int:
+        """Store a large workflow piece by piece; what is refused on the way cancels it."""
+        node = self._open_node()
+        piece, has_more = take(items, PIECE)
+        id_, numbers = self._store.write(
+            JobStore.start_workflow, new, piece, node=node, is_whole=False, now=self._clock()
+        )
+        try:
+            while has_more:
+                piece, has_more = take(items, PIECE)
+                local = [localized(item, numbers) for item in piece]
+                numbers += self._store.write(
+                    JobStore.extend_workflow, id_, local, now=self._clock()
+                )
+            output = numbers[~planner.output] if planner.output else 0
+            self._store.write(
+                JobStore.extend_workflow, id_, [], output=output, is_whole=True, now=self._clock()
+            )
+        except BaseException:
+            self.cancel(id_)
+            raise
+        return id_
+
+    def extend(self, id_: int, flow: Workflow) -> str:
+        """Store one node or group more of a workflow; return its name."""
+        names = self._store.read(JobReader.workflow_names, id_)
+        vertex = flow.graph.vertices[0]
+        if vertex.name in names:
+            if flow.has_given_name:
+                raise NameTakenError(
+                    f"workflow {id_} has a node {vertex.name!r} already; give each a name of"
+                    " its own"
+                )
+            graph = Graph()
+            for name in names:
+                graph.add(name, name, {})
+            graph.add(None, vertex.name, vertex.after)
+            vertex = graph.vertices[-1]
+            flow.graph.vertices[0] = vertex
+            flow.graph.positions = {vertex.name: 0}
+        planner = Planner(flow, None, self._prepare, names)
+        try:
+            items = planner.items()
+            numbers: list[int] = []
+            has_more = True
+            while has_more:
+                piece, has_more = take(items, PIECE)
+                local = [localized(item, numbers) for item in piece]
+                numbers += self._store.write(
+                    JobStore.extend_workflow, id_, local, now=self._clock()
+                )
+        except AlreadyExists as error:
+            raise self._with_run(error) from None
+        return vertex.name
+
+    def plan(self, flow: Workflow) -> Expansion:
+        """Return a workflow as a job expands into it: checked, to be stored with its completion."""
+        if not isinstance(flow, Workflow):
+            raise TypeError(
+                f"expand takes a Workflow, a chain() or a group(), got {short_repr(flow)}"
+            )
+        planner = Planner(flow, output_name(flow, None), self._prepare, {})
+        return Expansion(self.new_group(flow), tuple(planner.items()))
+
+    def new_group(self, flow: Workflow) -> NewGroup:
+        """Return the group of a workflow as it is stored."""
+        callbacks: tuple[tuple[Event, NewJob], ...] = ()
+        if flow.on_failure is not None:
+            callbacks = ((Event.FAILURE, self._prepare(flow.on_failure)[0]),)
+        is_cancelled = flow.abandoned == "cancel"
+        return NewGroup(WORKFLOW, flow.name, self._clock(), callbacks, is_cancelled, flow.key)
+
+    def _prepare(self, job: Ingredients) -> tuple[NewJob, Mapping[str, Any]]:
+        worker = worker_of(job)
+        return self._enqueuer.prepare_encoded(
+            worker, job.args, job.encoded, job.options
+        ), job.options
+
+    def _with_run(self, error: AlreadyExists) -> AlreadyExists:
+        if not isinstance(error.workflow, int):
+            return error
+        return AlreadyExists(str(error), None, self.get(error.workflow))
+
+    # ---- changed --------------------------------------------------------------------------
+
+    def cancel(self, id_: int) -> None:
+        """Cancel a workflow, some of its jobs at a time."""
+        id_ = self._record(id_).id
+        self._store.cancel_group(id_, now=self._clock(), kind=WORKFLOW)
+
+    def retry_failed(self, id_: int) -> None:
+        """Enqueue the failed jobs of a workflow again; what they cut off waits again."""
+        self._record(id_)
+        for node, status in self._store.read(JobReader.node_statuses, id_):
+            if status is Status.FAILED:
+                with suppress(AlreadyExists, JobNotFound, LimitReached, NotRetryable):
+                    self._store.write(JobStore.retry, node, now=self._clock())
+
+    # ---- looked at ------------------------------------------------------------------------
+
+    def get(self, id_: int) -> WorkflowRun:
+        """Return a stored workflow. Raises WorkflowNotFound, TypeError."""
+        record = self._record(id_)
+        return WorkflowRun(record.id, record.name, record.key)
+
+    def entries(self, is_open: bool | None) -> list[WorkflowRun]:  # noqa: FBT001 - as users give it
+        """Return the stored workflows by id; *is_open* None: all of them."""
+        found: list[WorkflowRun] = []
+        after = 0
+        while page := self._store.read(JobReader.workflow_records, after, PAGE):
+            found += [
+                WorkflowRun(each.id, each.name, each.key)
+                for each in page
+                if is_open in (None, each.is_open)
+            ]
+            after = page[-1].id
+        return found
+
+    def status(self, id_: int) -> WorkflowStatus:
+        """Count the nodes of a workflow by their statuses."""
+        record = self._record(id_)
+        counts = dict.fromkeys(Status, 0)
+        for _, status in self._store.read(JobReader.node_statuses, id_):
+            counts[status] += 1
+        return WorkflowStatus(counts, record.is_open)
+
+    def incomplete(self, id_: int) -> int:
+        """Return the node that stores the rest of a workflow, or died doing so; 0: none."""
+        node: int = self._record(id_).node
+        return node
+
+    def jobs(self, id_: int, status: Statuses | None = None) -> list[Job]:
+        """Return the jobs of a workflow by id."""
+        wanted = checked_statuses(status)
+        self._record(id_)
+        nodes = self._store.read(JobReader.node_statuses, id_)
+        ids = [node for node, found in nodes if wanted is None or found in wanted]
+        jobs: list[Job] = []
+        for start in range(0, len(ids), PAGE):
+            page = self._store.read(JobReader.jobs_page, ids[start : start + PAGE])
+            jobs += [
+                for_display(job) for job in page if wanted is None or job.state.status in wanted
+            ]
+        return jobs
+
+    def output(self, id_: int) -> tuple[int, bool]:
+        """Return the number of the job or the part whose result is that of a workflow."""
+        record = self._record(id_)
+        if not record.row.output:
+            raise no_output(record.id, record.name)
+        return record.row.output, record.row.is_group
+
+    def members(self, group: int, after: int) -> list[int]:
+        """Return the ids of the next jobs of a group."""
+        return self._store.read(JobReader.members_page, group, after, PAGE)
+
+    def member_names(self, group: int) -> list[tuple[str, int]]:
+        """Return the names and ids of the jobs of a group."""
+        return self._store.read(JobReader.member_names, group)
+
+    def of_group(self, group: int) -> WorkflowRun | None:
+        """Return the workflow to which a group of jobs belongs; None: to none."""
+        record = self._store.read(JobReader.workflow_of, group)
+        return None if record is None else WorkflowRun(record.id, record.name, record.key)
+
+    def _record(self, id_: int) -> WorkflowRecord:
+        number = whole(id_)
+        if number is None:
+            raise TypeError(f"give the id of a workflow, a whole number, got {short_repr(id_)}")
+        found = None
+        if 0 < number < _LARGEST_ID:
+            found = self._store.read(JobReader.workflow_record, number)
+        if found is None:
+            bits = number.bit_length()  # of a number that has more digits than Python shows
+            shown = str(number) if bits <= _MOST_BITS else f"of {bits} bits"
+            raise WorkflowNotFound(f"no workflow has the id {shown}")
+        return found
+
+
+_LARGEST_ID: Final = 1 << 63
+_MOST_BITS: Final = 128
+"""Of a number that an error shows."""

@@ -1,0 +1,159 @@
+"""The verbs that look at workflows, and the rows that these have beside those of their group.
+
+groups    id, 1          what else was said of a workflow: a WorkflowRow
+          255, digest    of its name and key: the id of the last workflow that has them
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.storage.jobs.group_reader import GroupReader
+from antq_actors.storage.jobs.groups import GROUP, JOB, WORKFLOW, GroupTable
+from antq_actors.storage.lmdb import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from antq_actors.jobs.state import Status, StoredJob
+    from antq_actors.storage.jobs.table import JobEntries
+
+
+class WorkflowRow(msgspec.Struct, frozen=True, array_like=True):
+    """What is stored of a workflow besides its group."""
+
+    output: int = 0
+    """The job or the part whose result is that of the workflow; 0: it has none."""
+    is_group: bool = False
+    """Whether that is a part."""
+
+
+class WorkflowRecord(NamedTuple):
+    """A workflow as it is read."""
+
+    id: int
+    name: str
+    key: str | None
+    is_open: bool
+    node: int
+    """The node that still stores it; 0: all of it is stored."""
+    row: WorkflowRow
+
+
+encode_row: Final = msgspec.msgpack.Encoder().encode
+decode_row: Final = msgspec.msgpack.Decoder(WorkflowRow).decode
+
+
+def row_key(id_: int) -> bytes:
+    """Return the key of what else is stored of a workflow."""
+    return keys.job_key(id_) + b"\1"
+
+
+class WorkflowReader(GroupReader):
+    """Reads workflows in one LMDB transaction; a part of :class:`~.reader.JobReader`."""
+
+    _jobs: JobEntries
+
+    def get(self, id_: int) -> StoredJob:
+        """Read a job."""
+        raise NotImplementedError
+
+    def some(self, ids: Sequence[int]) -> Any:
+        """Read several jobs."""
+        raise NotImplementedError
+
+    def workflow_record(self, id_: int) -> WorkflowRecord | None:
+        """Read a workflow; None: no workflow has this id."""
+        return self._workflow_record(self._groups, id_)
+
+    def workflow_records(self, after: int, limit: int) -> list[WorkflowRecord]:
+        """Read up to *limit* workflows behind an id, in order."""
+        groups = self._groups
+        found: list[WorkflowRecord] = []
+        for id_ in groups.ids(after):
+            record = self._workflow_record(groups, id_)
+            if record is not None:
+                found.append(record)
+                if len(found) == limit:
+                    break
+        return found
+
+    def workflow_of(self, group: int) -> WorkflowRecord | None:
+        """Read the workflow to which a group belongs; None: to none."""
+        groups = self._groups
+        found = groups.get(group)
+        while found is not None and found.parent:
+            group = found.parent
+            found = groups.get(group)
+        return None if found is None else self._workflow_record(groups, group)
+
+    def node_statuses(self, id_: int) -> list[tuple[int, Status]]:
+        """Read the ids of all jobs of a workflow, in order, and the status of each."""
+        found = []
+        for node in sorted(_jobs_in(self._groups, id_)):
+            try:
+                record = self._jobs.record(node)
+            except DamagedRecord:
+                continue
+            if record is not None:
+                found.append((node, record.state.status))
+        return found
+
+    def jobs_page(self, ids: Sequence[int]) -> list[StoredJob]:
+        """Read the jobs with these ids, but for those that are gone."""
+        return [raw.decode() for raw in self.some(ids)]
+
+    def members_page(self, group: int, after: int, limit: int) -> list[int]:
+        """Read the ids of the first *limit* jobs of a group behind an id, in order."""
+        found = []
+        for id_, kind in self._groups.members(group, after):
+            if kind == JOB:
+                found.append(id_)
+                if len(found) == limit:
+                    break
+        return found
+
+    def workflow_names(self, id_: int) -> dict[str, tuple[int, bool]]:
+        """Read the names of the nodes and parts of a workflow: their numbers, and whether parts."""
+        groups = self._groups
+        found: dict[str, tuple[int, bool]] = {}
+        for member, kind in groups.members(id_):
+            if kind == GROUP:
+                spec = groups.spec(member)
+                if spec is not None:
+                    found.setdefault(spec.name, (member, True))
+            elif kind == JOB and (name := self._node_name(member)) is not None:
+                found.setdefault(name, (member, False))
+        return found
+
+    def member_names(self, group: int) -> list[tuple[str, int]]:
+        """Read the names and ids of the jobs of a group, in order."""
+        named = ((self._node_name(id_), id_) for id_, _ in self._groups.members(group))
+        return [(name, id_) for name, id_ in named if name is not None]
+
+    def _node_name(self, id_: int) -> str | None:
+        try:
+            flow = self.get(id_).spec.flow
+        except JobNotFound:
+            return None
+        return None if flow is None else flow.node
+
+    def _workflow_record(self, groups: GroupTable, id_: int) -> WorkflowRecord | None:
+        group, spec = groups.get(id_), groups.spec(id_)
+        if group is None or spec is None or spec.kind != WORKFLOW:
+            return None
+        table = self._tables.further(self._txn, "groups")
+        stored = self._txn.get(row_key(id_), db=table)
+        row = WorkflowRow() if stored is None else decode_row(stored)
+        return WorkflowRecord(id_, spec.name, spec.key, not group.ended_at, group.node, row)
+
+
+def _jobs_in(groups: GroupTable, group: int) -> Iterator[int]:
+    for id_, kind in groups.members(group):
+        if kind == GROUP:
+            yield from _jobs_in(groups, id_)
+        elif kind == JOB:
+            yield id_

@@ -1,0 +1,295 @@
+"""Workflows are stored and added to; one verb is one method.
+
+What becomes of the nodes then is in :mod:`~antq_actors.storage.jobs.composition`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
+
+from antq_actors.errors import (
+    AlreadyExists,
+    LimitReached,
+    WorkflowError,
+    WorkflowNotFound,
+)
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.outcome import Expansion
+from antq_actors.jobs.state import Composed, NewJob
+from antq_actors.storage.jobs.graph import GraphNode, GraphVerbs
+from antq_actors.storage.jobs.group_verbs import NewGroup
+from antq_actors.storage.jobs.groups import GROUP, PART, WORKFLOW, digest_key
+from antq_actors.storage.jobs.workflow_reader import WorkflowRow, encode_row, row_key
+from antq_actors.storage.lmdb import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.outcome import FollowUp
+    from antq_actors.workflows.counters import Group
+    from antq_actors.workflows.edges import Condition
+
+
+class NewNode(NamedTuple):
+    """A job of a workflow to be stored.
+
+    A number in it is the id of a job or group that is stored, or ``~position`` of an item of the
+    same plan.
+    """
+
+    new: NewJob
+    after: tuple[tuple[int, Condition], ...] = ()
+    part: int = 0
+    """The part that it is a member of; 0: of the workflow itself."""
+
+
+class NewPart(NamedTuple):
+    """A group of jobs within a workflow that others wait for as one."""
+
+    name: str
+
+
+class PartEnd(NamedTuple):
+    """No more jobs are added to a part."""
+
+    part: int
+
+
+PlanItem: TypeAlias = NewNode | NewPart | PartEnd
+
+
+class WorkflowVerbs(GraphVerbs):
+    """Stores workflows in one LMDB write transaction; a part of :class:`~.job_store.JobStore`."""
+
+    def start_workflow(
+        self,
+        new: NewGroup,
+        plan: Sequence[PlanItem],
+        *,
+        output: int = 0,
+        node: int = 0,
+        is_whole: bool,
+        now: Instant,
+    ) -> tuple[int, list[int]]:
+        """Store a workflow, and the first or all of its *plan*; return its id and its numbers.
+
+        *output*: the number of the item whose result is the workflow's. Raises AlreadyExists, with
+        the id of the open workflow that has its key; also for a duplicate of a unique job.
+        """
+        if new.key is not None:
+            self._refuse_key(new.name, new.key)
+        self._refuse_duplicates(plan)
+        id_ = self.create_group(new, node=node)
+        if new.key is not None:
+            table = self._tables.further(self._txn, "groups")
+            self._txn.put(digest_key(new.name, new.key), keys.job_key(id_), db=table)
+        numbers = self._store(id_, id_, plan, now)
+        if is_whole:
+            self._finish(id_, output, numbers, now)
+        return id_, numbers
+
+    def extend_workflow(
+        self,
+        id_: int,
+        plan: Sequence[PlanItem],
+        *,
+        output: int = 0,
+        is_whole: bool = False,
+        now: Instant,
+    ) -> list[int]:
+        """Store more of a workflow; return the numbers. *is_whole*: then that was all of it.
+
+        Raises WorkflowNotFound, WorkflowError if it has ended, and AlreadyExists.
+        """
+        group = self._open_workflow(id_)
+        self._refuse_duplicates(plan)
+        numbers = self._store(id_, id_, plan, now)
+        if is_whole and not group.is_closed:
+            self._finish(id_, output, numbers, now)
+        return numbers
+
+    # ---- what goes with a completion ------------------------------------------------------
+
+    def _insert_produced(self, id_: int, follow_up: FollowUp | Expansion, now: Instant) -> None:
+        """Store what goes with the completion of a job: in its workflow, if it is of one."""
+        composed = self._existing(id_).state.composed
+        workflow = 0 if composed is None else self._workflow_of(composed.group)
+        if isinstance(follow_up, Expansion):
+            self._expand(id_, follow_up, workflow, now)
+            return
+        new = self._insert_follow_up(follow_up, now)
+        if new is not None and workflow:
+            self._join(new, workflow, now)
+
+    def _workflow_of(self, group: int) -> int:
+        """Return the number of the workflow to which a group belongs; 0: to none."""
+        groups = self.composition.groups
+        found = groups.get(group)
+        while found is not None and found.parent:
+            group = found.parent
+            found = groups.get(group)
+        spec = None if found is None else groups.spec(group)
+        return group if spec is not None and spec.kind == WORKFLOW else 0
+
+    def _join(self, id_: int, workflow: int, now: Instant) -> None:
+        """Make a job that has just been stored a member of a workflow."""
+        record = self._existing(id_)
+        composed = replace(record.state.composed or Composed(), group=workflow)
+        self._jobs.rewrite(id_, record._replace(state=replace(record.state, composed=composed)))
+        groups = self.composition.groups
+        groups.add_members(workflow, [id_])
+        counted = groups.get(workflow)
+        if counted is not None:
+            counted.total += 1
+            self.composition.touch(workflow, now)
+            if counted.is_cancelled:
+                self._cancel(id_, self._existing(id_), now)
+
+    def _expand(self, id_: int, expansion: Expansion, workflow: int, now: Instant) -> None:
+        """Store what a job has expanded into; in a job of no workflow, as one of its own."""
+        new, plan = expansion
+        later = [_later(item, now) for item in plan]
+        if not workflow:
+            with suppress(AlreadyExists, LimitReached):
+                self.start_workflow(new._replace(created_at=now), later, is_whole=True, now=now)
+            return
+        with suppress(AlreadyExists, LimitReached):
+            self._refuse_duplicates(later)
+            part = self._part(NewGroup(PART, new.name, now), workflow)
+            self._store(workflow, part, later, now)
+            self._end_part(part, now)
+            self.expand(id_, part, now=now)
+
+    def _part(self, new: NewGroup, parent: int) -> int:
+        """Store a part of a workflow, or of a part of one; return its number."""
+        groups = self.composition.groups
+        id_ = self.create_group(new)
+        part, counted = groups.get(id_), groups.get(parent)
+        if part is not None and counted is not None:
+            part.parent = parent
+            groups.add_members(parent, [id_], GROUP)
+            counted.total += 1
+        return id_
+
+    def _end_part(self, part: int, now: Instant) -> None:
+        self.close_group(part, now=now, kind=PART)
+
+    def _finish(self, id_: int, output: int, numbers: list[int], now: Instant) -> None:
+        if output:
+            number = numbers[~output] if output < 0 else output
+            is_group = self.composition.groups.get(number) is not None
+            row = WorkflowRow(number, is_group)
+            table = self._tables.further(self._txn, "groups")
+            self._txn.put(row_key(id_), encode_row(row), db=table)
+        self.close_group(id_, now=now, kind=WORKFLOW)
+
+    def _store(
+        self, workflow: int, parent: int, plan: Sequence[PlanItem], now: Instant
+    ) -> list[int]:
+        """Store items of a workflow; return the number of each."""
+        numbers: list[int] = []
+        nodes: list[GraphNode] = []
+        for item in plan:
+            if isinstance(item, NewNode):
+                first = self._first_free_id()
+                nodes.append(_numbered(item, numbers, first, workflow))
+                numbers.append(first + len(nodes) - 1)
+                continue
+            if nodes:
+                self.insert_graph(parent, nodes, now=now)
+                nodes = []
+            if isinstance(item, NewPart):
+                numbers.append(self._part(NewGroup(PART, item.name, now), parent))
+            else:
+                numbers.append(_number(item.part, numbers))
+                self._end_part(numbers[-1], now)
+        if nodes:
+            self.insert_graph(parent, nodes, now=now)
+        return numbers
+
+    def _open_workflow(self, id_: int) -> Group:
+        group = self.composition.groups.get(id_)
+        spec = None if group is None else self.composition.groups.spec(id_)
+        if group is None or spec is None or spec.kind != WORKFLOW:
+            raise WorkflowNotFound(f"no workflow has the id {id_}")
+        if group.ended_at:
+            raise WorkflowError(
+                f"workflow {id_} ({spec.name!r}) has ended, so nothing can be added to it; start a"
+                " new one"
+            )
+        return group
+
+    def _refuse_key(self, name: str, key: str) -> None:
+        table = self._tables.further(self._txn, "groups")
+        found = self._txn.get(digest_key(name, key), db=table)
+        if found is None:
+            return
+        id_ = int.from_bytes(found)
+        group = self.composition.groups.get(id_)
+        if group is not None and not group.ended_at:
+            raise AlreadyExists(
+                f"the workflow {name!r} with the key {key!r} is open: it is number {id_}; let it"
+                " end, or cancel it",
+                None,
+                id_,
+            )
+
+    def _refuse_duplicates(self, plan: Iterable[PlanItem]) -> None:
+        """Raise AlreadyExists or LimitReached for a workflow with a node that cannot be stored."""
+        seen: set[bytes] = set()
+        for item in plan:
+            if not isinstance(item, NewNode):
+                continue
+            state, spec, _ = item.new
+            if spec.unique_digest is not None:
+                self._refuse_duplicate(state, spec)
+                if spec.unique_digest in seen:
+                    raise AlreadyExists(
+                        f"{spec.worker} is unique, and the workflow has the same job twice: leave"
+                        " one of them out, or add it with unique=None"
+                    )
+                seen.add(spec.unique_digest)
+            if spec.flow is not None and spec.flow.gates:
+                self._refuse_full(state, spec.flow.gates, state.updated_at)
+
+
+def _later(item: PlanItem, now: Instant) -> PlanItem:
+    """Return an item of a plan that was made some time ago, as it is stored *now*."""
+    if not isinstance(item, NewNode):
+        return item
+    state, spec, gate_keys = item.new
+    delay = None
+    flow = spec.flow
+    if not item.after and flow is not None and flow.release_in is not None:
+        delay = flow.release_in
+    state = lifecycle.made_later(state, now=now, delay=delay)
+    return item._replace(new=NewJob(state, replace(spec, inserted_at=now), gate_keys))
+
+
+def _number(given: int, numbers: Sequence[int]) -> int:
+    return numbers[~given] if given < 0 else given
+
+
+def _numbered(item: NewNode, numbers: Sequence[int], first: int, workflow: int) -> GraphNode:
+    """Return a node with the numbers of what it waits for, as they are stored.
+
+    *first*: the number of the first node that is stored in one call with it.
+    """
+    new = item.new
+    flow = new.spec.flow
+    if flow is not None:
+        upstream = tuple(
+            (name, _number(number, numbers), is_group) for name, number, is_group in flow.upstream
+        )
+        flow = replace(flow, workflow=workflow, upstream=upstream)
+        new = new._replace(spec=replace(new.spec, flow=flow))
+    awaited = ((_number(number, numbers), condition) for number, condition in item.after)
+    after = tuple(
+        (number if number < first else ~(number - first), condition)
+        for number, condition in awaited
+    )
+    return GraphNode(new, after, _number(item.part, numbers) if item.part else 0)

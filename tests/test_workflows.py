@@ -1,0 +1,515 @@
+"""Workflows as they are started, run, looked at and changed."""
+
+import threading
+
+import pytest
+from support.apps import settled, until
+
+from antq_actors import (
+    ACTIVE,
+    AlreadyExists,
+    AntQ,
+    CycleError,
+    Fail,
+    Job,
+    JobFailed,
+    Status,
+    Unique,
+    UnknownNode,
+    UnknownQueue,
+    Worker,
+    Workflow,
+    WorkflowError,
+    WorkflowNotFound,
+    chain,
+    group,
+    worker,
+)
+
+LONG = 60
+
+
+@worker
+def number(n: int) -> int:
+    return n
+
+
+@worker
+def add_up(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@worker
+def fail() -> Fail:
+    return Fail("no")
+
+
+@worker
+def note(text: str = "") -> str:
+    return text
+
+
+@worker
+def total_upstream(job: Job) -> int:
+    return sum(job.upstream.values())
+
+
+@worker(unique=Unique(args=["n"]))
+def once(n: int) -> None: ...
+
+
+class Gated(Worker):
+    """Performs nothing until it is let."""
+
+    gate = threading.Event()
+
+    def perform(self, job):
+        assert self.gate.wait(LONG)
+        return job.args.get("n")
+
+
+def ended(run):
+    """Wait until a workflow has ended."""
+    until(lambda: not run.status().open, f"the end of {run}")
+    return run
+
+
+def statuses(run):
+    return {job.args.get("text", job.worker.rpartition(":")[2]): job.status for job in run.jobs()}
+
+
+def test_outputs_are_replaced_by_results_when_a_node_begins(app):
+    flow = Workflow("sum")
+    one, two = flow.add(number, {"n": 1}), flow.add(number, {"n": 2})
+    three = flow.add(add_up, {"numbers": [one.output, two.output]})
+    run = app.start_workflow(flow, output=three)
+
+    assert run.result(timeout=LONG) == 3
+    assert not ended(run).status().open
+    assert run.status().nodes[Status.COMPLETED] == 3
+    assert sum(run.status().nodes.values()) == 3
+
+
+def test_a_group_is_waited_for_as_one_and_its_outputs_are_read_in_order(app):
+    flow = Workflow("many")
+    many = flow.add_many(number, ({"n": n} for n in range(700)))
+    total = flow.add(add_up, {"numbers": many.outputs}, after=many)
+    run = app.start_workflow(flow, output=total)
+
+    assert run.result(timeout=LONG) == sum(range(700))
+
+
+def test_upstream_has_the_results_of_the_nodes_directly_before_by_name(app):
+    flow = Workflow("names")
+    far = flow.add(number, {"n": 100}, name="far")
+    near = flow.add(number, {"n": 1}, name="near", after=far)
+    flow.add(total_upstream, after=[near], name="last")
+    run = app.start_workflow(flow, output="last")
+
+    assert run.result(timeout=LONG) == 1
+    last = run.jobs()[-1]
+    assert dict(last.upstream) == {"near": 1}
+    assert last.workflow == run
+    assert last.batch is None
+    assert dict(app.enqueue(note).upstream) == {}
+    assert app.enqueue(note).workflow is None
+
+
+def test_a_chain_hands_on_results_and_its_own_is_that_of_the_last(app):
+    run = app.start_workflow(chain(number.build(n=3), total_upstream.build()))
+
+    assert run.result(timeout=LONG) == 3
+
+
+def test_a_group_has_the_result_of_then_or_the_list_of_its_members(app):
+    jobs = [number.build(n=n) for n in (3, 1, 2)]
+
+    alone = app.start_workflow(group(*jobs))
+    joined = app.start_workflow(
+        group((number.build(n=n) for n in range(4)), then=total_upstream.build())
+    )
+
+    assert alone.result(timeout=LONG) == [3, 1, 2]
+    assert joined.result(timeout=LONG) == 6
+    assert app.start_workflow(group()).result(timeout=LONG) == []
+
+
+def test_an_empty_workflow_has_ended_at_once(app):
+    run = app.start_workflow(chain())
+
+    assert not run.status().open
+    assert run.jobs() == []
+    with pytest.raises(WorkflowError, match="output"):
+        run.result(timeout=LONG)
+
+
+def test_what_waits_for_a_failed_node_is_cancelled_naming_it(app):
+    flow = Workflow("fails")
+    bad = flow.add(fail)
+    flow.add(note, {"text": "success"}, after=bad)
+    flow.add(note, {"text": "end"}, after=bad, on="end")
+    flow.add(note, {"text": "failure"}, after=bad, on="failure")
+    good = flow.add(number, {"n": 1})
+    flow.add(note, {"text": "unneeded"}, after=good, on="failure")
+    run = ended(app.start_workflow(flow, output=bad))
+
+    assert statuses(run) == {
+        "fail": Status.FAILED,
+        "success": Status.CANCELLED,
+        "end": Status.COMPLETED,
+        "failure": Status.COMPLETED,
+        "number": Status.COMPLETED,
+        "unneeded": Status.CANCELLED,
+    }
+    first, cut = run.jobs()[:2]
+    assert str(first.id) in cut.errors[0].error
+    with pytest.raises(JobFailed):
+        run.result(timeout=LONG)
+
+
+def test_the_on_failure_job_is_stored_once_and_knows_its_workflow(app):
+    flow = Workflow("fails", on_failure=note.build(text="failure"))
+    flow.add(fail)
+    flow.add(fail)
+    run = ended(app.start_workflow(flow))
+
+    [told] = app.list_jobs(worker=note)
+    assert told.workflow == run
+    assert told.id not in [job.id for job in run.jobs()]
+
+
+def test_retry_failed_takes_back_what_the_failure_cut_off(app):
+    flow = Workflow("again")
+    Flaky.fails = True
+    flaky = flow.add(Flaky)
+    flow.add(note, {"text": "later"}, after=flaky)
+    run = ended(app.start_workflow(flow))
+    Flaky.fails = False
+
+    run.retry_failed()
+
+    assert {job.status for job in ended(run).jobs()} == {Status.COMPLETED}
+    run.retry_failed()
+
+
+class Flaky(Worker):
+    fails = False
+
+    def perform(self, job):
+        return Fail("no") if self.fails else None
+
+
+def test_cancel_ends_all_that_has_not_ended(app):
+    Gated.gate.clear()
+    flow = Workflow("long")
+    first = flow.add(Gated)
+    flow.add_many(note, [{"text": "a"}, {"text": "b"}], after=first)
+    run = app.start_workflow(flow)
+
+    run.cancel()
+    Gated.gate.set()
+
+    assert {job.status for job in ended(run).jobs()} <= {Status.CANCELLED, Status.COMPLETED}
+    assert app.list_jobs(worker=note, status=Status.COMPLETED) == []
+
+
+WRONG = [
+    (lambda flow: flow.add(note, after="nobody"), UnknownNode, "nobody"),
+    (
+        lambda flow: [flow.add(note, name="a", after="b"), flow.add(note, name="b", after="a")],
+        CycleError,
+        "'a'",
+    ),
+    (lambda flow: flow.add(note, queue="nowhere"), UnknownQueue, "nowhere"),
+    (lambda flow: flow.add_many(number, ({"side": n} for n in range(2))), TypeError, "side"),
+]
+
+
+@pytest.mark.parametrize(("add", "error", "named"), WRONG)
+def test_what_makes_no_sense_as_a_whole_is_refused_and_nothing_is_stored(app, add, error, named):
+    flow = Workflow("wrong")
+    flow.add(note)
+    add(flow)
+
+    with pytest.raises(error, match=named):
+        app.start_workflow(flow)
+
+    assert app.count_jobs() == 0
+    assert app.workflows() == []
+
+
+@pytest.mark.parametrize("what", [None, 7, "flow", Workflow])
+def test_what_is_no_workflow_is_refused(app, what):
+    with pytest.raises(TypeError, match="start_workflow"):
+        app.start_workflow(what)
+
+
+def test_an_output_is_of_the_workflow(app):
+    flow, other = Workflow("a"), Workflow("b")
+    with pytest.raises(WorkflowError, match="another workflow"):
+        app.start_workflow(flow, output=other.add(note))
+    with pytest.raises(TypeError, match="output"):
+        app.start_workflow(flow, output=7)
+    with pytest.raises(UnknownNode, match="nobody"):
+        app.start_workflow(flow, output="nobody")
+
+
+def test_one_workflow_of_a_name_and_key_is_open_at_a_time(app):
+    Gated.gate.clear()
+    flow = Workflow("import", key="today")
+    flow.add(Gated)
+    run = app.start_workflow(flow)
+
+    with pytest.raises(AlreadyExists) as refused:
+        app.start_workflow(flow)
+    assert (refused.value.workflow, refused.value.job) == (run, None)
+    assert refused.value.workflow.status().open
+    other = app.start_workflow(Workflow("export", key="today"))
+    assert other.key == run.key
+
+    Gated.gate.set()
+    ended(run)
+    assert app.start_workflow(flow).id > run.id
+
+
+def test_a_workflow_with_a_duplicate_is_refused_whole(paused):
+    waiting = paused.enqueue(once, {"n": 1})
+    flow = Workflow("twice", key="k")
+    flow.add(note)
+    flow.add(once, {"n": 1})
+    with pytest.raises(AlreadyExists) as refused:
+        paused.start_workflow(flow)
+    assert (refused.value.job.id, refused.value.workflow) == (waiting.id, None)
+    same = Workflow("same")
+    same.add(once, {"n": 2})
+    same.add(once, {"n": 2})
+    with pytest.raises(AlreadyExists):
+        paused.start_workflow(same)
+
+    assert paused.workflows() == []
+    assert paused.count_jobs() == 1
+    assert paused.verify() == []
+
+
+def test_workflows_are_listed_by_id_and_found_by_it(paused):
+    empty = paused.start_workflow(Workflow("empty"))
+    flow = Workflow("waits")
+    flow.add(note)
+    waiting = paused.start_workflow(flow)
+
+    assert paused.workflows() == [empty, waiting]
+    assert paused.workflows(open=True) == [waiting]
+    assert paused.workflows(open=False) == [empty]
+    found = paused.get_workflow(waiting.id)
+    assert (found, found.name, found.status().open) == (waiting, "waits", True)
+    [job] = paused.list_jobs()
+    for wrong in (job.id, 10**30, -1, 0):
+        with pytest.raises(WorkflowNotFound, match=str(wrong)):
+            paused.get_workflow(wrong)
+    with pytest.raises(TypeError):
+        paused.get_workflow("1")
+
+
+def test_waiting_nodes_are_suspended_listed_and_counted(paused):
+    flow = Workflow("waits")
+    first = flow.add(note)
+    flow.add(note, after=first, schedule_in=LONG)
+    run = paused.start_workflow(flow)
+
+    [waiting] = run.jobs(Status.SUSPENDED)
+    assert waiting.scheduled_at is None
+    assert run.jobs(["enqueued", "suspended"]) == run.jobs() == run.jobs(ACTIVE)
+    assert paused.count_jobs(status=Status.SUSPENDED) == 1
+    assert run.status().nodes[Status.SUSPENDED] == 1
+    assert paused.verify() == []
+
+
+def test_schedule_in_of_a_node_counts_from_its_release(app):
+    flow = Workflow("later")
+    first = flow.add(note)
+    flow.add(note, {"text": "later"}, after=first, schedule_in=LONG)
+    run = app.start_workflow(flow)
+
+    later = until(lambda: run.jobs(Status.SCHEDULED))[0]
+    released = app.get_job(run.jobs()[0].id).ended_at
+    assert (later.scheduled_at - released).total_seconds() == LONG
+
+
+def test_nodes_are_added_while_a_workflow_is_open(app):
+    Gated.gate.clear()
+    flow = Workflow("open")
+    first = flow.add(Gated, {"n": 5}, name="first")
+    run = app.start_workflow(flow)
+
+    one = run.add(add_up, {"numbers": [first.output]}, name="one")
+    two = run.add(total_upstream, after=["first", one])
+    many = run.add_many(number, [{"n": 1}, {"n": 2}], after=two)
+    last = run.add(total_upstream, after=many)
+    with pytest.raises(UnknownNode, match="nobody"):
+        run.add(note, after="nobody")
+    with pytest.raises(ValueError, match="first"):
+        run.add(note, name="first")
+    Gated.gate.set()
+
+    assert (two.name, last.name) == ("total_upstream", "total_upstream-2")
+    results = {job.id: job for job in ended(run).jobs()}
+    assert [job.status for job in results.values()] == [Status.COMPLETED] * 6
+    with pytest.raises(WorkflowError, match="ended"):
+        run.add(note)
+    with pytest.raises(WorkflowError, match="another workflow"):
+        app.start_workflow(Workflow("other")).add(note, after=first)
+
+
+def test_a_node_added_after_one_that_has_ended_begins_at_once(app):
+    Gated.gate.clear()
+    flow = Workflow("open")
+    first = flow.add(number, {"n": 4}, name="first")
+    flow.add(Gated)
+    run = app.start_workflow(flow)
+    settled(app, run.jobs()[0])
+
+    run.add(total_upstream, after=first, name="added")
+
+    added = run.jobs()[-1]
+    assert settled(app, added).status is Status.COMPLETED
+    Gated.gate.set()
+    ended(run)
+
+
+@worker
+def expand_into(numbers: list[int], job: Job) -> None:
+    flow = Workflow("inner")
+    many = flow.add_many(number, [{"n": n} for n in numbers])
+    flow.add(add_up, {"numbers": many.outputs}, after=many)
+    job.expand(flow)
+
+
+@worker(executor="process")
+def expand_in_process(numbers: list[int], job: Job) -> None:
+    flow = Workflow("inner")
+    many = flow.add_many(number, [{"n": n} for n in numbers])
+    flow.add(add_up, {"numbers": many.outputs}, after=many)
+    job.expand(flow)
+
+
+@worker
+def count_completed(job: Job) -> int:
+    return sum(each.status is Status.COMPLETED for each in job.workflow.jobs())
+
+
+@pytest.mark.parametrize("outer", [expand_into, expand_in_process])
+def test_dependents_of_a_node_wait_for_all_that_it_expanded_into(app, outer):
+    flow = Workflow("outer")
+    node = flow.add(outer, {"numbers": [1, 2, 3]})
+    last = flow.add(count_completed, after=node)
+    run = app.start_workflow(flow, output=last)
+
+    assert run.result(timeout=LONG) == 5
+    assert len(run.jobs()) == 6
+    assert app.workflows() == [run]
+    assert app.verify() == []
+
+
+def test_expanding_in_a_job_of_no_workflow_starts_one(app):
+    job = settled(app, app.enqueue(expand_into, {"numbers": [1, 2]}))
+
+    [run] = app.workflows()
+    assert run.name == "inner"
+    assert job.workflow is None
+    assert len(ended(run).jobs()) == 3
+
+
+@worker
+def follows(job: Job) -> None:
+    job.follow_up(note, {"text": "follow-up"})
+
+
+def test_a_follow_up_of_a_node_is_a_node_of_its_workflow(app):
+    flow = Workflow("follows")
+    flow.add(follows)
+    run = ended(app.start_workflow(flow))
+
+    assert statuses(run) == {"follows": Status.COMPLETED, "follow-up": Status.COMPLETED}
+
+
+@worker
+def use(value: object) -> str:
+    return repr(value)
+
+
+@worker(max_attempts=1)
+def unpicklable() -> object:
+    return threading.Lock()
+
+
+def test_an_output_that_was_not_kept_fails_its_dependent_which_says_why(app):
+    flow = Workflow("lost")
+    lock = flow.add(unpicklable)
+    flow.add(use, {"value": lock.output}, max_attempts=1)
+    run = ended(app.start_workflow(flow))
+
+    first, second = run.jobs()
+    assert (first.status, second.status) == (Status.COMPLETED, Status.FAILED)
+    assert f"job {first.id}" in second.errors[0].error
+    assert "pickle" in second.errors[0].error
+
+
+def test_an_output_of_a_node_that_did_not_complete_is_none(app):
+    flow = Workflow("none")
+    bad = flow.add(fail)
+    last = flow.add(use, {"value": bad.output}, on="end")
+
+    assert app.start_workflow(flow, output=last).result(timeout=LONG) == "None"
+
+
+@worker(executor="process")
+def use_in_process(value: int, job: Job) -> list[object]:
+    return [value, dict(job.upstream), job.workflow.name]
+
+
+@worker
+async def use_in_coroutine(value: int, job: Job) -> list[object]:
+    return [value, dict(job.upstream), job.workflow.name]
+
+
+@pytest.mark.parametrize("where", [use_in_process, use_in_coroutine])
+def test_outputs_and_upstream_work_in_every_executor(app, where):
+    flow = Workflow("where")
+    one = flow.add(number, {"n": 1}, name="one")
+    last = flow.add(where, {"value": one.output})
+
+    result = app.start_workflow(flow, output=last).result(timeout=LONG)
+    assert result == [1, {"one": 1}, "where"]
+
+
+def test_large_workflows_are_stored_in_pieces(app):
+    flow = Workflow("large")
+    first = flow.add(number, {"n": 1})
+    many = flow.add_many(number, ({"n": 1} for _ in range(5_500)), after=first)
+    last = flow.add(add_up, {"numbers": many.outputs}, after=many)
+    run = app.start_workflow(flow, output=last)
+
+    assert run.result(timeout=LONG) == 5_500
+    assert run.incomplete == 0
+
+
+def test_what_is_refused_on_the_way_cancels_a_large_workflow_and_is_raised(app):
+    flow = Workflow("large")
+    flow.add_many(number, ({"n": 1} if n < 5_200 else {"m": 1} for n in range(5_500)))
+
+    with pytest.raises(TypeError, match="m"):
+        app.start_workflow(flow)
+
+    [run] = app.workflows()
+    assert not ended(run).status().open
+
+
+def test_workflows_outlive_a_restart(tmp_path):
+    flow = Workflow("kept")
+    one = flow.add(number, {"n": 1})
+    last = flow.add(add_up, {"numbers": [one.output]})
+    with AntQ(tmp_path / "jobs").start(queues=False) as app:
+        run = app.start_workflow(flow, output=last)
+
+    with AntQ(tmp_path / "jobs") as app:
+        assert app.get_workflow(run.id).result(timeout=LONG) == 1
