@@ -486,6 +486,43 @@ def _expand_with_completion(store, id_, part):
     job_store.write(store.env, verb)
 
 
+def test_nothing_is_left_of_an_expansion_whose_job_is_deleted_or_pruned(store):
+    _, ids = a_workflow(store, [], [])
+    for id_ in ids:
+        part, members = a_part(store, 0, 1)
+        _expand_with_completion(store, id_, part)
+        end(store, members[0])
+    assert rows(store) == 4
+
+    store.delete(ids[0], now=6)
+    while store.prune(finished_before=100 * SECOND, limit=5):
+        pass
+
+    assert rows(store) == 0
+
+
+def test_a_job_that_expands_anew_has_ended_with_what_it_expanded_into_last(store):
+    _, (first, last) = a_workflow(store, [], at(0))
+    before, _ = a_part(store, 0, 1, closed=False)
+    _expand_with_completion(store, first, before)
+    store.retry(first, now=6)
+    for job in store.claim(limit=5):  # also the member of the earlier part, which goes on
+        if job.id != first:
+            store.end(job, Interrupted("not this one", 1_000))
+    part, _ = a_part(store, 0, 0, closed=False)
+    execution = state(store, first).execution
+
+    def verb(verbs):
+        verbs.settle(Settlement(first, execution, COMPLETED), now=7)
+        verbs.expand(first, part, now=7)
+
+    job_store.write(store.env, verb)
+    assert statuses(store, [last]) == ["suspended"]
+    close(store, part)
+
+    assert statuses(store, [last]) == ["enqueued"]
+
+
 # ---- follow-ups ------------------------------------------------------------------------------
 
 

@@ -119,7 +119,7 @@ class Dependents:
         """Note that a job was deleted: for those that wait for it, it was cancelled."""
         if composed.has_dependents:
             self.expect(id_)
-        if composed.pending:
+        if composed.pending or composed.part:
             self.edges.remove_to(id_)
 
     def pruned(self, id_: int, state: JobState, composed: Composed) -> None:
@@ -127,7 +127,7 @@ class Dependents:
         if composed.has_dependents:
             completed = state.status is Status.COMPLETED
             self.expect(id_, 0, Stage.COMPLETED if completed else Stage.UNSUCCESSFUL)
-        if composed.pending:
+        if composed.pending or composed.part:
             self.edges.remove_to(id_)
 
     def damaged(self, id_: int) -> bool:

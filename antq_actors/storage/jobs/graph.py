@@ -80,6 +80,8 @@ class GraphVerbs(GroupVerbs):
         composed = replace(record.state.composed or Composed(), part=part)
         self._jobs.rewrite(owner, record._replace(state=replace(record.state, composed=composed)))
         composition = self.composition
+        if record.state.composed is not None and record.state.composed.part:  # of an earlier run
+            composition.dependents.edges.remove(record.state.composed.part, owner)
         composition.dependents.edges.add([(part, owner, Condition.PART)])
         group = composition.groups.get(part)
         if group is not None:
