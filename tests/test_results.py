@@ -10,6 +10,7 @@ import pytest
 from support.apps import settled, until
 
 from antq_actors import (
+    AlreadyExists,
     AntQ,
     Cancel,
     Fail,
@@ -22,6 +23,7 @@ from antq_actors import (
     ResultNotKept,
     ResultTooLarge,
     Status,
+    Unique,
     Worker,
     worker,
 )
@@ -484,3 +486,18 @@ def test_nothing_is_left_of_waits_that_are_over(app):
     waits.index()
 
     assert (waits.waiters, waits._by_id, len(waits._news)) == (set(), {}, 0)
+
+
+@worker(unique=Unique(args=["value"]), result=True)
+def once(value: int):
+    return value
+
+
+def test_the_job_in_the_way_asks_the_application_that_refused(app, tmp_path):
+    job = app.enqueue(once, {"value": 1}, schedule_in=0.2)
+    with AntQ(tmp_path / "other"):
+        with pytest.raises(AlreadyExists) as caught:
+            app.enqueue(once, {"value": 1})
+
+        assert caught.value.job.id == job.id
+        assert caught.value.job.result(timeout=SECONDS) == 1

@@ -23,7 +23,7 @@ from antq_actors.app.runtime import (
     start_error,
     stop_tree,
 )
-from antq_actors.errors import ForkError, NotStarted
+from antq_actors.errors import AlreadyExists, ForkError, LimitReached, NotStarted
 from antq_actors.jobs import current_app
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
@@ -328,7 +328,12 @@ class AntQ(JobVerbs):
         runtime = self._running
         if runtime is None or os.getpid() != runtime.pid:
             return self._own(self._runtime().enqueuer.enqueue(worker, args, options))
-        job = runtime.enqueuer.enqueue(worker, args, options)
+        try:
+            job = runtime.enqueuer.enqueue(worker, args, options)
+        except (AlreadyExists, LimitReached) as error:
+            if error.job is not None:
+                self._own(error.job)
+            raise
         job.__dict__[APPLICATION] = self  # as _own does: each job comes by here
         return job
 

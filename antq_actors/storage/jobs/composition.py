@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from antq_actors.errors import NotRetryable
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.state import ENDED, Composed
+from antq_actors.jobs.state import ENDED, NOT_COMPOSED, Composed
 from antq_actors.storage.jobs.dependents import Dependents, Waiters
 from antq_actors.storage.jobs.groups import APART, GROUP, JOB, GroupTable, callbacks_for, end_of
 from antq_actors.workflows import counters
@@ -111,7 +111,7 @@ class Composition:
         """
         if old.composed is None:
             return new
-        composed = replace(old.composed, is_cut=False, is_unneeded=False, cause=0)
+        composed = replace(old.composed, is_cut=False, is_unneeded=False, cause=0, has_result=False)
         if composed.pending:
             causes, gone = self.dependents.obstacles(id_)
             if causes:
@@ -127,7 +127,7 @@ class Composition:
             )
             if composed.pending:
                 new = lifecycle.resume(old, now=now)
-        return replace(new, composed=composed)
+        return replace(new, composed=None if composed == NOT_COMPOSED else composed)
 
     def completed(self, ids: Collection[bytes], new: JobState, now: Instant) -> None:
         """Count that jobs, by their keys in ``jobs``, have ended together with this state."""
