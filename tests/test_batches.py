@@ -241,7 +241,7 @@ def test_members_and_callbacks_know_their_batch(app):
 
     assert [found for _, found in seen] == [batch, batch, None]
     assert plain.batch is None
-    assert batch.jobs()[0].batch == batch
+    assert app.get_job(batch.jobs()[0].id).batch == batch
 
 
 def test_a_batch_is_cancelled_with_all_that_waits(app):
@@ -414,3 +414,50 @@ def test_coroutines_have_twins_of_the_methods(app):
 
     assert job.status is Status.COMPLETED, job.errors
     assert batch.wait(SECONDS).total == 3
+
+
+@worker(result=True)
+def square(number: int) -> int | Fail:
+    return Fail("negative") if number < 0 else number**2
+
+
+def test_results_of_completed_members_come_in_the_order_of_ids(app):
+    with app.batch("import") as batch:
+        batch.enqueue_many(square, rows(3, -1, 2))
+        batch.enqueue(row, {"number": 1})
+        batch.enqueue(square, {"number": 1})
+    assert list(app.batch("empty").results()) == []
+
+    batch.wait(SECONDS)
+
+    assert list(batch.results()) == [9, 4, 1]
+    assert list(batch.results()) == [9, 4, 1]
+
+
+@worker(executor="process", result=True)
+def sum_of(batch: int, job: Job) -> int:
+    from antq_actors.jobs import current_app  # noqa: PLC0415 - the application of the test
+
+    assert current_app.parent() is not None
+    return sum(job.batch.results())
+
+
+def test_a_callback_in_a_job_process_reads_the_results(app):
+    with app.batch("import", on_success=sum_of.build(batch=0)) as batch:
+        batch.enqueue_many(square, rows(3, 2))
+    batch.wait(SECONDS)
+
+    (callback,) = app.list_jobs(worker=sum_of)
+
+    assert callback.result(timeout=SECONDS) == 13
+
+
+def test_results_that_are_not_kept_are_left_out(app):
+    with app.batch("import") as batch:
+        first = batch.enqueue(square, {"number": 2})
+        batch.enqueue(square, {"number": 3})
+    batch.wait(SECONDS)
+
+    app.delete_job(first)
+
+    assert list(batch.results()) == [9]

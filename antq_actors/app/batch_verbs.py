@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.app.batches import Batches
+from antq_actors.app.wait_verbs import WaitVerbs
 from antq_actors.checks import short_repr, whole
 from antq_actors.jobs import batch as handles
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import NewJob
 
 
-class BatchVerbs:
+class BatchVerbs(WaitVerbs):
     """The batches of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | RemoteRuntime:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from antq_actors.app.queries import checked_statuses, for_display
-from antq_actors.errors import NotStarted
 from antq_actors.jobs.batch import BatchStatus
 from antq_actors.jobs.state import Composed, Status, StoredJob
 from antq_actors.storage.format.records import Chosen
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from antq_actors.app.enqueue import Enqueuer
+    from antq_actors.app.results import ResultWait
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
@@ -43,12 +43,14 @@ class Batches:
         enqueuer: Enqueuer,
         clock: Callable[[], Instant],
         node: Callable[[], int],
+        results: ResultWait,
     ) -> None:
         """Change the batches in *store*; *node* returns the number by which this process lives."""
         self._store = store
         self._enqueuer = enqueuer
         self._clock = clock
         self._node = node
+        self._results = results
 
     def do(self, verb: str, *args: Any) -> Any:
         """Do a verb; return what it returns."""
@@ -149,10 +151,20 @@ class Batches:
         """Read the ids and names of all batches, by id, or of those that are open, or are not."""
         return [(each.id, each.name) for each in self._store.read(JobReader.batches, is_open)]
 
-    def pause(self, seconds: float) -> None:
-        """Wait a moment for a batch to end. Raises NotStarted when the application stops."""
-        if self._store.closed.wait(seconds):
-            raise NotStarted("the application was stopped, so nothing here waits for a batch")
+    def ended(self, id_: int, seconds: float | None) -> bool:
+        """Wait until a batch has ended, at most so many seconds; return whether it has.
+
+        Raises NotStarted when the application stops.
+        """
+        return bool(self._results.ended([id_], seconds, first=False))
+
+    def kept(self, id_: int, after: int) -> tuple[list[int], int | None]:
+        """Read which members of a page completed and keep a result, and where the next page is.
+
+        Raises BatchNotFound.
+        """
+        self.status(id_)
+        return self._store.read(JobReader.members_with_results, id_, after=after, limit=_PAGE_JOBS)
 
 
 def _status(group: Group) -> BatchStatus:

@@ -20,7 +20,7 @@ from antq_actors.app.limit_handle import LimitHandle
 from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted
-from antq_actors.jobs import resolver
+from antq_actors.jobs import batch, resolver
 from antq_actors.jobs.result import fetch_from
 from antq_actors.jobs.worker import in_thread
 from antq_actors.queues.messages import check_concurrency
@@ -192,8 +192,8 @@ class RemoteRuntime:
     # ---- as `Batches` does it -----------------------------------------------------------------
 
     def do(self, verb: str, *args: Any) -> Any:
-        """Have the application do a verb of batches."""
-        return self.call("antq_batch", verb, *args)
+        """Have the application do a verb of batches; it waits no longer than a call may last."""
+        return self.call("antq_batch", verb, *batch.shortened(verb, args))
 
     # ---- as `IdleWait` does it --------------------------------------------------------------
 

@@ -170,11 +170,13 @@ class Runtime:
         served = EnqueueTargets(self.store) if looks else None
         self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
         self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
-        self.batches = Batches(self.store, self.enqueuer, instant.now, self.node.number)
         self.bulk = BulkChanges(self.store, instant.now, served=served)
         self.workflows = Workflows(self.store, self.enqueuer, instant.now, self._open_node)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
         self.results = ResultWait(self.store, Signer(settings.signing_keys), instant.now)
+        self.batches = Batches(
+            self.store, self.enqueuer, instant.now, self.node.number, self.results
+        )
         self.explainer = Explainer(self.store, instant.now, settings.queues, self._progress_of)
         self.declarations = CronDeclarations()
         if self.runs_queues:

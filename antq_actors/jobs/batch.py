@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias
 
 import msgspec
 
-from antq_actors.checks import exact_str, short_repr, to_seconds
-from antq_actors.errors import BatchError, BatchNotFound
+from antq_actors.checks import exact_str, short_repr
+from antq_actors.errors import (
+    BatchError,
+    BatchNotFound,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    ResultNotKept,
+)
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.control import APPLICATION, CONTROL
-from antq_actors.jobs.job import COMPOSED, Job, check_outside_of_jobs, current_job
+from antq_actors.jobs.job import COMPOSED, Job, current_job, wait_seconds
 from antq_actors.jobs.new_job import recipe_of
 from antq_actors.jobs.worker import in_thread
 from antq_actors.workflows.counters import Event
@@ -35,7 +42,8 @@ if TYPE_CHECKING:
 Abandoned: TypeAlias = Literal["keep", "cancel"]
 """What becomes of a batch whose process dies before it is closed."""
 
-_POLL_SECONDS: Final = 0.02
+_CALL_SECONDS: Final = 0.1
+"""Seconds of a wait in another process."""
 _CHUNK_JOBS: Final = 500
 """Jobs that are checked before they are stored together, by an application elsewhere."""
 _EVENTS: Final = {
@@ -73,6 +81,9 @@ class BatchApplication(Protocol):
 
     def antq_batch(self, verb: str, /, *args: Any) -> Any:
         """Do what the verb says to the batches of the store, and return what it returns."""
+
+    def result(self, job_or_id: Any, *, timeout: Any = None) -> Any:
+        """Return what a job returned, as :meth:`AntQ.result` does."""
 
 
 class Batch:
@@ -259,15 +270,28 @@ class Batch:
         found: list[Job] = self._application.antq_batch("jobs", self.id, status)
         return [self._read(job) for job in found]
 
+    def results(self) -> Iterator[Any]:
+        """Yield what its members returned, by id: of those that completed and keep it.
+
+        It is read page by page, and anew at each call.
+        """
+        after: int | None = 0
+        while after is not None:
+            ids, after = self._application.antq_batch("kept", self.id, after)
+            for id_ in ids:
+                try:
+                    value = self._application.result(id_, timeout=0)
+                except (ResultNotKept, JobNotFound, JobFailed, JobCancelled, TimeoutError):
+                    continue  # it was too large, or has changed meanwhile
+                yield value
+
     def wait(self, timeout: float | timedelta | None = None) -> BatchStatus:
         """Wait until it has ended, and return its status. Raises TimeoutError when it is late.
 
         In ``perform`` of a job *timeout* must be given.
         """
-        if timeout is None:
-            check_outside_of_jobs("batch.wait")
-        deadline = math.inf if timeout is None else to_seconds(timeout, "timeout")
-        deadline += time.monotonic()
+        seconds = wait_seconds(timeout, "batch.wait")
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
         while True:
             status = self.status()
             if not status.open:
@@ -279,7 +303,7 @@ class Batch:
                     f" {status.total} members have, and it is"
                     f" {'closed' if status.closed else 'not closed'}"
                 )
-            self._application.antq_batch("pause", min(left, _POLL_SECONDS))
+            self._application.antq_batch("ended", self.id, None if seconds is None else left)
 
     # ---- for coroutines -------------------------------------------------------------------
 
@@ -372,6 +396,17 @@ def batch_of(application: BatchApplication, id_: int, job: Job) -> Batch | None:
     except BatchNotFound:
         return None
     return Batch(id_, name, application, job)
+
+
+def shortened(verb: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of a verb of batches that another process does.
+
+    That one does nothing else meanwhile for this one, so a wait there is a short one.
+    """
+    if verb != "ended":
+        return args
+    id_, seconds = args
+    return id_, _CALL_SECONDS if seconds is None else min(seconds, _CALL_SECONDS)
 
 
 def of_entries(entries: Sequence[tuple[int, str]], application: BatchApplication) -> list[Batch]:

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from antq_actors.errors import NotStarted
 from antq_actors.executors.process import wire
-from antq_actors.jobs import resolver
-from antq_actors.jobs.batch import batch_of
+from antq_actors.jobs import batch, resolver
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.job import wait_seconds
 from antq_actors.jobs.result import fetch_from
@@ -242,12 +241,12 @@ class PipeApplication:
         return self.call("antq_workflow", verb, *args)
 
     def antq_batch(self, verb: str, /, *args: Any) -> Any:
-        """Have the parent process's application do a verb of batches."""
-        return self.call("antq_batch", verb, *args)
+        """Have the parent process's application do a verb of batches; it waits but a moment."""
+        return self.call("antq_batch", verb, *batch.shortened(verb, args))
 
     def antq_batch_of(self, id_: int, job: Job, /) -> Batch | None:
         """Return the batch with an id, of which this is a job; None: there is none any more."""
-        return batch_of(self, id_, job)
+        return batch.batch_of(self, id_, job)
 
     def result(self, job_or_id: Job | int, *, timeout: float | timedelta | None = None) -> Any:
         """Wait for a job, as the queue's application does it; return what it returned.

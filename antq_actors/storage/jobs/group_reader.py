@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from antq_actors.errors import BatchNotFound
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.groups import BATCH, GROUP, JOB, GroupTable
 from antq_actors.workflows.counters import has_ended
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
-    from antq_actors.jobs.state import Status, StoredJob
+    from antq_actors.jobs.state import StoredJob
     from antq_actors.storage.lmdb.tables import Tables
     from antq_actors.workflows.counters import Group
 
@@ -101,6 +102,21 @@ class GroupReader:
             for job in self.some(ids)
             if statuses is None or job.state.status in statuses
         ]
+        return found, position
+
+    def members_with_results(
+        self, group: int, *, after: int, limit: int
+    ) -> tuple[list[int], int | None]:
+        """Read the ids of those of a page of a group's members that completed and keep a result.
+
+        Return with them behind which id the next page is; None: this is the last one.
+        """
+        ids, _, position = self.member_ids(group, after=after, limit=limit)
+        found = []
+        for job in self.some(ids):
+            state = job.state
+            if state.status is Status.COMPLETED and state.composed and state.composed.has_result:
+                found.append(job.id)
         return found, position
 
     def some(self, ids: Sequence[int]) -> list[Any]:
