@@ -24,6 +24,7 @@ from antq_actors.storage.jobs.graph import GraphNode
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import PART, WORKFLOW, GroupTable
 from antq_actors.storage.jobs.tasks import TaskTable
+from antq_actors.workflows.counters import Event
 from antq_actors.workflows.edges import Condition
 
 SUCCESS, END, FAILURE = Condition.SUCCESS, Condition.END, Condition.FAILURE
@@ -628,3 +629,26 @@ def test_pruning_in_the_midst_of_a_cascade_forgets_no_one(store):
         pass
 
     assert statuses(store, ids) == ["enqueued"] * 10
+
+
+def test_what_an_outcome_releases_is_claimed_in_the_same_transaction(store):
+    _, ids = a_workflow(store, [], at(0))
+    (job,) = store.claim()
+
+    done = [Settlement(job.id, job.state.execution, COMPLETED)]
+    claimed = store.work("mail", done, node=1, limit=1, now=5).jobs
+
+    assert [each.id for each in claimed] == [ids[1]]
+
+
+def test_the_callbacks_of_a_group_are_claimed_in_the_transaction_of_its_end(store):
+    callback = (Event.SUCCESS, a_new_job(worker="report"))
+    group = store.create_group(NewGroup(WORKFLOW, "flow", 0, (callback,)))
+    add(store, group, [])
+    close(store, group)
+    (job,) = store.claim()
+
+    done = [Settlement(job.id, job.state.execution, COMPLETED)]
+    (claimed,) = store.work("mail", done, node=1, limit=1, now=5).jobs
+
+    assert claimed.spec.worker == "report"

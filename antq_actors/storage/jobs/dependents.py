@@ -204,8 +204,6 @@ class Dependents:
             self.tasks.add(task)
         self._upstreams.clear()
         self._queued.clear()
-        self._moved = self._looked_at = 0
-        self._since = 0.0
         return has_changed
 
     def _look_at(self, upstream: int, id_: int, edge: Edge, stage: Stage, now: Instant) -> None:

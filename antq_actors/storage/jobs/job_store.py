@@ -96,6 +96,8 @@ class JobStore(BulkWriter, WorkflowVerbs, LimitedClaims):
         if settlements:
             for settlement in self._complete_together(bulk, settlements, now):
                 self.settle(settlement, now=now)
+            if self._composition is not None:
+                self._compose()  # so that what is released is claimed at once
         if self._meta.is_quiet():
             return Claim(*self._claim(bulk, queue_name, node=node, limit=limit, now=now))
         concurrency = self._meta.take_concurrency_command(node, queue_name)

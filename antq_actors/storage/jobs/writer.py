@@ -101,10 +101,8 @@ class JobWriter(DamagedJobs):
 
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
-        if self._composition is not None and self._composition.flush():
-            self.has_changed = True
-            if self._composition.dependents.tasks.has_new:
-                self.commanded.add(TASKS)
+        if self._composition is not None:
+            self._compose()
         if self._limited is not None and self._limited.flush():
             self.has_changed = True
         if self._jobs.flush() or self._meta.has_changed:
@@ -117,6 +115,13 @@ class JobWriter(DamagedJobs):
         for queue_name in list(self.due):
             if self._txn.get(paused_key(queue_name), db=meta) is not None:
                 self.due.discard(queue_name)
+
+    def _compose(self) -> None:
+        """Store what follows from the changes so far for others: jobs may be released by that."""
+        if self.composition.flush():
+            self.has_changed = True
+            if self.composition.dependents.tasks.has_new:
+                self.commanded.add(TASKS)
 
     # ---- jobs come in one by one ----------------------------------------------------------
 
