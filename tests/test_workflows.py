@@ -25,6 +25,10 @@ from antq_actors import (
     group,
     worker,
 )
+from antq_actors.jobs import instant
+from antq_actors.storage.jobs.group_verbs import NewGroup
+from antq_actors.storage.jobs.groups import WORKFLOW
+from antq_actors.storage.jobs.job_store import JobStore
 
 LONG = 60
 
@@ -513,3 +517,90 @@ def test_workflows_outlive_a_restart(tmp_path):
 
     with AntQ(tmp_path / "jobs") as app:
         assert app.get_workflow(run.id).result(timeout=LONG) == 1
+
+
+@worker(executor="process")
+def add_to_its_workflow(job: Job) -> None:
+    job.workflow.add(note, {"text": "added"}, name="added", after="first")
+
+
+@worker(executor="process")
+def look_at_its_workflow(job: Job) -> list[object]:
+    run = job.workflow
+    return [run.name, run.status().open, [each.status.value for each in run.jobs()]]
+
+
+def test_the_workflow_of_a_job_in_another_process_is_looked_at_and_added_to(app):
+    flow = Workflow("far")
+    first = flow.add(add_to_its_workflow, name="first")
+    last = flow.add(look_at_its_workflow, after=first)
+    run = app.start_workflow(flow, output=last)
+
+    name, is_open, seen = run.result(timeout=LONG)
+    assert (name, is_open, seen[:2]) == ("far", True, ["completed", "running"])
+    assert [job.args.get("text") for job in ended(run).jobs()] == [None, None, "added"]
+
+
+def test_a_workflow_goes_with_all_that_is_of_it_when_it_is_pruned(app):
+    flow = Workflow("old", key="k")
+    many = flow.add_many(number, [{"n": 1}, {"n": 2}])
+    run = ended(app.start_workflow(flow, output=many))
+
+    prune = JobStore.prune
+    runtime = app._running
+    until(lambda: not runtime.store.write(prune, finished_before=instant.now(), limit=100))
+
+    assert app.count_jobs() == 0
+    assert app.workflows() == []
+    with pytest.raises(WorkflowNotFound):
+        run.status()
+    assert app.verify() == []
+
+
+def test_nothing_more_is_stored_of_a_large_workflow_that_was_cancelled_meanwhile(app):
+    app.queue("default").pause()
+
+    def items():
+        for n in range(6_000):
+            if n == 5_900:
+                app.workflows()[0].cancel()
+            yield {"n": n}
+
+    flow = Workflow("large")
+    flow.add_many(number, items())
+    with pytest.raises(WorkflowError, match="cancelled"):
+        app.start_workflow(flow)
+
+    [run] = app.workflows()
+    assert not ended(run).status().open
+    assert {job.status for job in run.jobs()} == {Status.CANCELLED}
+    with pytest.raises(WorkflowError, match="cancelled"):
+        run.add(note)
+
+
+def test_a_workflow_of_which_the_rest_never_came_is_listed_as_incomplete(paused):
+    store = paused._running.store
+    group_of_it = NewGroup(WORKFLOW, "half", instant.now())
+    id_, _ = store.write(
+        JobStore.start_workflow, group_of_it, [], node=7, is_whole=False, now=instant.now()
+    )
+
+    [run] = paused.workflows(open=True)
+    assert (run.id, run.incomplete, run.status().open) == (id_, 7, True)
+    run.cancel()
+    assert (run.incomplete, run.status().open) == (0, False)
+
+
+@pytest.mark.parametrize("what", [None, 7, Workflow])
+def test_what_is_expanded_into_is_a_workflow(app, what):
+    job = settled(app, app.enqueue(expand_wrongly, {"what": repr(what)}))
+
+    assert job.status is Status.COMPLETED
+    with pytest.raises(RuntimeError, match="expand"):
+        job.expand(Workflow("late"))
+
+
+@worker
+def expand_wrongly(what: str, job: Job) -> None:
+    with pytest.raises(TypeError, match="expand"):
+        job.expand(what)

@@ -216,10 +216,11 @@ class WorkflowVerbs(GraphVerbs):
         spec = None if group is None else self.composition.groups.spec(id_)
         if group is None or spec is None or spec.kind != WORKFLOW:
             raise WorkflowNotFound(f"no workflow has the id {id_}")
-        if group.ended_at:
+        if group.ended_at or group.is_cancelled:
+            how = "was cancelled" if group.is_cancelled else "has ended"
             raise WorkflowError(
-                f"workflow {id_} ({spec.name!r}) has ended, so nothing can be added to it; start a"
-                " new one"
+                f"workflow {id_} ({spec.name!r}) {how}, so nothing can be added to it; start a new"
+                " one"
             )
         return group
 
