@@ -50,6 +50,7 @@ PROGRAMS: Final = (
     "idle",
     "crons",
     "batches",
+    "results",
     "life",
     "otp",
     "otp_restarts",

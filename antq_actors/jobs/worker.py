@@ -37,10 +37,10 @@ class Worker:
 
     Options are on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
     They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority``, ``retry_delay``,
-    ``executor``, ``ray``, ``cron``, ``concurrency``, ``rate_limit``, ``limits`` and ``name`` (see
-    :class:`antq_actors.WorkerOptions`), are checked when the class is defined, and are inherited,
-    except ``cron`` and ``name``: the name under which its jobs are stored, by default
-    ``module:QualName``. A class that moved runs its old jobs under its old name.
+    ``executor``, ``ray``, ``cron``, ``concurrency``, ``rate_limit``, ``limits``, ``result`` and
+    ``name`` (see :class:`antq_actors.WorkerOptions`), are checked when the class is defined, and
+    are inherited, except ``cron`` and ``name``: the name under which its jobs are stored, by
+    default ``module:QualName``. A class that moved runs its old jobs under its old name.
 
     ``perform`` may be ``async def``: then it runs on an event loop, beside thousands of others.
 
@@ -109,7 +109,7 @@ class Worker:
         """Do the work of *job*. Returning is success, raising a failed attempt.
 
         It may also return :class:`Fail`, :class:`Cancel`, :class:`Snooze` or :class:`RateLimited`;
-        any other value is success and is not kept.
+        any other value is success, and is kept with the option ``result``.
         """
         raise NotImplementedError(
             f"{type(self).__qualname__} has no perform; write: def perform(self, job: Job) -> None"
