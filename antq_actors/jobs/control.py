@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from antq_actors.checks import real, short_repr
+from antq_actors.checks import exact_str, real, short_repr
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import Expansion, FollowUp
@@ -134,13 +134,14 @@ class Control(msgspec.Struct, eq=False):
             self.on_report()
 
 
-def checked_progress(done: Any, note: Any) -> Progress:
+def checked_progress(fraction: Any, note: Any) -> Progress:
     """Return the progress that a running job reported. Raises TypeError and ValueError."""
-    share = real(done)
+    share = real(fraction)
     if share is None:
-        raise TypeError(f"progress is a number from 0 to 1, got {short_repr(done)}")
+        raise TypeError(f"progress is a number from 0 to 1, got {short_repr(fraction)}")
     if not 0 <= share <= 1:
-        raise ValueError(f"progress is a number from 0 to 1, got {short_repr(done)}")
+        raise ValueError(f"progress is a number from 0 to 1, got {short_repr(fraction)}")
     if note is not None and not isinstance(note, str):
         raise TypeError(f"the note of a progress is text or None, got {short_repr(note)}")
-    return Progress(float(share), note, instant.to_datetime(instant.now()))
+    text = None if note is None else exact_str(note)
+    return Progress(float(share), text, instant.to_datetime(instant.now()))

@@ -249,15 +249,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         control: Control | None = self.__dict__.get(CONTROL)
         return None if control is None else control.remaining()
 
-    def progress(self, done: float, note: str | None = None) -> None:
+    def progress(self, fraction: float, note: str | None = None) -> None:
         """Report how far this running attempt has come, from 0 to 1.
 
-        It is stored within a second, so every process sees it: :attr:`last_progress` of the job as
-        it is read, and the queue's status. It is gone when the attempt has ended. Calling this
-        waits for nothing, and does nothing in a job that is not being performed. Raises TypeError
-        and ValueError.
+        It is stored within a second, and at most once a second, so every process sees it:
+        :attr:`last_progress` of the job as it is read, and the queue's status. It is gone when the
+        attempt has ended. Calling this waits for nothing, and does nothing in a job that is not
+        being performed. Raises TypeError and ValueError.
         """
-        progress = checked_progress(done, note)
+        progress = checked_progress(fraction, note)
         control: Control | None = self.__dict__.get(CONTROL)
         if control is not None:
             control.report(progress)

@@ -3,7 +3,8 @@
     progress   id    the execution, the fraction, the note, when it was reported
 
 A row says which execution has reported it, so it is gone with that: of a job that does not run, or
-runs anew, none is shown. Its queue deletes it a moment later, or who gives back its job.
+runs anew, none is shown. Its queue deletes it a moment later, or who deletes its job or gives it
+back. Few jobs report anything, so the table is opened only where it has rows, or is to get one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from antq_actors.errors import DamagedRecord
+from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import Progress
 from antq_actors.jobs.instant import Instant, datetime_for_display, from_datetime
 from antq_actors.jobs.state import Status
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 
     from antq_actors.storage.jobs.table import JobEntries
     from antq_actors.storage.lmdb.tables import Tables
+
+
+TABLE: Final = "progress"
+LONGEST_NOTE: Final = 8_192
+"""Bytes of a note that are stored, as of an error's text."""
 
 
 class Reported(NamedTuple):
@@ -54,7 +61,7 @@ class ProgressTable:
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables, jobs: JobEntries) -> None:
         self._txn = txn
-        self._table = tables.further(txn, "progress")
+        self._table = tables.further(txn, TABLE)
         self._jobs = jobs
 
     def put(self, reported: Reported) -> None:
@@ -69,13 +76,22 @@ class ProgressTable:
             at = 0 if progress.at is None else from_datetime(progress.at)
             note = progress.note
             if note is not None:
-                note = note.encode("utf-8", "backslashreplace").decode()
+                note = attempt_error.cut(note, LONGEST_NOTE)
             row = _Row(reported.execution, progress.fraction, note, at)
             self._txn.put(key, _encode(row), db=self._table)
 
     def delete(self, id_: int) -> None:
         """Delete what a job has reported, if it has."""
         self._txn.delete(keys.job_key(id_), db=self._table)
+
+    def delete_stale(self) -> bool:
+        """Delete what executions reported that do not run any more; return whether any did."""
+        has_changed = False
+        for key, _ in list(items_from(self._txn, self._table, b"")):
+            row = self._row(key)
+            if row is None or not self._runs(keys.id_at_end(key), row.execution):
+                has_changed |= self._txn.delete(key, db=self._table)
+        return has_changed
 
     def get(self, id_: int, execution: int) -> Progress | None:
         """Read what an execution of a job has reported last; None: nothing."""

@@ -17,7 +17,7 @@ from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
 from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
-from antq_actors.storage.jobs.progress import ProgressTable
+from antq_actors.storage.jobs.progress import TABLE, ProgressTable
 from antq_actors.storage.jobs.results import read_row
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TaskTable
@@ -130,12 +130,16 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader):
 
     def progress_of(self, executions: Collection[tuple[int, int]]) -> dict[int, Progress]:
         """Read what these executions, each with its job's id, have reported last, by the ids."""
+        if not self._tables.has_rows(self._txn, TABLE):
+            return {}
         table = ProgressTable(self._txn, self._tables, self._jobs)
         found = {id_: table.get(id_, execution) for id_, execution in executions}
         return {id_: progress for id_, progress in found.items() if progress is not None}
 
     def progress_in(self, queue_name: str) -> dict[int, Progress]:
         """Read what the running jobs of a queue have reported last, by their ids."""
+        if not self._tables.has_rows(self._txn, TABLE):
+            return {}
         table = ProgressTable(self._txn, self._tables, self._jobs)
         return dict(table.of_queue(queue_name))
 

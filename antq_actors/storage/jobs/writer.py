@@ -27,7 +27,7 @@ from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
 from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
-from antq_actors.storage.jobs.progress import ProgressTable
+from antq_actors.storage.jobs.progress import TABLE, ProgressTable
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TASKS
@@ -218,6 +218,8 @@ class JobWriter(DamagedJobs):
     def _delete(self, id_: int, record: JobRecord, now: Instant = 0) -> None:
         if record.state.status is Status.RUNNING:
             self._wake_if_limited(record.state.queue_name)
+            if self._tables.has_rows(self._txn, TABLE):
+                ProgressTable(self._txn, self._tables, self._jobs).delete(id_)
         try:
             if record.state.limited is None:
                 self._jobs.remove(id_, record)
@@ -329,8 +331,10 @@ class JobWriter(DamagedJobs):
                 if record is not None:
                     settlement = Settlement(id_, record.state.execution, outcome)
                     settled += self.settle(settlement, now=now)
-                    ProgressTable(self._txn, self._tables, self._jobs).delete(id_)
             self._wake_if_limited(queue)
+        if self._tables.has_rows(self._txn, TABLE):
+            table = ProgressTable(self._txn, self._tables, self._jobs)
+            self.has_changed |= table.delete_stale()
         return settled
 
     # ---- jobs are claimed one by one ------------------------------------------------------

@@ -45,6 +45,15 @@ class Tables:
         """
         return self.environment.open_db(name.encode(), txn=txn, create=False)
 
+    def has_rows(self, txn: lmdb.Transaction, name: str) -> bool:
+        """Read whether one of `FURTHER_TABLES` has rows, by the last commit, without opening it.
+
+        LMDB keeps a record of each table in its main one; the number of the table's root page is
+        at its end.
+        """
+        record = bytes(txn.get(name.encode()) or _NO_ROOT)
+        return not record.endswith(_NO_ROOT)
+
 
 TABLE_NAMES: Final = tuple(field.name for field in fields(Tables) if field.name != "environment")
 
@@ -55,6 +64,8 @@ FURTHER_TABLES: Final = (
 """Empty tables that every store has, for what is to come: limits, schedules and workflows. So
 their first rows need no further format.
 """
+_NO_ROOT: Final = b"\xff" * 8
+"""In place of the number of its root page, an empty table has this."""
 MOST_TABLES: Final = 32
 """That LMDB has room for, with those of older formats."""
 
