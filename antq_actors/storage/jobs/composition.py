@@ -305,8 +305,6 @@ class Composition:
             group.ended_at = now if has_ended else 0
             if has_ended and self._jobs.ended is not None:
                 self._jobs.ended.append(id_)
-            if has_ended and self._jobs.ended is not None:
-                self._jobs.ended.append(id_)
         counted_as = counters.end_of(group) if has_ended and group.parent else None
         if counted_as is not group.counted_as:
             if group.counted_as is not None:
