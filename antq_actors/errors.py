@@ -26,6 +26,7 @@ __all__ = [
     "CronError",
     "CycleError",
     "DamagedRecord",
+    "DuplicateStep",
     "ForkError",
     "InvalidSchedule",
     "JobCancelled",
@@ -39,9 +40,11 @@ __all__ = [
     "ResultNotKept",
     "ResultTooLarge",
     "StartError",
+    "StepError",
     "StorageError",
     "StorageFull",
     "StoreNotOpened",
+    "Superseded",
     "UnknownCron",
     "UnknownLimit",
     "UnknownNode",
@@ -96,6 +99,21 @@ class AlreadyExists(AntqError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.job, self.workflow)
+
+
+class StepError(AntqError):
+    """A step or a checkpoint cannot be kept, such as a value that is too large."""
+
+
+class DuplicateStep(StepError):
+    """An execution takes two steps of the same name."""
+
+
+class Superseded(AntqError):
+    """This execution of its job does not count any more, so nothing of it is kept.
+
+    The job was given back, ended from outside or deleted in the meantime.
+    """
 
 
 class InvalidSchedule(AntqError, ValueError):

@@ -62,8 +62,8 @@ ERRORS = [
     *("WorkerNotFound", "NotAWorker", "StorageError", "StorageFull", "BatchError"),
     *("ForkError", "CronError", "UnknownCron", "LimitReached", "UnknownLimit"),
     *("WorkflowError", "CycleError", "UnknownNode", "WorkflowNotFound"),
-    *("BatchClosed", "BatchNotFound"),
     *("JobCancelled", "JobFailed", "ResultNotKept", "ResultTooLarge"),
+    *("BatchClosed", "BatchNotFound", "StepError", "DuplicateStep", "Superseded"),
 ]
 
 OTP = [

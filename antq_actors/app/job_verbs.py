@@ -18,8 +18,10 @@ from antq_actors.app.queries import (
 )
 from antq_actors.app.wait_verbs import WaitVerbs
 from antq_actors.app.workflow_verbs import WorkflowVerbs
+from antq_actors.checks import check_flag
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
+from antq_actors.storage.format.kept_values import KeptValues
 
 if TYPE_CHECKING:
     import os
@@ -38,11 +40,12 @@ if TYPE_CHECKING:
     from antq_actors.jobs.options import ScheduleAt, ScheduleIn
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Statuses
+    from antq_actors.jobs.steps import StepRequest
     from antq_actors.storage.admin.transfer import Imported
     from antq_actors.storage.locks.node_lock import NodeInfo
 
 
-class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs):
+class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs, KeptValues):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | RemoteRuntime:
@@ -143,12 +146,15 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs):
         """
         return self._own(self._runtime().queries.cancel(job_or_id))
 
-    def retry_job(self, job_or_id: Job | int) -> Job:
+    def retry_job(self, job_or_id: Job | int, *, fresh: bool = False) -> Job:
         """Enqueue an ended job again, with all its attempts, and return it.
 
-        Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in its way.
+        It has what its executions have kept by ``job.step`` and ``job.checkpoint``; with *fresh*
+        that is forgotten. Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in
+        its way.
         """
-        return self._own(self._runtime().queries.retry(job_or_id))
+        check_flag(fresh, "fresh")
+        return self._own(self._runtime().queries.retry(job_or_id, fresh=fresh))
 
     def run_now(self, job_or_id: Job | int) -> Job:
         """Make a scheduled or retrying job due now, and return it.
@@ -297,9 +303,9 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs):
         """Do what :meth:`cancel_job` does, under Ant's name."""
         return self.cancel_job(job_or_id)
 
-    def retry_worker(self, job_or_id: Job | int) -> Job:
+    def retry_worker(self, job_or_id: Job | int, *, fresh: bool = False) -> Job:
         """Do what :meth:`retry_job` does, under Ant's name."""
-        return self.retry_job(job_or_id)
+        return self.retry_job(job_or_id, fresh=fresh)
 
     def delete_worker(self, job_or_id: Job | int) -> None:
         """Do what :meth:`delete_job` does, under Ant's name."""
@@ -338,9 +344,9 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs):
         """Do what :meth:`cancel_job` does, without stopping the event loop that awaits it."""
         return await in_thread(self.cancel_job, job_or_id)
 
-    async def aretry_job(self, job_or_id: Job | int) -> Job:
+    async def aretry_job(self, job_or_id: Job | int, *, fresh: bool = False) -> Job:
         """Do what :meth:`retry_job` does, without stopping the event loop that awaits it."""
-        return await in_thread(self.retry_job, job_or_id)
+        return await in_thread(self.retry_job, job_or_id, fresh=fresh)
 
     async def arun_now(self, job_or_id: Job | int) -> Job:
         """Do what :meth:`run_now` does, without stopping the event loop that awaits it."""
@@ -361,6 +367,12 @@ class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs):
     async def adelete_job(self, job_or_id: Job | int) -> None:
         """Do what :meth:`delete_job` does, without stopping the event loop that awaits it."""
         await in_thread(self.delete_job, job_or_id)
+
+    # ---- for attempts -----------------------------------------------------------------------
+
+    def antq_steps(self, request: StepRequest, /) -> Any:
+        """Do what an attempt asks for about its steps. Raises Superseded."""
+        return self._runtime().queries.steps(request)
 
     # ---- what the application of a job process has its parent do ----------------------------
 

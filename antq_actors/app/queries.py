@@ -20,9 +20,12 @@ from antq_actors.jobs.job import Job
 from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.resolver import name_of
 from antq_actors.jobs.state import Status
+from antq_actors.jobs.steps import KeepCheckpoint, KeepStep, ListSteps, ReadCheckpoint, ReadStep
+from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.encoding import as_job
 from antq_actors.storage.format.records import Filter, Span
+from antq_actors.storage.jobs import steps
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
     from antq_actors.jobs.options import ScheduleAt, ScheduleIn
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Statuses, StoredJob
+    from antq_actors.jobs.steps import StepRequest
     from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.format.encoding import Signer
 
 
 class ListFilters(TypedDict, total=False):
@@ -226,8 +231,10 @@ class JobQueries:
         queues: Collection[str],
         *,
         served: EnqueueTargets | None,
+        signer: Signer,
     ) -> None:
         self._store = store
+        self._signer = signer
         self._clock = clock
         self._names = KnownNames(store, queues)
         self._served = served
@@ -293,12 +300,32 @@ class JobQueries:
         """Cancel a job in the store, if it has not ended. Raises JobNotFound, NotCancellable."""
         return for_display(self._store.write(JobStore.cancel, id_of(job_or_id), now=self._clock()))
 
-    def retry(self, job_or_id: Job | int) -> Job:
+    def retry(self, job_or_id: Job | int, *, fresh: bool) -> Job:
         """Enqueue a job in the store again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        job = for_display(self._store.write(JobStore.retry, id_of(job_or_id), now=self._clock()))
+        id_, now = id_of(job_or_id), self._clock()
+        job = for_display(self._store.write(JobStore.retry, id_, now=now, fresh=fresh))
         if self._served is not None:
             self._served.note(job.queue_name, max_age=0.0)
         return job
+
+    def steps(self, request: StepRequest) -> Any:
+        """Do in the store what an attempt asks for about its steps. Raises Superseded."""
+        store, now = self._store, self._clock()
+        try:
+            match request:
+                case KeepStep():
+                    return store.write(JobStore.keep_step, request, now=now)
+                case KeepCheckpoint():
+                    return store.write(JobStore.keep_checkpoint, request, now=now)
+                case ReadStep():
+                    return store.read(steps.read_step, request, self._signer)
+                case ReadCheckpoint():
+                    return store.read(steps.read_checkpoint, request, self._signer)
+                case ListSteps(id_):
+                    return store.read(steps.list_steps, id_)
+        except CallExit as error:
+            # The worker actor whose thread this is was killed: what it sends reaches nobody.
+            raise steps.superseded(request.id, "was taken from this worker actor") from error
 
     def run_now(self, job_or_id: Job | int) -> Job:
         """Make a job in the store due. Raises JobNotFound, NotRetryable."""

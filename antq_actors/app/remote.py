@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.steps import StepRequest
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.queues.messages import QueueStatus
     from antq_actors.storage.locks.node_lock import NodeInfo
@@ -146,9 +147,13 @@ class RemoteRuntime:
         job: Job = self.call("cancel_job", id_of(job_or_id))
         return job
 
-    def retry(self, job_or_id: Job | int) -> Job:
+    def steps(self, request: StepRequest) -> Any:
+        """Have the application do what an attempt asks for about its steps."""
+        return self.call("antq_steps", request)
+
+    def retry(self, job_or_id: Job | int, *, fresh: bool) -> Job:
         """Have the application enqueue an ended job again."""
-        job: Job = self.call("retry_job", id_of(job_or_id))
+        job: Job = self.call("retry_job", id_of(job_or_id), fresh=fresh)
         return job
 
     def run_now(self, job_or_id: Job | int) -> Job:

@@ -169,7 +169,11 @@ class Runtime:
         looks = settings.path is not None and not self.runs_queues
         served = EnqueueTargets(self.store) if looks else None
         self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
-        self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
+        self.queries = JobQueries(
+            *(self.store, instant.now, settings.queues),
+            served=served,
+            signer=Signer(settings.signing_keys),
+        )
         self.bulk = BulkChanges(self.store, instant.now, served=served)
         self.workflows = Workflows(self.store, self.enqueuer, instant.now, self._open_node)
         self.idle = IdleWait(self.store, settings.queues, instant.now)

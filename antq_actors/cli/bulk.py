@@ -42,6 +42,9 @@ Spread: TypeAlias = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="Let them become due evenly over this time."),
 ]
+Fresh: TypeAlias = Annotated[
+    bool, typer.Option("--fresh", help="Forget their steps and checkpoints, with ids only.")
+]
 
 ASKS_ABOVE_JOBS: Final = 1_000
 
@@ -104,6 +107,7 @@ def retry(
     inserted_before: InsertedBefore = None,
     spread: Spread = None,
     limit: Limit = None,
+    fresh: Fresh = False,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> int:
@@ -130,8 +134,12 @@ def retry(
     )
     if _are_named(ids, filters, limit=limit, dry_run=dry_run, spread=spread):
         return change_each(
-            ids or [], path, lambda app, id_: f"Job {id_} is {app.retry_job(id_).status}."
+            ids or [],
+            path,
+            lambda app, id_: f"Job {id_} is {app.retry_job(id_, fresh=fresh).status}.",
         )
+    if fresh:
+        raise typer.BadParameter("--fresh is for jobs that are named by their ids")
     filters = {**filters, "status": status or "failed", "limit": limit, "spread": spread or 0.0}
     with open_store(path) as app:
         return _change_all(app.retry_jobs, filters, dry_run=dry_run, yes=yes)

@@ -109,7 +109,7 @@ COMMANDS: Final = {
     "course": Command("course:course", "List the programs of the OTP course; show and run one."),
     "list": Command("listing:list_jobs", "List jobs by id. A job must match all filters."),
     "show": Command(
-        "jobs:show", "Show one job with its errors and stack traces, and where it runs."
+        "jobs:show", "Show one job with its steps, errors and stack traces, and where it runs."
     ),
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),

@@ -12,20 +12,22 @@ from antq_actors.cli.listing import AsJson, Queue, Statuses, WorkerName, hints_p
 from antq_actors.cli.output import local_time, printable
 from antq_actors.cli.render import PlainTable
 from antq_actors.cli.store import StorePath, open_store
+from antq_actors.jobs.instant import to_datetime
+from antq_actors.jobs.steps import KeptStep, ListSteps
 from antq_actors.storage.locks.node_lock import NodeInfo
 
 JobId: TypeAlias = Annotated[int, typer.Argument(metavar="ID", help="The job's id.")]
 
 
 def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - what it is
-    """Show one job with its errors and stack traces, and where it runs.
+    """Show one job with its steps, errors and stack traces, and where it runs.
 
     \b
     Example:
       antq show 4711 --path jobs
     """
     with open_store(path) as app:
-        _print_job(app.get_job(id), app.nodes(), as_json=as_json)
+        _print_job(app.get_job(id), app.nodes(), app.antq_steps(ListSteps(id)), as_json=as_json)
 
 
 def nodes(path: StorePath, *, as_json: AsJson = False) -> None:
@@ -84,12 +86,16 @@ def count(
             output.write(f"{name:<10} {number:>9}")
 
 
-def _print_job(job: Job, nodes: list[NodeInfo], *, as_json: bool) -> None:
+def _print_job(
+    job: Job, nodes: list[NodeInfo], steps: Sequence[KeptStep], *, as_json: bool
+) -> None:
+    taken = [(step.name, to_datetime(step.at)) for step in steps]
     if as_json:
-        render.write_json(job)
+        shown = [{"name": name, "at": at} for name, at in taken]
+        render.write_json({**render.json_value(job), "steps": shown})
     else:
         place = _running_at(job, nodes) if job.node else ""
-        output.write(render.job_text(job, place))
+        output.write(render.job_text(job, place, taken))
 
 
 WAITING: Final = ACTIVE - {Status.RUNNING}

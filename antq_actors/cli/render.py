@@ -24,7 +24,7 @@ from antq_actors.cli import output
 from antq_actors.cli.output import encodable, local_time, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from antq_actors import AttemptError, Job
 
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 _CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
-def job_text(job: Job, place: str = "") -> str:
-    """Return one job as text for ``antq show``, with errors; *place* tells where it runs."""
+def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = ()) -> str:
+    """Return one job as text for ``antq show``, with errors; *place* tells where it runs.
+
+    *steps*: the names of its steps, and when they were taken.
+    """
     options = ", ".join(f"{name}={value!r}" for name, value in job.opts.items())
     rows = {
         "status": f"{job.status} on {place}" if place else job.status,
@@ -57,6 +60,9 @@ def job_text(job: Job, place: str = "") -> str:
         rows["scheduled for"] = _moment(job.scheduled_for)
     lines = [f"Job {job.id}"]
     lines += [f"  {name:<14}{value}" for name, value in rows.items()]
+    if steps:
+        lines.append("  steps, in the order in which they were taken:")
+        lines += [f"    {_moment(at)}: {name}" for name, at in steps]
     lines.append(_errors_title(job))
     for error in job.errors:
         lines += _error_lines(error)

@@ -15,7 +15,7 @@ from antq_actors.checks import exact_str, real, short_repr
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import Expansion, FollowUp
-from antq_actors.jobs.state import NewJob  # msgspec reads annotations
+from antq_actors.jobs.state import NewJob, StoredJob  # msgspec reads annotations
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,6 +59,18 @@ class AttemptApplication(Protocol):
     async def aresult(self, job_or_id: Any, *, timeout: Any = None) -> Any:  # noqa: ASYNC109
         """Do the same in an event loop."""
 
+    def antq_encode(self, value: Any, what: str, /) -> bytes:
+        """Return a value of an attempt as bytes. Raises StepError, which calls it *what*."""
+
+    def antq_decode(self, encoded: bytes, /) -> Any:
+        """Return the value in what `antq_encode` has returned, perhaps elsewhere."""
+
+    def antq_begin_steps(self, control: Control, /) -> Any:
+        """Return the `AttemptSteps` of an attempt."""
+
+    def antq_steps(self, request: Any, /) -> Any:
+        """Do what an attempt asks for about its steps. Raises Superseded."""
+
 
 class Control(msgspec.Struct, eq=False):
     """The control of one attempt.
@@ -89,6 +101,12 @@ class Control(msgspec.Struct, eq=False):
     """The jobs and workflows to be stored with its completion; None: it has asked for none."""
     members: list[NewJob] | None = None
     """The jobs that its batch is to get with its completion; None: it has asked for none."""
+    stored: StoredJob | None = None
+    """What is performed, once it is."""
+    steps: Any = None
+    """The `AttemptSteps`; None: it has taken none, and asked for none."""
+    checkpoint: bytes | None = None
+    """To be stored with its outcome."""
     is_over: bool = False
     """Whether it has an outcome: what its threads ask for then comes too late."""
 
@@ -132,6 +150,19 @@ class Control(msgspec.Struct, eq=False):
         self.progress = progress
         if self.on_report is not None:
             self.on_report()
+
+    def hold_checkpoint(self, value: bytes | None) -> None:
+        """Remember the encoded checkpoint that goes with the outcome; None: it was stored."""
+        self.checkpoint = value
+
+
+def checked_step_name(name: object) -> str:
+    """Return the name of a step. Raises TypeError and ValueError."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a step is a str, got {short_repr(name)}")
+    if not name:
+        raise ValueError("the name of a step must not be empty")
+    return str(name)
 
 
 def checked_progress(fraction: Any, note: Any) -> Progress:

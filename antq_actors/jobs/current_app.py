@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 
 from antq_actors.errors import NotStarted
+from antq_actors.jobs.control import AttemptApplication
 from antq_actors.jobs.job import current_application
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
-    from antq_actors.jobs.state import NewJob
 
 
-class Application(Protocol):
+class Application(AttemptApplication, Protocol):
     """What a running application does for a worker."""
 
     @property
@@ -38,24 +38,6 @@ class Application(Protocol):
         **options: Unpack[JobOptions],
     ) -> Job:
         """Store a job of *worker* in the application's store and return it."""
-
-    def antq_prepare(self, worker: Any, args: Any, options: Mapping[str, Any], /) -> NewJob:
-        """Check a job as `enqueue` does, and raise the same; return it, and store nothing."""
-
-    def antq_workflow(self, verb: str, /, *args: Any) -> Any:
-        """Do what the verb says to the workflows of the store, and return what it returns."""
-
-    def antq_batch(self, verb: str, /, *args: Any) -> Any:
-        """Do what the verb says to the batches of the store, and return what it returns."""
-
-    def antq_batch_of(self, id_: int, job: Any, /) -> Any:
-        """Return the batch with an id, of which this is a job; None: there is none any more."""
-
-    def result(self, job_or_id: Any, *, timeout: Any = None) -> Any:
-        """Wait until a job has completed; return what it returned."""
-
-    async def aresult(self, job_or_id: Any, *, timeout: Any = None) -> Any:  # noqa: ASYNC109
-        """Do the same in an event loop."""
 
 
 class ParentApplication(Protocol):

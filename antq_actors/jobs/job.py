@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsIndex, TypeVar
 
 import msgspec
 
@@ -19,15 +21,21 @@ from antq_actors.jobs.control import (
     Control,
     Progress,
     checked_progress,
+    checked_step_name,
 )
+from antq_actors.jobs.instant import from_datetime
 from antq_actors.jobs.outcome import FollowUp
 from antq_actors.jobs.state import Status
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from antq_actors.jobs.state import Composed
 
 UPSTREAM: Final = "antq_upstream"
 """Where a node of a workflow has what it knows of those before it, among its attributes."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
 COMPOSED: Final = "antq_composed"
 """Where a job that has to do with others has what is known of that, among its attributes."""
@@ -313,6 +321,80 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             control.follow_ups = []
         control.follow_ups.append(expansion)
 
+    # ---- steps ------------------------------------------------------------------------------
+
+    def step(self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what *function* returns for these arguments, and keep that under *name*.
+
+        When a later execution of this job (a retry, or after an interruption) takes the step
+        *name*, it is given the kept value, and the function is not called. What the function raises
+        is raised, and nothing is kept. The value is on disk when this returns; if the process dies
+        before that, the function is called again: give *step_key* to services that can tell a
+        request from its repetition. A value is kept as arguments are, up to 1 MiB, and a job has at
+        most 10,000 steps.
+
+        Raises DuplicateStep when this execution has taken that step already, StepError for a value
+        that cannot be kept, Superseded when this execution does not count any more, and
+        RuntimeError in a job that is not being performed.
+        """
+        value: R = self._steps("step").run(name, function, args, kwargs)
+        return value
+
+    async def astep(
+        self, name: str, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Do what :meth:`step` does with a coroutine function, without stopping the event loop."""
+        value: R = await self._steps("astep").run_async(name, function, args, kwargs)
+        return value
+
+    def step_key(self, name: str) -> str:
+        """Return what identifies the step *name* of this job for other services.
+
+        It is the same in every execution, also after ``retry_job(fresh=True)``, and differs between
+        steps, jobs and stores: an idempotency key. Raises RuntimeError for a job that is not
+        stored.
+        """
+        if not self.id:
+            raise RuntimeError("this job is built and not stored, so its steps have no keys yet")
+        return _key_of_step(self, checked_step_name(name))
+
+    def checkpoint(self, value: Any, *, every: float | timedelta = 1.0) -> None:
+        """Keep *value* as how far this job has come, in place of the last one.
+
+        It is :attr:`checkpointed` in the next execution. It is stored at most once in *every*
+        seconds, and the last one with the outcome of this execution, whatever that is; so a kill of
+        the process loses those that were not stored yet. With 0 it is on disk when this returns.
+
+        Raises StepError for a value that cannot be kept, Superseded when this execution does not
+        count any more, RuntimeError in a job that is not being performed.
+        """
+        self._steps("checkpoint").checkpoint(value, every)
+
+    @property
+    def checkpointed(self) -> Any:
+        """The last checkpoint of earlier executions, as this one begins; None without any.
+
+        Also None in a job that is not being performed.
+        """
+        control: Control | None = self.__dict__.get(CONTROL)
+        if control is None or control.application is None:
+            return None
+        if control.is_over and control.steps is None:
+            return None
+        return self._steps_of(control, control.application).found_checkpoint()
+
+    def _steps(self, verb: str) -> Any:
+        """Return the steps of this running attempt. Raises RuntimeError outside of one."""
+        control, application = self._attempt(verb)
+        return self._steps_of(control, lambda: application)
+
+    @staticmethod
+    def _steps_of(control: Control, application: Callable[[], AttemptApplication]) -> Any:
+        with _making_steps:
+            if control.steps is None:
+                control.steps = application().antq_begin_steps(control)
+            return control.steps
+
     def _attempt(self, verb: str) -> tuple[Control, AttemptApplication]:
         """Return the control of this running attempt, and the application of its queue.
 
@@ -333,6 +415,25 @@ def _check_after(after: Any) -> None:
             "after is a job that is built and not stored, so it will never end; enqueue it, or give"
             " it to follow_up() first"
         )
+
+
+def _key_of_step(job: Job, name: str) -> str:
+    """Return what identifies a step of a stored job: the same in each execution.
+
+    The time of its enqueuing is in it, as another store may give the same id to another job.
+    """
+    parts = (job.worker, str(from_datetime(job.inserted_at)), str(job.id), name)
+    digest = hashlib.blake2b(digest_size=_KEY_BYTES)
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8) + encoded)
+    return digest.hexdigest()
+
+
+_KEY_BYTES: Final = 16
+
+_making_steps: Final = threading.Lock()
+"""Two threads of an attempt must not make its steps twice."""
 
 
 def _not_performed(job: Job, verb: str) -> RuntimeError:

@@ -199,6 +199,7 @@ class AttemptRunner(msgspec.Struct):
         if flow is not None and flow.upstream:
             job = self._with_outputs(job, flow)
         self.job = job
+        attempt.control.stored = stored
         job.__dict__[CONTROL] = attempt.control
         enter_job(job)
         self.worker = worker() if isinstance(worker, type) else worker

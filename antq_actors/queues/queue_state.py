@@ -81,7 +81,7 @@ HOLD_SECONDS: Final = 0.005
 MOST_HELD: Final = 256
 """Outcomes held, with those that are stored by now."""
 
-_settlement: Final[Callable[[tuple[int, int, Outcome]], Settlement]] = partial(
+_settlement: Final[Callable[[tuple[int, int, Outcome, None]], Settlement]] = partial(
     tuple.__new__, Settlement
 )
 """Make one of a tuple, without a call of a Python function."""
@@ -375,13 +375,16 @@ class QueueState:
         A failure without a delay waits for the default.
         """
         is_new = not self.backing_off
-        self.settled(attempt.job, attempt.failed or GivenBack())
+        self.settled(attempt.job, attempt.failed or GivenBack(), attempt.control.checkpoint)
         self.backing_off = True
         return is_new
 
-    def settled(self, job: StoredJob, outcome: Outcome) -> None:
-        """Remember the outcome of an execution of *job*, for the next request to the store."""
-        self.unsent.append(Settlement(job.id, job.state.execution, outcome))
+    def settled(self, job: StoredJob, outcome: Outcome, checkpoint: bytes | None = None) -> None:
+        """Remember the outcome of an execution of *job*, for the next request to the store.
+
+        The *checkpoint* is stored with it.
+        """
+        self.unsent.append(Settlement(job.id, job.state.execution, outcome, checkpoint))
 
     def take_completed(self, exits: deque[tuple[ActorCell, ExitReason]]) -> None:
         """Remove the exits at the head of *exits* with which attempts completed; note each outcome.
@@ -395,9 +398,12 @@ class QueueState:
             each = running.get(cell) if is_completed else None
             if each is None or each.timer is not None or each.stop_cause is not None:
                 return
-            job = each.attempt.job
+            attempt = each.attempt
+            if attempt.control.checkpoint is not None:
+                return
+            job = attempt.job
             # Twice does no harm, so what is removed is noted by then.
-            unsent.append(_settlement((job.id, job.state.execution, COMPLETED)))
+            unsent.append(_settlement((job.id, job.state.execution, COMPLETED, None)))
             del running[cell]
             exits.popleft()
 
@@ -429,8 +435,8 @@ class QueueState:
                 return running, end
             elif isinstance(end, NotRun):
                 end = GivenBack()
-        job = running.attempt.job
-        self.unsent.append(Settlement(job.id, job.state.execution, end))
+        job, checkpoint = running.attempt.job, running.attempt.control.checkpoint
+        self.unsent.append(Settlement(job.id, job.state.execution, end, checkpoint))
         return running, end
 
     def orphans_counted(self, number: int) -> bool:

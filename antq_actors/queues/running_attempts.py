@@ -392,11 +392,13 @@ class RunningAttempts:
     def _ask_for_delay(self, attempt: Attempt, failed: Failed) -> None:
         """Start a worker actor that asks for the retry delay of an attempt ended from outside."""
         job = attempt.job
-        attempt = replace(attempt, control=Control(), failed=failed)
+        control = Control(checkpoint=attempt.control.checkpoint)
+        attempt = replace(attempt, control=control, failed=failed)
         if job.state.attempts < job.state.max_attempts:
             self._start([attempt], self._kind_of(job.spec.worker))
         else:  # then none of the user's code is asked
-            self._state.settled(job, attempt_runner(attempt, clock=self._clock).run())
+            end = attempt_runner(attempt, clock=self._clock).run()
+            self._state.settled(job, end, control.checkpoint)
 
     def end_all(self, timeout: float) -> None:
         """Wait for the stopped attempts, abandon those that do not end, start nothing more."""

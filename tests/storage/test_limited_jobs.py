@@ -381,7 +381,7 @@ def test_a_damaged_gate_is_found_and_counted_anew(store, garbage):
 
     if garbage is None:  # nothing says that it is damaged
         return
-    job_store.write(store.env, lambda jobs: jobs.settle((job.id, 1, Completed()), now=0))
+    job_store.write(store.env, lambda jobs: jobs.settle(Settlement(job.id, 1, Completed()), now=0))
 
     assert store.findings() == []
     assert ids(store.claim(limit=9)) == [2]
@@ -428,7 +428,7 @@ def test_a_damaged_job_in_a_room_is_left_out(store):
     (job,) = store.claim(limit=9)
     garble(store, 2)
 
-    job_store.write(store.env, lambda jobs: jobs.settle((job.id, 1, Completed()), now=0))
+    job_store.write(store.env, lambda jobs: jobs.settle(Settlement(job.id, 1, Completed()), now=0))
 
     assert store.findings() == []
     assert ids(store.claim(limit=9)) == [3]

@@ -24,6 +24,7 @@ from antq_actors.jobs.job import wait_seconds
 from antq_actors.jobs.result import fetch_from
 from antq_actors.jobs.worker import in_thread
 from antq_actors.jobs.worker_registry import check_current
+from antq_actors.storage.format.kept_values import KeptValues
 from antq_actors.storage.format.values import encode_args
 from antq_actors.storage.jobs.results import load_result
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import ErrorEntry, NewJob
+    from antq_actors.jobs.steps import StepRequest
 
 
 class ParentConnection:
@@ -185,6 +187,12 @@ class PipeControl(Control):
         if self.parent is not None:
             self.parent.send(wire.Reported(progress))
 
+    def hold_checkpoint(self, value: bytes | None) -> None:
+        """Send the parent the checkpoint that goes with the outcome; None: it was stored."""
+        super().hold_checkpoint(value)
+        if self.parent is not None:
+            self.parent.send(wire.Checkpointed(value))
+
     def close(self) -> None:
         """Send the parent nothing more: the attempt is over, whatever its threads still do."""
         self.parent = None
@@ -196,7 +204,7 @@ class PipeControl(Control):
                 self.parent.send(wire.Watched())
 
 
-class PipeApplication:
+class PipeApplication(KeptValues):
     """The application of the parent, for jobs that enqueue others, look at them and change them."""
 
     def __init__(self, parent: ParentConnection, path: Path | None) -> None:
@@ -266,6 +274,10 @@ class PipeApplication:
         """Do what `result` does, in another thread."""
         wait_seconds(timeout, "aresult")
         return await in_thread(partial(self.result, job_or_id, timeout=timeout))
+
+    def antq_steps(self, request: StepRequest, /) -> Any:
+        """Have the parent process do what an attempt asks for. Raises what that raises there."""
+        return self._call("antq_steps", (request,), {}, of_queue=True)
 
     def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
         """Return the performed job's errors from the parent. Raises what reading raises there."""

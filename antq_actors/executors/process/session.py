@@ -134,18 +134,14 @@ class ProcessSession:
             return None
         while not isinstance(message, wire.Ended):
             match message:
-                case wire.Watched():
-                    control.watched = True
-                case wire.Reported(progress):
-                    control.report(progress)
-                case wire.Located(job_id, place) if job_id == attempt.job.id:
-                    control.place = place
                 case wire.Logged():
                     output.handle_record(message)
                 case wire.Call():
                     self.process.send(carry_out_call(message, self._application))
                 case wire.ReadErrors():
                     self.process.send(read_errors(message, attempt))
+                case _:
+                    _note(message, attempt)
             message = wire.receive(self.process.pipe)
         return message
 
@@ -193,6 +189,20 @@ class ProcessSession:
         self.process.send(wire.Have(pickled))
         self._unready += 1
         self._sent[places] = digest
+
+
+def _note(message: Any, attempt: Attempt) -> None:
+    """Note in an attempt's control what its OS process has sent of it over its pipe."""
+    control = attempt.control
+    match message:
+        case wire.Watched():
+            control.watched = True
+        case wire.Reported(progress):
+            control.report(progress)
+        case wire.Checkpointed(value):
+            control.hold_checkpoint(value)
+        case wire.Located(job_id, place) if job_id == attempt.job.id:
+            control.place = place
 
 
 def worker_module(attempt: Attempt) -> str | None:

@@ -126,6 +126,12 @@ class Reported(NamedTuple):
     progress: Progress
 
 
+class Checkpointed(NamedTuple):
+    """The attempt has passed a checkpoint, which goes with its outcome; None: it was stored."""
+
+    value: bytes | None
+
+
 class Located(NamedTuple):
     """The attempt is here; sent when it has timed out."""
 

@@ -365,7 +365,9 @@ class RayHandle:
     def _ended(self, future: Future[Any]) -> None:
         error = future.exception()
         if error is None:
-            self.end(pickle.loads(future.result()))  # noqa: S301 - of task.py
+            outcome, checkpoint = pickle.loads(future.result())  # noqa: S301 - of task.py
+            self.attempt.control.hold_checkpoint(checkpoint)
+            self.end(outcome)
         elif self.stop_requested:
             self.end(None)
         elif isinstance(error, exceptions.LocalRayletDiedError):

@@ -23,6 +23,7 @@ from antq_actors.integrations.ray.client import RayClient
 from antq_actors.jobs import current_app
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.perform import Attempt
+from antq_actors.storage.format.kept_values import KeptValues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Failed
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob, StoredJob
+    from antq_actors.jobs.steps import StepRequest
 
 CHECK_INTERVAL_SECONDS: Final = 0.1
 """Least seconds between two checks whether an attempt must stop."""
@@ -62,7 +64,7 @@ class Wanted(NamedTuple):
 
 
 def run(pickled: bytes) -> bytes:
-    """Perform in a Ray task the attempt that is pickled, and return its pickled outcome.
+    """Perform in a Ray task a pickled attempt; return its outcome and checkpoint, pickled.
 
     What Ray does with objects that are no bytes takes ten times as long. Raises SystemExit alone,
     and that when Ray ends this process.
@@ -85,7 +87,7 @@ def run(pickled: bytes) -> bytes:
             outcome = attempt_runner(attempt, propagate=(Terminated,)).run()
     except Terminated:
         sys.exit(1)  # as Ray would have done without us
-    return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps((outcome, control.checkpoint), pickle.HIGHEST_PROTOCOL)
 
 
 class _RayControl(Control):
@@ -147,7 +149,7 @@ class _Sigterm:
             sys.exit(1)
 
 
-class _HostedApplication:
+class _HostedApplication(KeptValues):
     """Stands for the application, for attempts that enqueue jobs."""
 
     def __init__(self) -> None:
@@ -198,6 +200,10 @@ class _HostedApplication:
     async def aresult(self, job_or_id: Any, *, timeout: Any = None) -> Any:  # noqa: ASYNC109 - its twin
         """Do what `result` does, without stopping the event loop."""
         return await self._hosted().aresult(job_or_id, timeout=timeout)
+
+    def antq_steps(self, request: StepRequest, /) -> Any:
+        """Have the hosting Ray actor do what an attempt asks for. Raises NotStarted."""
+        return self._hosted().antq_steps(request)
 
     def _hosted(self) -> RayClient:
         if self._host is None:

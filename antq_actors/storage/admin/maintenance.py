@@ -33,6 +33,7 @@ from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.job_store import read, write
 from antq_actors.storage.jobs.meta import Meta
+from antq_actors.storage.jobs.step_table import StepTable
 from antq_actors.storage.lmdb import file_check, open_stores
 from antq_actors.storage.lmdb.directory import in_words, real, storage_error
 from antq_actors.storage.lmdb.open_stores import open_environment
@@ -356,6 +357,9 @@ def reseal_all(env: Environment, signer: Signer) -> int:
     env.write(partial(reseal_crons, env.tables, signer))
     env.write(partial(reseal_groups, env.tables, signer))
     start: bytes | None = b""
+    while start is not None:
+        start = env.write(partial(reseal_steps, env.tables, signer, start))
+    start = b""
     resealed = 0
     while start is not None:
         start, count = env.write(partial(reseal_batch, env.tables, signer, start))
@@ -384,6 +388,13 @@ def reseal_groups(tables: Tables, signer: Signer, txn: lmdb.Transaction) -> None
                 replace(each, spec=signer.sign(contents(each.spec))) for each in spec.callbacks
             ]
             table.put_spec(id_, replace(spec, callbacks=tuple(callbacks)))
+
+
+def reseal_steps(
+    tables: Tables, signer: Signer, start: bytes, txn: lmdb.Transaction
+) -> bytes | None:
+    """Sign a batch of what jobs have kept again, from a key on; return the key to go on from."""
+    return StepTable(txn, tables, signer).reseal(start, BATCH)
 
 
 def reseal_batch(

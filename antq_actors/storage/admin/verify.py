@@ -21,6 +21,7 @@ from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.groups import GroupTable, verify_groups
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.results import read_row, verify_results
+from antq_actors.storage.jobs.step_table import StepTable, has_steps
 from antq_actors.storage.jobs.table import chain_places, places_of, row_of
 from antq_actors.storage.jobs.upstreams import verify_edges
 from antq_actors.storage.lmdb import keys
@@ -58,6 +59,7 @@ class _Verification:
         """How many of the keys that follow from jobs each table has."""
         self._counts: Counter[bytes] = Counter()
         self._ended = 0
+        self._steps = StepTable(txn, tables, signer)
         self._tally = Tally(GateTable(txn, tables))
 
     def findings(self) -> Iterator[str]:
@@ -68,6 +70,7 @@ class _Verification:
             entries = self._txn.stat(getattr(self._tables, name))["entries"]
             if entries != self._found[name]:
                 yield from self._strays(name)
+        yield from self._stray_steps()
         yield from self._wrong_counts()
         yield from self._wrong_counter()
         yield from verify_groups(self._txn, self._tables, self._signer)
@@ -110,8 +113,27 @@ class _Verification:
             if row_of(self._txn, self._tables.index, place, key) is None:
                 yield f"index: no row of ended jobs has job {id_}"
         yield from self._contents(id_, state, digest, spec)
+        if has_steps(state):
+            yield from self._kept_by(id_)
         yield from self._errors(id_, state.errors)
         self._last_id = max(self._last_id, id_)
+
+    def _kept_by(self, id_: int) -> Iterator[str]:
+        """Yield what is wrong with the steps and the checkpoint of a job that has some."""
+        if not self._steps.has_any(id_):
+            yield f"steps: nothing of job {id_} is there"
+        yield from self._steps.findings_of(id_)
+
+    def _stray_steps(self) -> Iterator[str]:
+        """Yield the jobs of which there are steps, and which are not there or have none."""
+        for id_ in self._steps.ids():
+            record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
+            try:
+                is_known = record is not None and has_steps(encoding.decode_job(record).state)
+            except StorageError:
+                continue  # that one has its finding already
+            if not is_known:
+                yield f"steps: rows of job {id_} belong to no job that has steps"
 
     def _rows_of_ended(self) -> Iterator[str]:
         """Yield what is wrong with the rows of ended jobs, which name each of those once."""

@@ -74,6 +74,8 @@ class Settlement(NamedTuple):
     execution: int
     """The fence: it counts only while the job still runs this execution."""
     outcome: Outcome
+    checkpoint: bytes | None = None
+    """The last one of the execution, if it is not stored yet."""
 
 
 Cancellation: TypeAlias = tuple[int, int]

@@ -18,7 +18,7 @@ from antq_actors.jobs.state import CLAIMABLE, WAITING, Composed, JobFlow, NewJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.composition import Composition
 from antq_actors.storage.jobs.results import ResultTable
-from antq_actors.storage.jobs.writer import JobWriter
+from antq_actors.storage.jobs.steps import StepWriter
 from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.edges import Condition, Stage
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.format.records import ImportedJob, Settlement
 
 
-class Arrivals(JobWriter):
+class Arrivals(StepWriter):
     """Stores new jobs in one LMDB write transaction; a part of :class:`~.job_store.JobStore`."""
 
     @property
@@ -237,7 +237,9 @@ class Arrivals(JobWriter):
         """Do :meth:`.JobWriter.settle`, and store what a completed execution has produced."""
         if not super().settle(settlement, now=now):
             return False
-        id_, _, outcome = settlement
+        id_, _, outcome, checkpoint = settlement
+        if checkpoint is not None:
+            self._put_checkpoint(id_, self._existing(id_), checkpoint, now)
         if type(outcome) is Completed and outcome.produced is not None:
             produced = outcome.produced
             if produced.result is not None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.state import Status
+from antq_actors.jobs.state import Composed, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.limited_jobs import LimitedJobs
 from antq_actors.storage.jobs.reader import JobReader
@@ -136,6 +136,7 @@ class DamagedJobs(JobReader):
         if not is_there:
             self._jobs.erase(id_)
             self.composition.lost(id_, now or instant.now())
+            self._jobs.forget_steps(id_)
             self._note("the index named a job %d that does not exist; it does so no more", id_)
             raise JobNotFound(f"no job has the id {id_}, though the index named one")
         self._note("job %d is damaged and was failed: %s", id_, why)
@@ -152,6 +153,8 @@ class DamagedJobs(JobReader):
         if self._meta.limited():
             state = replace(state, limited=self._found_limits(spec or self._jobs.large_spec(id_)))
         composed = self.composition.damaged(id_, now or instant.now())
+        if self.steps().has_any(id_):
+            composed = replace(composed or Composed(), has_steps=True)
         record = encoding.JobRecord(replace(state, composed=composed), digest, spec)
         self._jobs.replace(id_, record, error)
         if self._meta.limited():

@@ -128,7 +128,7 @@ class JobStore(BulkWriter, WorkflowVerbs, LimitedClaims):
         completed, kept = [], []
         for each in settlements:
             outcome = each.outcome
-            if type(outcome) is Completed:
+            if type(outcome) is Completed and each.checkpoint is None:
                 if outcome.produced is None:
                     completed.append(each)
                 elif outcome.produced.only_result is not None:

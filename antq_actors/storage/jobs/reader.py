@@ -19,6 +19,7 @@ from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.progress import TABLE, ProgressTable
 from antq_actors.storage.jobs.results import read_row
+from antq_actors.storage.jobs.step_table import StepTable
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TaskTable
 from antq_actors.storage.jobs.workflow_reader import WorkflowReader
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobState
-    from antq_actors.storage.format.encoding import JobRecord
+    from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.format.records import Filter
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -69,6 +70,10 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader):
         self._tables = tables
         self._jobs = JobEntries(txn, tables)
         self._meta = Meta(txn, tables.meta)
+
+    def steps(self, signer: Signer | None = None) -> StepTable:
+        """Return what jobs of the store have kept between their executions."""
+        return StepTable(self._txn, self._tables, signer)
 
     @property
     def crons(self) -> CronTable:

@@ -19,6 +19,7 @@ from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.entry_reader import EntryReader
 from antq_actors.storage.jobs.results import ResultTable
+from antq_actors.storage.jobs.step_table import StepTable, has_steps
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import (
     delete_range,
@@ -183,12 +184,26 @@ class JobEntries(EntryReader):
             delete_range(self._txn, tables.errors, key, end)
         if record.state.composed is not None and record.state.composed.has_result:
             self.delete_result(id_)
+        if has_steps(record.state):
+            self.forget_steps(id_)
         if self.ended is not None:
             self.ended.append(id_)
 
     def delete_result(self, id_: int) -> None:
         """Delete the row of a job's result, if it still has one."""
         ResultTable(self._txn, self._tables).delete(id_)
+
+    def mark(self, id_: int, record: JobRecord, state: JobState) -> None:
+        """Write a job's new *state*, which has the same place in every order."""
+        if state is not record.state:
+            encoded = encoding.encode_job(state, record.digest, record.spec)
+            self._txn.put(keys.job_key(id_), encoded, db=self._tables.jobs)
+        self.has_changed = True  # the caller has written more
+
+    def forget_steps(self, id_: int) -> None:
+        """Delete the steps and the checkpoint of a job."""
+        StepTable(self._txn, self._tables).delete(id_)
+        self.has_changed = True
 
     def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
         """Delete the index entries of a job whose own record cannot be trusted.

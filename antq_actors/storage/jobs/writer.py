@@ -29,6 +29,7 @@ from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.progress import TABLE, ProgressTable
 from antq_actors.storage.jobs.results import ResultTable
+from antq_actors.storage.jobs.step_table import has_steps, without_steps
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TASKS
 from antq_actors.storage.lmdb import keys
@@ -169,12 +170,18 @@ class JobWriter(DamagedJobs):
             self.commanded.add(state.queue_name)
         return state
 
-    def retry(self, id_: int, *, now: Instant) -> StoredJob:
-        """Enqueue a stored job that has ended again.
+    def retry(self, id_: int, *, now: Instant, fresh: bool = False) -> StoredJob:
+        """Enqueue a stored job that has ended again; a *fresh* one forgets its steps.
 
         Raises JobNotFound, NotRetryable, AlreadyExists, LimitReached.
         """
-        return self._jobs.whole(id_, self._retry(id_, self._read_or_fail(id_, now), now))
+        state = self._retry(id_, self._read_or_fail(id_, now), now)
+        if fresh and has_steps(state):
+            record = self._existing(id_)
+            state = without_steps(record.state)
+            self._jobs.mark(id_, record, state)
+            self._jobs.forget_steps(id_)
+        return self._jobs.whole(id_, state)
 
     def _retry(
         self, id_: int, record: JobRecord, now: Instant, due: Instant | None = None
@@ -283,7 +290,7 @@ class JobWriter(DamagedJobs):
 
         False: it was deleted, or given back and perhaps claimed again; the outcome is dropped.
         """
-        id_, execution, outcome = settlement
+        id_, execution, outcome, _ = settlement
         try:
             record = self._read_or_fail(id_, now)
         except JobNotFound:
