@@ -26,9 +26,11 @@ from antq_actors.cli.store import started
 from antq_actors.demo import measure
 from antq_actors.demo.campaign import QUEUE, Campaign, Progress, SendPromotion
 from antq_actors.demo.leads import BadLine, write_leads
+from antq_actors.demo.summary import SUMMARY_QUEUE
 
 DEFAULT_LEADS: Final = 2_000
 LEADS_FILE: Final = "leads.txt"
+SUMMARY_FILE: Final = "summary.txt"
 INTERRUPTED: Final = 130
 
 
@@ -40,6 +42,7 @@ class Settings(NamedTuple):
     concurrency: int
     path: Path | None
     seed: int
+    with_summary: bool
 
 
 def demo(
@@ -66,6 +69,13 @@ def demo(
     seed: Annotated[
         int, typer.Option(help="Seed of the generated leads and the mailer's failures.")
     ] = 1,
+    summary: Annotated[
+        bool,
+        typer.Option(
+            "--summary",
+            help="Make the leads a batch whose callback writes what became of them to a file.",
+        ),
+    ] = False,
 ) -> None:
     """Send a promotion to every lead in a file.
 
@@ -78,6 +88,7 @@ def demo(
       antq demo
       antq demo --leads 20000 --concurrency 500 --path ./promotion
       antq demo --file leads.txt --path ./promotion
+      antq demo --summary --path ./promotion
     """
     if leads and file:
         raise typer.BadParameter("give --leads or --file, not both", param_hint="--leads")
@@ -89,11 +100,12 @@ def demo(
     console = Console(highlight=False, markup=False)
     with _signals_interrupt() as numbers:
         try:
-            _promote(console, Settings(leads, file, concurrency, path, seed))
+            _promote(console, Settings(leads, file, concurrency, path, seed, summary))
         except (KeyboardInterrupt, OSError) as error:
             if isinstance(error, OSError) and signal.SIGHUP not in numbers:
                 raise
-            again = " Run it again with the same --path to continue." if path else ""
+            options = "--path and --summary" if summary else "--path"
+            again = f" Run it again with the same {options} to continue." if path else ""
             with suppress(OSError):  # the terminal may be closed
                 console.print(f"Stopped before the end.{again}")
             raise typer.Exit(INTERRUPTED) from None
@@ -101,7 +113,10 @@ def demo(
 
 def _promote(console: Console, settings: Settings) -> None:
     # Nothing is pruned: a later run would read the lead of a deleted job again.
-    app = AntQ(settings.path, queues={QUEUE: settings.concurrency}, retention=None)
+    queues = {QUEUE: settings.concurrency}
+    if settings.with_summary:
+        queues[SUMMARY_QUEUE] = 1
+    app = AntQ(settings.path, queues=queues, retention=None)
     with started(app):
         file = settings.file or _made_up_leads(app.path / LEADS_FILE, settings)
         bad_lines = _BadLines(console, file)
@@ -109,7 +124,9 @@ def _promote(console: Console, settings: Settings) -> None:
         began = time.monotonic()
         with progress_display(console, expected) as shown:
             meter = _Meter(shown)
-            last = Campaign(app, file, bad_lines.report).run(meter.show)
+            summary = app.path / SUMMARY_FILE if settings.with_summary else None
+            campaign = Campaign(app, file, bad_lines.report, summary)
+            last = campaign.run(meter.show)
         run = Run(
             progress=last,
             skipped=bad_lines.count,
@@ -120,6 +137,7 @@ def _promote(console: Console, settings: Settings) -> None:
             memory=meter.highest,
             backlog_memory=meter.with_backlog,
             peak=measure.peak_memory(),
+            summary=campaign.summary() if summary else None,
         )
         console.print(run_summary(run, app, settings.path), soft_wrap=True)
 

@@ -144,6 +144,8 @@ class Run(NamedTuple):
     """The same, just after the last lead was stored."""
     peak: int
     """The most resident bytes, including pages of the mapped store."""
+    summary: Job | None = None
+    """The job that wrote the summary, where one was asked for."""
 
 
 def run_summary(run: Run, app: AntQ, path: Path | None) -> str:
@@ -154,6 +156,7 @@ def run_summary(run: Run, app: AntQ, path: Path | None) -> str:
             "",
             *_first_attempts(run),
             *_memory(run),
+            *_written_summary(run, path),
             "",
             'One job completed after a retry, from app.list_jobs(status="completed"):',
             _job(job_completed_after_a_retry(app), "no job needed a retry this time"),
@@ -209,6 +212,21 @@ def _memory(run: Run) -> list[str]:
     return [
         f"Memory: at most {most:.0f} MB, with all leads stored {backlog:.0f} MB",
         f"  with the pages of the mapped store, which the system may take back: {peak:.0f} MB",
+    ]
+
+
+def _written_summary(run: Run, path: Path | None) -> list[str]:
+    """Return what the summary says, and how soon after the end of the last lead it was there."""
+    job = run.summary
+    if job is None or job.ended_at is None:
+        return []
+    # The job was stored in the transaction that stored the end of the last lead.
+    milliseconds = (job.ended_at - job.inserted_at).total_seconds() * 1_000
+    return [
+        "",
+        f"Summary by job {job.id}, {milliseconds:.1f} ms after the end of the last lead:",
+        *(f"  {line}" for line in job.result(timeout=0).splitlines()),
+        *([f"  in {job.args['file']}"] if path else []),
     ]
 
 

@@ -4,6 +4,9 @@ A campaign on a durable path can be killed at any moment and run again. Jobs are
 order of the file, batch by batch, each batch completely or not at all. Every job has the number of
 its line, so the newest job tells where to continue. The library itself runs interrupted jobs
 again.
+
+With a summary the jobs are members of one batch. The batch is closed when the whole file is read,
+and its callback writes the summary.
 """
 
 from __future__ import annotations
@@ -18,21 +21,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from antq_actors import AntQ, AntqError, Fail, Job, Status, Worker
 from antq_actors.demo.leads import BadLine, Lead, read_leads
 from antq_actors.demo.measure import Stopwatch
+from antq_actors.demo.summary import WriteSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Future
     from pathlib import Path
 
+    from antq_actors import Batch
+
 QUEUE: Final = "default"
 BATCH_LEADS: Final = 5_000
 """Leads that are stored at a time; only this many ids are in memory."""
+BATCH_NAME: Final = "promotion"
 POLL_SECONDS: Final = 0.1
 """Time between two reads of the counts."""
 
 
 class OtherLeads(AntqError):
-    """The path has the jobs of another file of leads."""
+    """The path has other leads: of another file, or to be summarized and these are not."""
 
 
 class Progress(NamedTuple):
@@ -65,10 +72,21 @@ ENDED: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
 
 class Campaign:
-    """Enqueues the leads of *file* on a started *app* and follows them to their end."""
+    """Enqueues the leads of *file* on a started *app* and follows them to their end.
 
-    def __init__(self, app: AntQ, file: Path, on_bad_line: Callable[[BadLine], None]) -> None:
+    *summary*: the file that a job writes when all of them have ended.
+    """
+
+    def __init__(
+        self,
+        app: AntQ,
+        file: Path,
+        on_bad_line: Callable[[BadLine], None],
+        summary: Path | None = None,
+    ) -> None:
+        WriteSummary.app = app
         self._app = app
+        self._summary = summary
         self._file = file
         self._on_bad_line = on_bad_line
         self._stopped = Event()
@@ -93,11 +111,51 @@ class Campaign:
         Raises OtherLeads when the path has the jobs of another file.
         """
         leads = read_leads(self._file, self._on_bad_line)
-        if newest := newest_job(self._app):
+        newest = newest_job(self._app)
+        batch = self._batch(newest)
+        if newest:
             self._skip_stored(leads, newest)
         jobs = self._args_of(leads)
-        while ids := self._app.enqueue_many(SendPromotion, islice(jobs, BATCH_LEADS)):
+        if batch is None:
+            self._store(self._app, jobs)
+        elif not batch.status().closed:
+            self._store(batch, jobs)
+            if not self._stopped.is_set():
+                batch.close()
+
+    def summary(self) -> Job:
+        """Wait for the job that writes the summary, and return it.
+
+        Raises JobFailed when it could not write it.
+        """
+        batch = campaign_batch(self._app)
+        assert batch is not None  # noqa: S101 - a campaign with a summary has made it
+        batch.wait()
+        (job,) = self._app.list_jobs(worker=WriteSummary, newest_first=True, limit=1)
+        job.result()
+        return self._app.get_job(job.id)
+
+    def _store(self, where: AntQ | Batch, jobs: Iterator[dict[str, Any]]) -> None:
+        while ids := where.enqueue_many(SendPromotion, islice(jobs, BATCH_LEADS)):
             self._enqueued += len(ids)
+
+    def _batch(self, newest: Job | None) -> Batch | None:
+        """Return the batch of the leads, if there is to be a summary; make it in the first run."""
+        batch = campaign_batch(self._app)
+        if batch is not None and self._summary is None:
+            raise OtherLeads(
+                f"the leads in {self._app.path} were stored with --summary; give it again, or"
+                f" another --path"
+            )
+        if batch is None and self._summary is not None:
+            if newest:
+                raise OtherLeads(
+                    f"the leads in {self._app.path} were stored without --summary; leave it out,"
+                    f" or give another --path"
+                )
+            report = WriteSummary.build({"file": str(self._summary), "queue": QUEUE})
+            batch = self._app.batch(BATCH_NAME, on_complete=report)
+        return batch
 
     def _follow(self, reading: Future[None], show: Callable[[Progress], None]) -> Progress:
         while True:
@@ -125,6 +183,11 @@ class Campaign:
             if self._stopped.is_set():
                 return
             yield {"email": lead.email, "line": lead.line}
+
+
+def campaign_batch(app: AntQ) -> Batch | None:
+    """Return the batch of the leads, or None if they are of none."""
+    return next((batch for batch in app.batches() if batch.name == BATCH_NAME), None)
 
 
 def newest_job(app: AntQ) -> Job | None:

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from antq_actors import AntQ
+from antq_actors.demo.summary import WriteSummary
 
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -178,6 +179,29 @@ def test_killed_in_the_middle_and_run_again_every_lead_ends_and_none_twice(tmp_p
     assert [job.args["line"] for job in jobs] == list(range(1, 601))
     assert {job.status for job in jobs} == {"completed", "failed"}
     assert sum(job.interruptions for job in jobs) > 0
+
+
+def test_killed_in_the_middle_and_run_again_the_summary_comes_once_and_has_every_lead(tmp_path):
+    path = tmp_path / "store"
+    options = ["--leads", 300, "--concurrency", 60, "--retry-delay", 0.1, "--path", path]
+    process = a_demo(*options, "--summary")
+    wait_until(lambda: completed(path) >= 50, process)
+    os.kill(process.pid, signal.SIGKILL)
+    finish(process)
+
+    code, out = demo(*options, "--summary")
+
+    assert code == 0, out
+    assert "300 jobs" in out
+    assert re.search(
+        r"Summary by job \d+, [\d.]+ ms after the end of the last lead:\n  300 leads", out
+    )
+    assert (path / "summary.txt").read_text().startswith("300 leads\n")
+    with AntQ(path, start_queues=False) as app:
+        assert app.count_jobs(worker=WriteSummary, status="completed") == 1
+    code, out = demo(*options)
+    assert code == 1
+    assert "stored with --summary" in out
 
 
 @pytest.mark.parametrize(
