@@ -12,7 +12,7 @@ import graphlib
 import heapq
 from typing import TYPE_CHECKING, NamedTuple
 
-from antq_actors.checks import did_you_mean, list_known
+from antq_actors.checks import list_known
 from antq_actors.errors import CycleError, UnknownNode, WorkflowError
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ class Graph:
                 if which not in self.positions:
                     raise UnknownNode(
                         f"node {vertex.name!r} waits for {which!r}, and the workflow has no node of"
-                        f" that name{did_you_mean(which, self.positions)}"
-                        f"{list_known(which, self.positions)}"
+                        f" that name{list_known(which, self.positions)}"
                     )
                 found.setdefault(self.positions[which], condition)
             else:
