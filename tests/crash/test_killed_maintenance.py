@@ -15,12 +15,12 @@ JOBS = 2_500
 
 ACT = """
 import os, signal, sys
-from antq_actors.storage.admin import maintenance, migrate
+from antq_actors.storage.admin import maintenance, migrate, resealing
 from antq_actors.storage.lmdb.environment import Environment
 
 act, where, attribute, nth, *arguments = sys.argv[1:]
 owner = {"maintenance": maintenance, "Environment": Environment, "Migration": migrate.Migration,
-         "migrate": migrate}[where]
+         "migrate": migrate, "resealing": resealing}[where]
 function, left = getattr(owner, attribute), int(nth)
 
 def passing(*args, **kwargs):
@@ -139,7 +139,7 @@ def test_a_store_that_was_being_compacted_is_the_old_one_or_the_new(path, killed
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_store_that_was_being_sealed_anew_can_be_so_again(path, killed, nth):
-    killed("reseal", "maintenance", "reseal_batch", nth, path)
+    killed("reseal", "resealing", "reseal_batch", nth, path)
 
     assert sound(path) == JOBS - 10
     assert maintenance.reseal(path, [b"k" * 32]) == JOBS - 10

@@ -11,6 +11,7 @@ from antq_actors.jobs.outcome import Completed, Failed, GivenBack, Snoozed
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.format.records import Filter, ImportedJob, NodeGone, Settlement
+from antq_actors.storage.jobs.imports import KnownIds
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.requests import Read, StandingClaim, Write
@@ -160,7 +161,7 @@ def test_an_imported_job_is_claimed_at_once(queues):
     standing, _ = queues.leave(1)
     arrival = ImportedJob(7, a_new_job(), ())
 
-    ids, _ = queues.write(JobStore.import_jobs, [arrival], keep_ids=True)
+    ids = queues.write(JobStore.import_jobs, [arrival], KnownIds(), keep_ids=True, now=0).ids
 
     assert served(standing) == [ids]
 

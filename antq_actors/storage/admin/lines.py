@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from antq_actors.checks import is_utf8
 from antq_actors.flow.cron import read_stored
@@ -20,6 +21,7 @@ from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import (
     ENDED,
+    Composed,
     GateRef,
     JobFlow,
     JobSpec,
@@ -30,16 +32,21 @@ from antq_actors.jobs.state import (
 )
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.pickled import converted
-from antq_actors.storage.format.records import ImportedJob
+from antq_actors.storage.format.records import ImportedJob, WaitsFor  # msgspec reads annotations
 from antq_actors.storage.format.values import MSGPACK, PICKLED, encode_args
 from antq_actors.storage.jobs.cron_table import CronDefinition, CronRow
+from antq_actors.storage.jobs.exports import NOTHING_BESIDE, Beside
 from antq_actors.storage.jobs.gates import is_gate
+from antq_actors.storage.jobs.step_table import KeptRow  # msgspec reads annotations
+from antq_actors.workflows.edges import CONDITIONS
 
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
 
 LARGEST_NUMBER: Final = 2**62
 """Of an id or a count: there is room for as many again."""
+_LONGEST: Final = instant.from_datetime(datetime(5000, 1, 1, tzinfo=UTC))
+_CONDITIONS: Final = frozenset(CONDITIONS.values())
 _LONGEST_DIGEST_BYTES: Final = 64
 """In bytes."""
 
@@ -79,6 +86,17 @@ class JobLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
     """Of the limits that it passes, with its weight in each, and its key as people read it."""
     cron: str | None = None
     scheduled_for: datetime | None = None
+    flow: JobFlow | None = None
+    """What else ties it to others."""
+    composed: Composed | None = None
+    """How far it is with others."""
+    waits_for: tuple[WaitsFor, ...] = ()
+    result: bytes | None = None
+    """As it is stored, without a signature."""
+    result_until: datetime | None = None
+    """When its result is deleted."""
+    kept: tuple[KeptRow, ...] = ()
+    """Its steps and its checkpoint."""
     errors: tuple[_Error, ...] = ()
     """Newest first."""
     error_count: int = 0
@@ -111,8 +129,8 @@ decode_line = msgspec.json.Decoder(JobLine).decode
 _decode_cron = msgspec.json.Decoder(CronLine).decode
 
 
-def job_line(job: StoredJob) -> JobLine:
-    """Return a stored job as a line of an export has it."""
+def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
+    """Return a stored job, with what is stored *beside* it, as a line of an export has it."""
     state, spec = job.state, job.spec
     flow = spec.flow or JobFlow()
     args = display_args(spec.args)
@@ -142,6 +160,12 @@ def job_line(job: StoredJob) -> JobLine:
         gates=flow.gates,
         cron=flow.cron,
         scheduled_for=_moment(flow.scheduled_for),
+        flow=_rest_of(flow),
+        composed=state.composed,
+        waits_for=beside.waits_for,
+        result=beside.result,
+        result_until=_moment(beside.expires_at),
+        kept=beside.kept,
         errors=tuple(
             _Error(
                 e.attempt,
@@ -171,6 +195,7 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         max_attempts=found.max_attempts,
         updated_at=_instant((found.ended_at if ended else None) or found.updated_at),
         scheduled_at=None if ended else _instant(found.scheduled_at or found.updated_at),
+        composed=found.composed or (Composed() if found.waits_for or found.kept else None),
         attempts=found.attempts,
         interruptions=found.interruptions,
         errors=len(errors),
@@ -179,6 +204,10 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
     )
     if state.status is Status.RUNNING:
         state, _ = lifecycle.settle(state, GivenBack(), now=now)
+    elif state.status is Status.SUSPENDED and found.waits_for:
+        state = lifecycle.suspend(state)
+    elif state.status is Status.SUSPENDED:  # else it would wait for ever
+        state = lifecycle.release(state, now=now, not_before=(found.flow or JobFlow()).release_at)
     spec = JobSpec(
         worker=found.worker,
         args=_args(found),
@@ -193,17 +222,25 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type)
         for e in errors
     )
-    return ImportedJob(found.id, NewJob(state, spec), entries)
+    until = None if found.result_until is None else _instant(found.result_until)
+    result = None if found.result is None else (found.result, until)
+    return ImportedJob(found.id, NewJob(state, spec), entries, found.waits_for, result, found.kept)
+
+
+def _rest_of(flow: JobFlow) -> JobFlow | None:
+    """Return what a line does not say otherwise of what ties a job to others."""
+    rest = replace(flow, gates=(), cron=None, scheduled_for=None)
+    return None if rest == JobFlow() else rest
 
 
 def _flow(found: JobLine) -> JobFlow | None:
-    if not found.gates and found.cron is None:
-        return None
-    return JobFlow(
+    flow = replace(
+        found.flow or JobFlow(),
         gates=found.gates,
         cron=found.cron,
         scheduled_for=None if found.scheduled_for is None else _instant(found.scheduled_for),
     )
+    return None if flow == JobFlow() else flow
 
 
 def _args(found: JobLine) -> bytes:
@@ -233,8 +270,29 @@ def _check(found: JobLine) -> None:
     weights = [ref.weight for ref in found.gates if is_gate(ref.gate)]
     if len(weights) < len(found.gates) or not all(0 < each < LARGEST_NUMBER for each in weights):
         raise ValueError("gates are named by 24 bytes each, and weigh at least 1")
+    _check_ties(found)
     if len(found.unique_digest or b"") > _LONGEST_DIGEST_BYTES:
         raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST_BYTES} bytes")
+
+
+def _check_ties(found: JobLine) -> None:
+    """Raise ValueError for what no job can have to do with others."""
+    composed, flow = found.composed or Composed(), found.flow or JobFlow()
+    ids = [composed.group, composed.cause, composed.part, flow.workflow]
+    ids += [each[1] for each in flow.upstream] + [upstream for upstream, _, _ in found.waits_for]
+    if not 0 <= min(ids) <= max(ids) <= LARGEST_NUMBER:
+        raise ValueError(f"the ids of other jobs are from 0 to {LARGEST_NUMBER}")
+    if not all(condition in _CONDITIONS for _, condition, _ in found.waits_for):
+        raise ValueError("what a job waits for has a condition: 0, 1 or 2")
+    if not all(row.is_one and 0 <= row.at <= _LONGEST for row in found.kept):
+        raise ValueError("what a job has kept is a checkpoint, or a step with its number and name")
+    upstreams = [upstream for upstream, _, _ in found.waits_for]
+    if len(set(upstreams)) < len(upstreams) or found.id in upstreams:
+        raise ValueError("a job waits once for each of some others")
+    rule = flow.result
+    times = [flow.release_in or 0, flow.release_at or 0, 0 if rule is None else rule.ttl or 0]
+    if not 0 <= min(times) <= max(times) <= _LONGEST:
+        raise ValueError("the times of a job lie before the year 5000")
 
 
 # ---- periodic entries -------------------------------------------------------------------------

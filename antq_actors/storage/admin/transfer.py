@@ -2,6 +2,7 @@
 
     {"antq_export":1}
     {"antq_limit":"account","numbers":[3,null,null,null],…}
+    {"antq_group":12,"kind":0,"name":"import","callbacks":[…],…}
     {"id":17,"worker":"shop.mail:SendPromotion","queue":"mail","status":"failed","args":{…},…}
     {"antq_cron":"nightly","next_at":"…","job":{…},…}
 
@@ -13,6 +14,7 @@ trusted as code is.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +24,7 @@ from antq_actors.checks import short_repr
 from antq_actors.errors import AntqError, BatchError, StorageError
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
+from antq_actors.storage.admin.group_lines import group_in, group_line, imported_group
 from antq_actors.storage.admin.limit_lines import import_limit, limit_lines
 from antq_actors.storage.admin.lines import (
     cron_in,
@@ -31,20 +34,30 @@ from antq_actors.storage.admin.lines import (
     imported_job,
     job_line,
 )
-from antq_actors.storage.format.records import Filter, ImportedJob
+from antq_actors.storage.format.records import Filter, Span
 from antq_actors.storage.jobs import crons
+from antq_actors.storage.jobs.imports import ImportedGroup, KnownIds
 from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.admin.group_lines import GroupLine
+    from antq_actors.storage.admin.lines import JobLine
     from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.format.records import ImportedJob
+    from antq_actors.storage.jobs.exports import Beside, ExportedGroup
+    from antq_actors.storage.jobs.imports import Loose
+    from antq_actors.storage.jobs.reader import JobReader, RawJob
 
 VERSION: Final = 1
 """Grows with a change that an older release would misread. One with a field that it does not know
 of it refuses."""
 _BATCH: Final = 1_000
+_PAGE_JOBS: Final = 500
+_PAGE_BYTES: Final = 8 * 2**20
+"""Of results and steps in one transaction, with one job more."""
 
 
 @explain_fields
@@ -55,6 +68,15 @@ class Imported(NamedTuple):
     """Jobs that were stored."""
     duplicates: int
     """Waiting unique jobs that were left out, because another one is in their way."""
+
+
+class _Page(NamedTuple):
+    """A part of a store, read in one transaction."""
+
+    jobs: list[tuple[RawJob, Beside]]
+    groups: list[ExportedGroup]
+    after: int | None
+    """Behind which id the next part is; None: this is the last one."""
 
 
 class _Head(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,16 +90,47 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 def export_jobs(store: StorageClient, filter_: Filter) -> Iterator[bytes]:
     """Yield the lines of an export as JSON: a head, then the jobs read from the store, by id.
 
-    Before all jobs come the limits, and behind them the periodic entries.
+    Before all jobs come the limits, and behind them the periodic entries; batches and workflows
+    stand among the jobs, by id. An export of some jobs alone has none of these.
     """
     yield _encode(_Head(VERSION))
     for line in limit_lines(store) if filter_ == Filter() else ():
         yield _encode(line)
-    for job in store.pages(filter_):
-        yield _encode(job_line(job))
+    yield from map(_encode, _stored_lines(store, filter_))
     for listed in crons.list_all(store) if filter_ == Filter() else ():
         if listed.definition is not None:
             yield _encode(cron_line(listed.name, listed.row, listed.definition))
+
+
+def _stored_lines(store: StorageClient, filter_: Filter) -> Iterator[JobLine | GroupLine]:
+    """Yield the lines of jobs, and of groups unless only some jobs are exported, by id."""
+    after: int | None = 0
+    while after is not None:
+        jobs, groups, after = store.read(_page, filter_, after)
+        waiting = deque(groups)
+        for raw, beside in jobs:
+            while waiting and waiting[0].id < raw.id:
+                yield group_line(waiting.popleft())
+            if filter_.worker is None or filter_.worker == raw.worker:
+                yield job_line(raw.decode(), beside)
+        for group in waiting:
+            yield group_line(group)
+
+
+def _page(reader: JobReader, filter_: Filter, after: int) -> _Page:
+    """Read some jobs behind the id *after*, with what is beside them, and the groups in between."""
+    found = reader.page(filter_, Span(after), size=_PAGE_JOBS)
+    jobs: list[tuple[RawJob, Beside]] = []
+    size = 0
+    for raw in found:
+        jobs.append((raw, reader.beside(raw.id, raw.state)))
+        size += jobs[-1][1].size
+        if size > _PAGE_BYTES:
+            break
+    is_last = len(jobs) == len(found) < _PAGE_JOBS
+    until = None if is_last else jobs[-1][0].id
+    groups = list(reader.groups_between(after, until)) if filter_ == Filter() else []
+    return _Page(jobs, groups, until)
 
 
 def import_jobs(
@@ -85,7 +138,8 @@ def import_jobs(
 ) -> Imported:
     """Store the jobs of an export's lines as they were; those that were running wait again.
 
-    A store that never had a job keeps their ids, another one gives them new ones. Raises
+    A store that never had a job keeps their ids and those of batches and workflows, another one
+    gives them new ones. What a job waited for and is not among them is as if deleted. Raises
     BatchError at the first line that cannot be stored, with its index; those before it are.
     """
     if not isinstance(lines, Iterable):
@@ -100,51 +154,89 @@ def import_jobs(
             elif line.strip():
                 intake.take_line(line, clock())
         except (AntqError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
-            intake.flush()
+            intake.end(clock())
             raise BatchError(
                 f"line {index + 1} was not imported, {len(intake.stored)} jobs before it were:"
                 f" {error}",
                 index,
                 intake.stored,
             ) from error
-    intake.flush()
+    intake.end(clock())
     return Imported(len(intake.stored), intake.duplicates)
 
 
 class _Intake:
-    """Stores jobs in batches."""
+    """Stores jobs and groups in batches, and at the end what was left for it."""
 
     def __init__(self, store: StorageClient) -> None:
         self._store = store
-        self._batch: list[ImportedJob] = []
+        self._batch: list[ImportedJob | ImportedGroup] = []
+        self._size = 0
         self._keep_ids: bool | None = None
+        self._known = KnownIds()
+        self._groups: list[tuple[int, ImportedGroup]] = []
+        self._loose: list[Loose] = []
+        self._now: Instant = 0
         self.stored: list[int] = []
         self.duplicates = 0
 
     def take_line(self, line: str | bytes, now: Instant) -> None:
+        self._now = now
         if import_limit(self._store, line):
+            return
+        group = group_in(line)
+        if group is not None:
+            self.take(imported_group(group))
             return
         cron = cron_in(line)
         if cron is None:
-            self.take(imported_job(decode_line(line), now))
+            self.take(imported_job(decode_line(line), now), len(line))
             return
         self.flush()
         definition, row = imported_cron(cron, now, keeps_ids=bool(self._keep_ids))
         self._store.write(crons.import_entry, cron.antq_cron, definition, row)
 
-    def take(self, arrival: ImportedJob) -> None:
+    def take(self, arrival: ImportedJob | ImportedGroup, size: int = 0) -> None:
         self._batch.append(arrival)
-        if len(self._batch) == _BATCH:
+        self._size += size
+        if len(self._batch) == _BATCH or self._size > _PAGE_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        batch, self._batch = self._batch, []
-        if batch:
-            ids, self._keep_ids = self._store.write(
-                JobStore.import_jobs, batch, keep_ids=self._keep_ids
-            )
-            self.stored += [id_ for id_ in ids if id_ is not None]
-            self.duplicates += ids.count(None)
+        batch, self._batch, self._size = self._batch, [], 0
+        if not batch:
+            return
+        taken = self._store.write(
+            JobStore.import_jobs, batch, self._known, keep_ids=self._keep_ids, now=self._now
+        )
+        self._keep_ids = taken.keep_ids
+        for loose in taken.loose:
+            self._loose.append(loose)
+            if loose.part:
+                self._known.add_expanding(loose.was)
+        for arrival, id_ in zip(batch, taken.ids, strict=True):
+            if id_ is None:
+                self.duplicates += 1
+                continue
+            self._known.add(arrival.id, id_)
+            if isinstance(arrival, ImportedGroup):
+                self._groups.append((id_, arrival))
+            else:
+                self.stored.append(id_)
+
+    def end(self, now: Instant) -> None:
+        """Store what is left, and what had to wait until all was stored."""
+        self.flush()
+        self._loose.sort(key=lambda loose: not loose.part)  # so that others wait for parts, too
+        for at in range(0, len(self._loose), _BATCH):
+            loose = self._loose[at : at + _BATCH]
+            missing = self._store.write(JobStore.tie_loose, loose, self._known, now=now)
+            for id_, number in missing.items():
+                self._known.add(id_, number)
+        self._groups.reverse()  # parts before what they are of
+        for at in range(0, len(self._groups), _BATCH):
+            groups = self._groups[at : at + _BATCH]
+            self._store.write(JobStore.end_groups, groups, self._known, now=now)
 
 
 def _check_head(line: str | bytes) -> None:

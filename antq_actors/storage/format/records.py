@@ -12,6 +12,12 @@ from antq_actors.jobs.instant import Instant  # msgspec reads annotations
 if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, NewJob, Status, StoredJob
+    from antq_actors.storage.jobs.step_table import KeptRow
+
+
+WaitsFor: TypeAlias = tuple[int, int, bool]
+"""What a job waits for: the number of a job or group, a condition, and whether that cannot be met
+any more."""
 
 
 class ImportedJob(NamedTuple):
@@ -22,6 +28,11 @@ class ImportedJob(NamedTuple):
     new: NewJob
     errors: tuple[ErrorEntry, ...]
     """As many as its state counts, newest first."""
+    waits_for: tuple[WaitsFor, ...] = ()
+    result: tuple[bytes, Instant | None] | None = None
+    """The payload of its result, and when that is deleted: None with the job."""
+    kept: tuple[KeptRow, ...] = ()
+    """Its steps and its checkpoint."""
 
 
 class Filter(NamedTuple):

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.outcome import Completed
-from antq_actors.jobs.state import CLAIMABLE, WAITING, Composed, JobFlow, NewJob, Status
+from antq_actors.jobs.state import CLAIMABLE, Composed, JobFlow, NewJob, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.composition import Composition
 from antq_actors.storage.jobs.results import ResultTable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Expansion, FollowUp
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState
     from antq_actors.storage.format.encoding import JobRecord
-    from antq_actors.storage.format.records import ImportedJob, Settlement
+    from antq_actors.storage.format.records import Settlement
 
 
 class Arrivals(StepWriter):
@@ -62,21 +62,6 @@ class Arrivals(StepWriter):
         self.due |= queues
         return list(range(first, self._next_id))
 
-    def import_jobs(
-        self, arrivals: Sequence[ImportedJob], *, keep_ids: bool | None
-    ) -> tuple[list[int | None], bool]:
-        """Store jobs that another store exported; return their ids, and whether they kept them.
-
-        None: a waiting unique job was left out, as another is in its way. *keep_ids* None: if this
-        store never had a job.
-        """
-        if keep_ids is None:
-            keep_ids = self._first_free_id() == 1
-        ids = [
-            self._import_job(new, errors, id_ if keep_ids else 0) for id_, new, errors in arrivals
-        ]
-        return ids, keep_ids
-
     def _insert_unless_duplicate(self, new: NewJob) -> int | None:
         spec = new.spec
         if spec.unique_digest is not None and self._jobs.find_conflict(
@@ -88,13 +73,6 @@ class Arrivals(StepWriter):
         ):
             return None
         return self._add(new)
-
-    def _import_job(self, new: NewJob, errors: tuple[ErrorEntry, ...], wanted: int) -> int | None:
-        digest = new.spec.unique_digest
-        waits = new.state.status in WAITING
-        if waits and digest and self._jobs.find_conflict(digest, new.spec.unique_statuses):
-            return None
-        return self._add(new, errors, wanted)
 
     def insert_kept(self, state: JobState, signed: bytes, /) -> int | None:
         """Store a job whose spec was signed before; None: a duplicate is in its way.

@@ -27,11 +27,11 @@ from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.bulk import BulkWriter
 from antq_actors.storage.jobs.bulk_update import BulkUpdate, plan
 from antq_actors.storage.jobs.composition import flagged
+from antq_actors.storage.jobs.imports import ImportVerbs
 from antq_actors.storage.jobs.limited_claims import LimitedClaims
 from antq_actors.storage.jobs.meta import NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.results import ResultTable
-from antq_actors.storage.jobs.workflow_verbs import WorkflowVerbs
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb import keys
 
@@ -70,7 +70,7 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(BulkWriter, WorkflowVerbs, LimitedClaims):
+class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
     # ---- jobs are run ---------------------------------------------------------------------

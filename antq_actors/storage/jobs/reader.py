@@ -14,6 +14,7 @@ from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
+from antq_actors.storage.jobs.exports import ExportReader
 from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
@@ -62,7 +63,7 @@ class RawJob(NamedTuple):
         return StoredJob(self.id, self.state, spec, errors)
 
 
-class JobReader(ExplainReader, LimitReader, WorkflowReader):
+class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
     """Reads jobs, queues and nodes of a store in one LMDB transaction."""
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:

@@ -9,6 +9,7 @@ so it is no other job's result, and nothing of it is loaded before that was veri
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 EXPIRY: Final = b"\xff"
 """What the keys of rows that are deleted before their job begin with, behind all ids: those are
 no larger than a counter of jobs comes to."""
+_RESEALED_BYTES: Final = 8 * 2**20
+"""Signed again in one transaction, with one result more."""
 _DELETED_PER_PUT: Final = 2
 _NEVER: Final = bytes(8)
 _TIME_BYTES: Final = 8
@@ -43,7 +46,18 @@ _PURPOSE: Final = b"result\0"
 
 def unseal(id_: int, row: bytes, signer: Signer) -> bytes:
     """Return the payload in the row of a job's result. Raises DamagedRecord for another one's."""
-    sealed = signer.verify(row[_TIME_BYTES:])
+    return _payload(id_, signer.verify(row[_TIME_BYTES:]))
+
+
+def contents(id_: int, row: bytes) -> bytes:
+    """Return the payload in the row of a job's result, as :func:`unseal`; no signature is verified.
+
+    Raises DamagedRecord.
+    """
+    return _payload(id_, encoding.contents(row[_TIME_BYTES:]))
+
+
+def _payload(id_: int, sealed: bytes) -> bytes:
     head = _PURPOSE + keys.job_key(id_)
     if not sealed.startswith(head):
         raise DamagedRecord(f"the result of job {id_} is damaged on disk: it is of no such job")
@@ -113,6 +127,26 @@ class ResultTable:
             self._txn.delete(key, db=self._table)
             self._txn.delete(key[len(EXPIRY) + _TIME_BYTES :], db=self._table)
         return len(found)
+
+    def reseal(self, signer: Signer, start: bytes) -> bytes | None:
+        """Sign some results again, from a key on, and return the key to go on from.
+
+        Damaged ones stay as they are.
+        """
+        size = 0
+        batch: list[tuple[bytes, bytes]] = []
+        following = None
+        for key, row in items_from(self._txn, self._table, start):
+            if size > _RESEALED_BYTES or key.startswith(EXPIRY):
+                following = None if key.startswith(EXPIRY) else key
+                break
+            batch.append((key, row))
+            size += len(row)
+        for key, row in batch:
+            with suppress(DamagedRecord):
+                signed = signer.sign(encoding.contents(row[_TIME_BYTES:]))
+                self._txn.put(key, row[:_TIME_BYTES] + signed, db=self._table)
+        return following
 
 
 def verify_results(txn: lmdb.Transaction, tables: Tables, signer: Signer) -> Iterator[str]:

@@ -26,7 +26,7 @@ from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import delete_range, items_from, items_with, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import lmdb
     from lmdb import _Database
@@ -56,6 +56,23 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     at: int
     value: bytes | None = None
     name: bytes | None = None
+
+
+class KeptRow(msgspec.Struct, frozen=True, array_like=True):
+    """A row as it goes to another store."""
+
+    place: bytes
+    at: int
+    value: bytes | None = None
+    name: bytes | None = None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there can be such a row, whatever its value."""
+        if self.place == _CHECKPOINT:
+            return self.value is not None
+        has_place = self.place[:1] in (_STEP, _VALUE) and len(self.place) == 1 + _NUMBER_BYTES
+        return has_place and (self.place[:1] == _STEP) == (self.name is not None)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -139,6 +156,21 @@ class StepTable:
         """Delete all that a job has kept."""
         key = keys.job_key(id_)
         delete_range(self._txn, self._table, key + _CHECKPOINT, key + _END)
+
+    def rows(self, id_: int) -> list[KeptRow]:
+        """Read all that a job has kept, without signatures; damaged rows are left out."""
+        found = []
+        for _, stored in items_with(self._txn, self._table, keys.job_key(id_)):
+            with suppress(DamagedRecord):
+                row = _row(encoding.contents(stored))
+                if row.id == id_:
+                    found.append(KeptRow(row.place, row.at, row.value, row.name))
+        return found
+
+    def put_rows(self, id_: int, rows: Iterable[KeptRow]) -> None:
+        """Write what a job has kept in another store."""
+        for place, at, value, name in map(msgspec.structs.astuple, rows):
+            self._put(_Row(id_, place, at, value, name))
 
     def has_any(self, id_: int) -> bool:
         """Read whether a job has kept anything."""

@@ -1,0 +1,348 @@
+"""Jobs and groups of another store come in, with what ties them to each other.
+
+They come in the order of their ids, so what is named was mostly stored before. A group stays open
+until all is stored, so that it does not end before its members have come. What a job waited for
+and did not come with it is as if deleted: no job waits for what will never be.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from antq_actors.jobs.outcome import KeptResult
+from antq_actors.jobs.state import ENDED, WAITING, Composed, NewJob
+from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES
+from antq_actors.storage.jobs.groups import APART, JOB, GroupSpec, digest_key, end_of
+from antq_actors.storage.jobs.results import ResultTable
+from antq_actors.storage.jobs.step_table import StepTable
+from antq_actors.storage.jobs.workflow_reader import WorkflowRow, encode_row, row_key
+from antq_actors.storage.jobs.workflow_verbs import WorkflowVerbs
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.scan import value_of
+from antq_actors.workflows.counters import End, Ends, Group
+from antq_actors.workflows.edges import Condition, Edge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.format.records import ImportedJob, WaitsFor
+
+
+class ImportedGroup(NamedTuple):
+    """A group of another store."""
+
+    id: int
+    """Its id there."""
+    group: Group
+    """As it was there: its numbers of members are counted anew."""
+    spec: GroupSpec
+    """The specs of its callbacks without signatures."""
+    is_cancelling: bool = False
+    """Whether it is to be cancelled once all of it is stored."""
+    row: WorkflowRow | None = None
+    """What else was said of a workflow."""
+
+
+class Loose(NamedTuple):
+    """What a stored job named that was not stored yet, by the ids of the other store."""
+
+    id: int
+    """Of the job, here."""
+    was: int
+    """Its id there."""
+    waits_for: tuple[WaitsFor, ...] = ()
+    part: int = 0
+    cause: int = 0
+
+
+class Taken(NamedTuple):
+    """What became of jobs and groups that came in together."""
+
+    ids: list[int | None]
+    """None: a waiting unique job was left out, as another is in its way."""
+    keep_ids: bool
+    """Whether they kept their ids."""
+    loose: list[Loose]
+
+
+class KnownIds:
+    """The ids here of what came in, by those of the other store: small where both are in a row."""
+
+    def __init__(self, known: KnownIds | None = None) -> None:
+        self._known = known
+        self._firsts: list[int] = []
+        self._runs: list[tuple[int, int]] = []
+        """The last id there of each row, and the first one here."""
+        self._others: dict[int, int] = {}
+        """Those that came out of order."""
+        self._expanding: set[int] = set()
+
+    def add(self, id_: int, new: int) -> None:
+        """Note that what had an id has a new one."""
+        if self._firsts:
+            first, (last, to) = self._firsts[-1], self._runs[-1]
+            if id_ <= last:
+                self._others[id_] = new
+                return
+            if id_ == last + 1 and new == to + id_ - first:
+                self._runs[-1] = (id_, to)
+                return
+        self._firsts.append(id_)
+        self._runs.append((id_, new))
+
+    def add_expanding(self, id_: int) -> None:
+        """Note that what a job has expanded into has yet to come."""
+        self._expanding.add(id_)
+
+    def is_expanding(self, id_: int) -> bool:
+        """Return whether what a job has expanded into has yet to come."""
+        known = self._known
+        return id_ in self._expanding or (known is not None and known.is_expanding(id_))
+
+    def get(self, id_: int) -> int:
+        """Return the new id; 0: it is not known."""
+        if id_ in self._others:
+            return self._others[id_]
+        place = bisect_right(self._firsts, id_) - 1
+        if place >= 0:
+            last, to = self._runs[place]
+            if id_ <= last:
+                return to + id_ - self._firsts[place]
+        return 0 if self._known is None else self._known.get(id_)
+
+
+class ImportVerbs(WorkflowVerbs):
+    """Stores what was exported, in one transaction; a part of :class:`~.job_store.JobStore`."""
+
+    def import_jobs(
+        self,
+        arrivals: Sequence[ImportedJob | ImportedGroup],
+        known: KnownIds,
+        *,
+        keep_ids: bool | None,
+        now: Instant,
+    ) -> Taken:
+        """Store jobs and groups that another store exported.
+
+        *known*: the ids here of those that came before. *keep_ids* None: they keep their ids if
+        this store never had a job.
+        """
+        if keep_ids is None:
+            keep_ids = self._first_free_id() == 1
+        numbers = KnownIds(known)
+        ids: list[int | None] = []
+        loose: list[Loose] = []
+        for arrival in arrivals:
+            wanted = arrival.id if keep_ids else 0
+            if isinstance(arrival, ImportedGroup):
+                id_: int | None = self._import_group(arrival, wanted, numbers, now)
+            else:
+                id_ = self._import_job(arrival, wanted, numbers, loose, now)
+            ids.append(id_)
+            if id_ is not None:
+                numbers.add(arrival.id, id_)
+        return Taken(ids, keep_ids, loose)
+
+    def _import_group(
+        self, arrival: ImportedGroup, wanted: int, numbers: KnownIds, now: Instant
+    ) -> int:
+        was, spec = arrival.group, arrival.spec
+        id_ = max(self._first_free_id(), wanted)
+        self._next_id = id_ + 1
+        callbacks = tuple(
+            replace(each, spec=self._signer.sign(each.spec)) for each in spec.callbacks
+        )
+        groups = self.composition.groups
+        parent = numbers.get(was.parent)
+        containing = groups.get(parent) if parent else None
+        if containing is not None:
+            containing.total += 1
+        gone = was.gone
+        group = Group(
+            total=gone.total,
+            ends=Ends(gone.completed, gone.failed, gone.cancelled, gone.unneeded),
+            gone=gone,
+            fired=was.fired,
+            parent=0 if containing is None else parent,
+            is_cancelled=was.is_cancelled,
+        )
+        groups.add(id_, group, replace(spec, callbacks=callbacks))
+        self.composition.note(now)
+        if spec.key is not None:
+            self._take_key(id_, spec.name, spec.key)
+        return id_
+
+    def _take_key(self, id_: int, name: str, key: str) -> None:
+        """Store which workflow has a key, unless an open one has it."""
+        table, row = self._tables.further(self._txn, "groups"), digest_key(name, key)
+        found = value_of(self._txn, table, row)
+        other = None if found is None else self.composition.groups.get(int.from_bytes(found))
+        if other is None or other.ended_at:
+            self._txn.put(row, keys.job_key(id_), db=table)
+
+    def _import_job(
+        self,
+        arrival: ImportedJob,
+        wanted: int,
+        numbers: KnownIds,
+        loose: list[Loose],
+        now: Instant,
+    ) -> int | None:
+        state, spec, gate_keys = arrival.new
+        digest = spec.unique_digest
+        if (
+            state.status in WAITING
+            and digest
+            and self._jobs.find_conflict(digest, spec.unique_statuses)
+        ):
+            return None
+        if spec.flow is not None and spec.flow.workflow:
+            flow = replace(
+                spec.flow,
+                workflow=numbers.get(spec.flow.workflow),
+                upstream=tuple(
+                    (name, numbers.get(number), is_group)
+                    for name, number, is_group in spec.flow.upstream
+                ),
+            )
+            spec = replace(spec, flow=flow)
+        was = state.composed
+        if was is None:
+            return self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)
+        group = self.composition.groups.get(numbers.get(was.group))
+        is_apart = was.is_apart and group is not None
+        is_counted = group is not None and not is_apart and state.status in ENDED
+        waits_for = arrival.waits_for if state.status in MAY_HAVE_EDGES else ()
+        composed = replace(
+            was,
+            group=0 if group is None else numbers.get(was.group),
+            is_apart=is_apart,
+            is_counted=is_counted,
+            pending=len(waits_for),
+            cuts=sum(is_cut for _, _, is_cut in waits_for),
+            has_dependents=False,
+            has_result=arrival.result is not None,
+            has_steps=bool(arrival.kept),
+            cause=0,
+            part=0,
+        )
+        state = replace(state, composed=None if composed == Composed() else composed)
+        id_ = self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)
+        if group is not None:
+            self.composition.groups.add_members(composed.group, [id_], APART if is_apart else JOB)
+            if not is_apart:
+                group.total += 1
+            if is_counted:
+                _count(group, id_, end_of(state))
+        if arrival.result is not None:
+            payload, expires_at = arrival.result
+            ttl = None if expires_at is None else expires_at - now
+            kept = KeptResult(payload, ttl)
+            ResultTable(self._txn, self._tables).put([(keys.job_key(id_), kept)], self._signer, now)
+        if arrival.kept:
+            StepTable(self._txn, self._tables, self._signer).put_rows(id_, arrival.kept)
+        self._tie(Loose(id_, arrival.id, waits_for, was.part, was.cause), numbers, loose, now)
+        return id_
+
+    def _tie(self, names: Loose, numbers: KnownIds, loose: list[Loose], now: Instant) -> None:
+        """Store what a new job names of others; what is not known goes to *loose*."""
+        id_, was, waits_for, part, cause = names
+        later = []
+        for edge in waits_for:
+            upstream = numbers.get(edge[0])
+            if upstream and not numbers.is_expanding(edge[0]):
+                self._wait(id_, upstream, edge, now)
+            else:
+                later.append(edge)
+        new_part, new_cause = numbers.get(part), numbers.get(cause)
+        self._name(id_, new_part, new_cause, now)
+        part, cause = 0 if new_part else part, 0 if new_cause else cause
+        if later or part or cause:
+            loose.append(Loose(id_, was, tuple(later), part, cause))
+        if part:
+            numbers.add_expanding(was)
+
+    def _wait(self, id_: int, upstream: int, edge: WaitsFor, now: Instant) -> None:
+        dependents = self.composition.dependents
+        _, condition, is_cut = edge
+        dependents.edges.put(upstream, id_, Edge(Condition(condition), is_cut))
+        self.mark_upstream(upstream, now)
+        if is_cut:
+            dependents.expect(upstream)
+
+    def _name(self, id_: int, part: int, cause: int, now: Instant) -> None:
+        """Store the group into which a job expanded, and the job that cut it off."""
+        if not part and not cause:
+            return
+        if part:
+            self.expand(id_, part, now=now)
+        if cause:
+            record = self._existing(id_)
+            composed = replace(record.state.composed or Composed(), cause=cause)
+            state = replace(record.state, composed=composed)
+            self._jobs.rewrite(id_, record._replace(state=state))
+
+    # ---- all are stored -------------------------------------------------------------------
+
+    def tie_loose(self, loose: Sequence[Loose], known: KnownIds, *, now: Instant) -> dict[int, int]:
+        """Store what jobs name of others that came later; return the numbers of what is missing.
+
+        A job that waits for what did not come is cut off, as if that were deleted.
+        """
+        numbers = known
+        missing: dict[int, int] = {}
+        for names in loose:
+            record = self.read_waiter(names.id, now)
+            if record is None:
+                continue
+            self._name(names.id, numbers.get(names.part), numbers.get(names.cause), now)
+            if record.state.status not in MAY_HAVE_EDGES:
+                continue
+            for edge in names.waits_for:
+                upstream = numbers.get(edge[0])
+                if not upstream:
+                    upstream = missing.get(edge[0], 0) or self.take_number()
+                    missing[edge[0]] = upstream
+                self._wait(names.id, upstream, edge, now)
+        return missing
+
+    def end_groups(
+        self, arrivals: Sequence[tuple[int, ImportedGroup]], known: KnownIds, *, now: Instant
+    ) -> None:
+        """Close the groups that were closed, as all of their members are stored; parts first."""
+        composition = self.composition
+        for id_, arrival in arrivals:
+            group, was = composition.groups.get(id_), arrival.group
+            if group is not None:
+                group.is_closed = was.is_closed
+                if was.node and not was.is_closed:
+                    group.node = self.new_node()  # dead, as who added its members is not here
+                group.cause = known.get(was.cause) or group.cause
+                composition.touch(id_, now)
+                self._put_row(id_, arrival.row, known)
+                if arrival.is_cancelling:
+                    self.cancel_group(id_, now=now, kind=None)
+        composition.flush()
+        for id_, arrival in arrivals:
+            group, ended_at = composition.groups.get(id_), arrival.group.ended_at
+            if group is not None and group.ended_at and ended_at:
+                if not group.parent:
+                    self._jobs.leave_row(id_, group.ended_at)
+                    self._jobs.enter_row(id_, ended_at)
+                group.ended_at = ended_at
+
+    def _put_row(self, id_: int, row: WorkflowRow | None, known: KnownIds) -> None:
+        number = 0 if row is None else known.get(row.output)
+        if row is not None and number:
+            table = self._tables.further(self._txn, "groups")
+            self._txn.put(row_key(id_), encode_row(replace(row, output=number)), db=table)
+
+
+def _count(group: Group, member: int, end: End) -> None:
+    group.ends.add(end)
+    if end is not End.COMPLETED and not group.cause:
+        group.cause = member
