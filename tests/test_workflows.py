@@ -414,6 +414,34 @@ def test_dependents_of_a_node_wait_for_all_that_it_expanded_into(app, outer):
     assert app.verify() == []
 
 
+@worker
+def expand_deeper(levels: int, job: Job) -> None:
+    flow = Workflow(f"level {levels}")
+    inner = flow.add_many(expand_deeper, [{"levels": levels - 1}]) if levels else None
+    flow.add(number, {"n": levels}, after=inner)
+    job.expand(flow)
+
+
+@worker
+def unfinished(job: Job) -> int:
+    others = [each for each in job.workflow.jobs() if each.id != job.id]
+    return sum(each.status is not Status.COMPLETED for each in others)
+
+
+@pytest.mark.parametrize("in_group", [False, True])
+def test_dependents_wait_for_expansions_of_what_was_expanded_into(app, in_group):
+    flow = Workflow("outer")
+    args = {"levels": 3}
+    node = flow.add_many(expand_deeper, [args]) if in_group else flow.add(expand_deeper, args)
+    last = flow.add(unfinished, after=node)
+    run = app.start_workflow(flow, output=last)
+
+    assert run.result(timeout=LONG) == 0
+    assert len(run.jobs()) == 2 + 4 + 3
+    assert run.status().open is False
+    assert app.verify() == []
+
+
 def test_expanding_in_a_job_of_no_workflow_starts_one(app):
     job = settled(app, app.enqueue(expand_into, {"numbers": [1, 2]}))
 

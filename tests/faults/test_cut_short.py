@@ -24,7 +24,6 @@ ENQUEUES = {
     "storage/actor.py",
     "storage/client.py",
     "storage/format/encoding.py",
-    "storage/jobs/job_store.py",
     "storage/jobs/table.py",
     "storage/jobs/writer.py",
     "storage/lmdb/environment.py",
@@ -34,6 +33,7 @@ ENQUEUES = {
 SERVED = ENQUEUES | {
     "otp/threads/run_queue.py",
     "queues/running_attempts.py",
+    "storage/jobs/job_store.py",
     "storage/requests.py",
 }
 """The same of an enqueue that serves a queue with free slots."""

@@ -119,7 +119,8 @@ class WorkflowVerbs(GraphVerbs):
         composed = self._existing(id_).state.composed
         workflow = 0 if composed is None else self._workflow_of(composed.group)
         if isinstance(follow_up, Expansion):
-            self._expand(id_, follow_up, workflow, now)
+            group = workflow if composed is None else composed.group
+            self._expand(id_, follow_up, group if workflow else 0, workflow, now)
             return
         new = self._insert_follow_up(follow_up, now)
         if new is not None and workflow:
@@ -149,8 +150,14 @@ class WorkflowVerbs(GraphVerbs):
             if counted.is_cancelled:
                 self._cancel(id_, self._existing(id_), now)
 
-    def _expand(self, id_: int, expansion: Expansion, workflow: int, now: Instant) -> None:
-        """Store what a job has expanded into; in a job of no workflow, as one of its own."""
+    def _expand(
+        self, id_: int, expansion: Expansion, group: int, workflow: int, now: Instant
+    ) -> None:
+        """Store what a job has expanded into; in a job of no workflow, as one of its own.
+
+        It is a part of the *group* that the job is in, whose end has to wait for it as well: that
+        may be what another job has expanded into.
+        """
         new, plan = expansion
         later = [_later(item, now) for item in plan]
         if not workflow:
@@ -159,7 +166,7 @@ class WorkflowVerbs(GraphVerbs):
             return
         with suppress(AlreadyExists, LimitReached):
             self._refuse_duplicates(later)
-            part = self._part(NewGroup(PART, new.name, now), workflow)
+            part = self._part(NewGroup(PART, new.name, now), group)
             self._store(workflow, part, later, now)
             self._end_part(part, now)
             self.expand(id_, part, now=now)
