@@ -233,8 +233,12 @@ def list_known(name: str, known: Iterable[str]) -> str:
 
     >>> list_known("mial", ["mail", "default"])
     "; there are 'default', 'mail' (did you mean 'mail'?)"
+    >>> list_known("mial", [])
+    '; there are none'
     """
     names = sorted(known)
+    if not names:
+        return "; there are none"
     close = _closest(name, names)
     hint = f" (did you mean {close!r}?)" if close else ""
     return f"; there are {', '.join(map(repr, names))}{hint}"
