@@ -19,6 +19,7 @@ from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import BATCH, GroupTable
+from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.counters import Ends, Event
 
 CALLBACKS = tuple((event, a_new_job(worker=event.name, queue="calls")) for event in Event)
@@ -351,3 +352,39 @@ def test_a_batch_is_pruned_with_those_in_it(store):
 
     assert group(store, outer) is group(store, inner) is None
     assert store.count() == 0
+
+
+def write_row(store, table, key, value):
+    def change(txn):
+        db = store.env.tables.further(txn, table)
+        return txn.delete(key, db=db) if value is None else txn.put(key, value, db=db)
+
+    store.env.write(change)
+
+
+def test_a_damaged_group_is_found_and_counts_by_its_members_all_the_same(store):
+    batch, ids = a_batch_of(store, 2)
+    write_row(store, "groups", keys.job_key(batch), b"no group")
+
+    assert any(f"{batch} is damaged" in finding for finding in store.findings())
+
+    def cancel(verbs):
+        for id_ in ids:
+            verbs.cancel(id_, now=3)
+
+    job_store.write(store.env, cancel)
+    assert group(store, batch).ends == Ends(cancelled=2)
+    assert store.findings() == []
+
+
+def test_a_group_that_would_never_be_pruned_and_a_damaged_task_are_found(store):
+    batch, _ = a_batch_of(store, 0, queue="mail")
+    ended_at = group(store, batch).ended_at
+    row = keys.ends_prefix(ended_at) + keys.job_key(batch)
+    store.env.write(lambda txn: txn.delete(row, db=store.env.tables.index))
+    write_row(store, "tasks", keys.job_key(7), b"no task")
+
+    found = store.findings()
+
+    assert any(f"has group {batch}" in finding for finding in found)
+    assert "tasks: 7 is damaged on disk" in found

@@ -207,6 +207,8 @@ class Composition:
                 group.cause = member
             group.ends.add(end, number)
             self._changed[id_] = None
+            if id_ in self.groups.recounted:  # perhaps with this member, whose end is written
+                self._miscounted.add(id_)
 
     def note(self, now: Instant) -> None:
         """Note the time at which something has changed."""

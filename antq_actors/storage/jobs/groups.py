@@ -26,7 +26,7 @@ from antq_actors.jobs.instant import Instant  # msgspec reads annotations
 from antq_actors.jobs.state import ENDED, JobState, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import DAMAGES
-from antq_actors.storage.jobs.table import put_all
+from antq_actors.storage.jobs.table import put_all, row_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, keys_from, keys_with, value_of
 from antq_actors.workflows.counters import End, Ends, Event, Group, has_ended
@@ -111,6 +111,8 @@ class GroupTable:
         self._stored: dict[int, bytes | None] = {}
         self.found: dict[int, Group] = {}
         """The groups that were read, by their ids; what changes in them is written."""
+        self.recounted: set[int] = set()
+        """Those of them whose record was damaged, so that their members were counted."""
 
     # ---- groups ---------------------------------------------------------------------------
 
@@ -125,6 +127,14 @@ class GroupTable:
             self._stored[id_] = stored
             self.found[id_] = group
         return group
+
+    def is_readable(self, id_: int) -> bool:
+        """Read whether what changes of a group is not damaged."""
+        try:
+            _decode_group(self._txn.get(_key(id_), db=self._groups))
+        except DAMAGES:
+            return False
+        return True
 
     def spec(self, id_: int) -> GroupSpec | None:
         """Return what never changes of a group; None: no group has this id, or it is damaged."""
@@ -170,6 +180,7 @@ class GroupTable:
             group = Group(is_closed=True)
             group.total = sum(1 for _, kind in self.members(id_) if kind != APART)
             group.ends = self.count_anew(id_, group)
+            self.recounted.add(id_)
             return group
 
     # ---- members --------------------------------------------------------------------------
@@ -240,27 +251,40 @@ def verify_groups(txn: lmdb.Transaction, tables: Tables, signer: Signer) -> Iter
     table = GroupTable(txn, tables)
     for id_ in table.ids():
         group = table.get(id_)
-        if group is None:  # never: it was just read
+        if group is None or not table.is_readable(id_):
+            yield f"groups: the record of {id_} is damaged on disk; its members are counted anew"
             continue
-        spec = table.spec(id_)
-        if spec is None:
-            yield f"groups: {id_} has no readable description"
-        for callback in () if spec is None else spec.callbacks:
-            try:
-                encoding.decode_spec(signer.verify(callback.spec))
-            except StorageError as error:
-                yield f"groups: a callback of {id_}: {error}"
-        if (ends := table.count_anew(id_, group)) != group.ends:
-            yield f"groups: {id_} counts {group.ends}, and its members are {ends}"
-        members = sum(1 for _, kind in table.members(id_) if kind != APART)
-        if members + group.gone.total != group.total:
-            yield (
-                f"groups: {id_} has {members} members and {group.gone.total} deleted ones, but"
-                f" counts {group.total}"
-            )
-        if has_ended(group) != bool(group.ended_at):
-            yield f"groups: {id_} has {'' if group.ended_at else 'not '}ended, by its counters"
+        place = keys.ends_prefix(group.ended_at)
+        is_root = bool(group.ended_at) and not group.parent
+        if is_root and row_of(txn, tables.index, place, _key(id_)) is None:
+            yield f"index: no row of ended jobs has group {id_}"
+        yield from _wrong_spec(table, id_, signer)
+        yield from _wrong_counters(table, id_, group)
     yield from _wrong_members(txn, tables, table)
+
+
+def _wrong_spec(table: GroupTable, id_: int, signer: Signer) -> Iterator[str]:
+    spec = table.spec(id_)
+    if spec is None:
+        yield f"groups: {id_} has no readable description"
+    for callback in () if spec is None else spec.callbacks:
+        try:
+            encoding.decode_spec(signer.verify(callback.spec))
+        except StorageError as error:
+            yield f"groups: a callback of {id_}: {error}"
+
+
+def _wrong_counters(table: GroupTable, id_: int, group: Group) -> Iterator[str]:
+    if (ends := table.count_anew(id_, group)) != group.ends:
+        yield f"groups: {id_} counts {group.ends}, and its members are {ends}"
+    members = sum(1 for _, kind in table.members(id_) if kind != APART)
+    if members + group.gone.total != group.total:
+        yield (
+            f"groups: {id_} has {members} members and {group.gone.total} deleted ones, but"
+            f" counts {group.total}"
+        )
+    if has_ended(group) != bool(group.ended_at):
+        yield f"groups: {id_} has {'' if group.ended_at else 'not '}ended, by its counters"
 
 
 def _wrong_members(txn: lmdb.Transaction, tables: Tables, table: GroupTable) -> Iterator[str]:

@@ -85,6 +85,16 @@ class TaskTable:
         """Read whether there is no task."""
         return not self._txn.stat(self._tasks)["entries"]
 
+    def damaged(self) -> list[int]:
+        """Read the numbers of the damaged tasks, which are left out when their turn comes."""
+        found = []
+        for key, stored in items_from(self._txn, self._tasks, b""):
+            try:
+                _decode(stored)
+            except DAMAGES:
+                found.append(int.from_bytes(key))
+        return found
+
     def all(self) -> Iterator[Task]:
         """Yield all tasks that can be read, in order."""
         for _, stored in items_from(self._txn, self._tasks, b""):

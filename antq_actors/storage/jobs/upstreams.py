@@ -159,6 +159,8 @@ def verify_edges(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
     jobs, groups = JobEntries(txn, tables), GroupTable(txn, tables)
     upstreams = Upstreams(jobs, groups)
     table = EdgeTable(txn, tables)
+    for number in TaskTable(txn, tables).damaged():
+        yield f"tasks: {number} is damaged on disk"
     tasks = TaskTable(txn, tables).all()
     unsettled = {task.upstream for task in tasks if isinstance(task, SettleEdges)}
     rows_of_edges, rows_of_waits = table.counts()
