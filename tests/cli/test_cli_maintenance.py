@@ -194,3 +194,15 @@ def test_a_store_that_is_not_there_is_wrong_usage_and_not_made(antq, tmp_path, a
     assert code == USAGE
     assert "there is no store at" in err
     assert not (tmp_path / "none").exists()
+
+
+def test_what_is_said_of_an_export_counts_jobs_alone(antq, path, tmp_path):
+    with AntQ(path, start_queues=False) as app, app.batch("six") as batch:
+        batch.enqueue(Succeed, {"n": 6})
+    file, new = tmp_path / "jobs.jsonl", tmp_path / "new"
+
+    assert antq("export", file)[1] == f"{file}: 6 jobs.\n"
+    assert antq("import", file, path=new)[1] == f"{new}: 6 jobs imported.\n"
+    assert antq("verify", path=new)[0] == 0
+    (listed,) = json.loads(antq("batches", "--json", path=new)[1])
+    assert (listed["id"], listed["name"], listed["total"]) == (6, "six", 1)
