@@ -160,7 +160,7 @@ def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
         gates=flow.gates,
         cron=flow.cron,
         scheduled_for=_moment(flow.scheduled_for),
-        flow=_rest_of(flow),
+        flow=None if spec.flow is None else _rest_of(flow),
         composed=state.composed,
         waits_for=beside.waits_for,
         result=beside.result,
@@ -234,6 +234,8 @@ def _rest_of(flow: JobFlow) -> JobFlow | None:
 
 
 def _flow(found: JobLine) -> JobFlow | None:
+    if found.flow is None and not found.gates and found.cron is None:
+        return None
     flow = replace(
         found.flow or JobFlow(),
         gates=found.gates,
@@ -270,7 +272,8 @@ def _check(found: JobLine) -> None:
     weights = [ref.weight for ref in found.gates if is_gate(ref.gate)]
     if len(weights) < len(found.gates) or not all(0 < each < LARGEST_NUMBER for each in weights):
         raise ValueError("gates are named by 24 bytes each, and weigh at least 1")
-    _check_ties(found)
+    if found.composed is not None or found.flow is not None or found.waits_for or found.kept:
+        _check_ties(found)
     if len(found.unique_digest or b"") > _LONGEST_DIGEST_BYTES:
         raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST_BYTES} bytes")
 
