@@ -352,6 +352,20 @@ def test_a_job_asks_the_application_that_it_was_read_from(app, tmp_path):
         assert theirs.result(timeout=SECONDS) == "theirs"
 
 
+def test_the_job_of_an_error_asks_the_application_that_raised_it(app, tmp_path):
+    failed = app.enqueue(fails)
+    with AntQ(tmp_path / "other") as other:
+        other.enqueue(keeps_none)
+        with pytest.raises(JobFailed) as caught:
+            app.result(failed, timeout=SECONDS)
+        with pytest.raises(JobFailed):
+            caught.value.job.result(timeout=SECONDS)
+        with pytest.raises(JobFailed) as caught:
+            asyncio.run(app.aresult(failed, timeout=SECONDS))
+        with pytest.raises(JobFailed):
+            caught.value.job.result(timeout=SECONDS)
+
+
 def test_a_result_is_awaited_in_an_event_loop(app):
     async def main():
         jobs = [app.enqueue(echo, {"value": n}, schedule_in=0.1) for n in range(50)]
@@ -423,6 +437,16 @@ def test_a_deleted_job_counts_as_done(app):
 
     assert (done, not_done) == ([later], [other])
     assert app.wait([later.id], timeout=0) == ([], [])
+
+
+@pytest.mark.parametrize("id_", [-1, 2**64, 10**30])
+def test_an_id_that_no_job_can_have_is_that_of_no_job(app, id_):
+    job = app.enqueue(keeps_none, schedule_in=3600)
+
+    assert app.wait([id_, job], timeout=0) == ([], [job])
+    assert asyncio.run(app.wait_async([id_], timeout=SECONDS)) == ([], [])
+    with pytest.raises(JobNotFound):
+        app.result(id_, timeout=0)
 
 
 def waits_of(app):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from antq_actors.app.queries import checked_queue, id_of
 from antq_actors.app.results import refuse_unstored
 from antq_actors.checks import short_repr
+from antq_actors.errors import JobCancelled, JobFailed
 from antq_actors.jobs.job import Job, wait_seconds
 from antq_actors.storage.jobs.results import load_result
 
@@ -42,7 +43,11 @@ class WaitVerbs:
         seconds = wait_seconds(timeout, "result")
         id_ = id_of(job_or_id)
         refuse_unstored([id_])
-        return load_result(self._runtime().results.fetch(id_, seconds))
+        try:
+            return load_result(self._runtime().results.fetch(id_, seconds))
+        except (JobFailed, JobCancelled) as error:
+            self._own(error.job)
+            raise
 
     async def aresult(
         self,
@@ -54,7 +59,11 @@ class WaitVerbs:
         seconds = wait_seconds(timeout, "aresult")
         id_ = id_of(job_or_id)
         refuse_unstored([id_])
-        return load_result(await self._runtime().results.fetch_async(id_, seconds))
+        try:
+            return load_result(await self._runtime().results.fetch_async(id_, seconds))
+        except (JobFailed, JobCancelled) as error:
+            self._own(error.job)
+            raise
 
     def wait(
         self,

@@ -125,6 +125,7 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
 
     def stored_among(self, ids: Sequence[int]) -> list[RawJob]:
         """Read those of the jobs with these ids that there are, in the order of *ids*."""
+        ids = [id_ for id_ in ids if keys.is_id(id_)]
         wanted = list(map(keys.job_key, ids))
         records = self._jobs.records(wanted)
         payloads = self._jobs.payloads(wanted, records)
@@ -151,10 +152,11 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
 
     def ended_among(self, ids: Collection[int]) -> list[int]:
         """Read which of these jobs and groups have ended, or are not there; a damaged job has."""
+        found = [id_ for id_ in ids if not keys.is_id(id_)]
+        ids = [id_ for id_ in ids if keys.is_id(id_)] if found else ids
         wanted = list(map(keys.job_key, ids))
         records = self._jobs.records(wanted)
         groups = GroupTable(self._txn, self._tables) if len(records) < len(wanted) else None
-        found = []
         for id_, key in zip(ids, wanted, strict=True):
             record = records.get(key)
             try:

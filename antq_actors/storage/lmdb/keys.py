@@ -131,6 +131,11 @@ id_part: Final[Callable[[bytes], bytes]] = itemgetter(slice(-_ID_SIZE, None))
 """Return the key in ``jobs`` of the job that a key of ``index`` ends with."""
 
 
+def is_id(number: int) -> bool:
+    """Return whether a job or a group may have this number."""
+    return 0 < number <= LARGEST_ID
+
+
 def id_at_end(key: bytes) -> int:
     """Return the job id that an LMDB key of any table but ``errors`` and ``meta`` ends with."""
     return int.from_bytes(key[-_ID_SIZE:], "big")
