@@ -21,6 +21,8 @@ from antq_actors import (
     maintenance,
     worker,
 )
+from antq_actors.jobs import current_app
+from antq_actors.storage.jobs.job_store import JobStore
 
 KEY = b"k" * 32
 SECONDS = 60
@@ -139,8 +141,9 @@ def test_a_batch_and_its_errors_are_found_by_number(app):
     assert app.batches(open=False) == [two]
     found = app.get_batch(two.id)
     assert (found, found.name) == (two, "two")
-    with pytest.raises(BatchNotFound, match="99"):
-        app.get_batch(99)
+    for number in (99, 0, -1, 2**64, 10**5_000):
+        with pytest.raises(BatchNotFound, match=r"99|0|-1|\d+ bits"):
+            app.get_batch(number)
     error = pickle.loads(pickle.dumps(BatchClosed("closed")))  # noqa: S301
     assert str(error) == "closed"
 
@@ -153,6 +156,8 @@ def test_what_is_wrong_with_a_batch_is_refused_where_it_is_made(app):
             app.batch("import", **wrong)
     with pytest.raises(TypeError, match="name"):
         app.batch(7)
+    with pytest.raises(ValueError, match="name of a batch is text"):
+        app.batch("\udcff")
     with pytest.raises(ValueError, match="abandoned"):
         app.batch("import", abandoned="forget")
     with pytest.raises(UnknownQueue):
@@ -307,8 +312,6 @@ def test_a_wait_that_is_late_raises_timeout(app):
 
 @worker
 def wait_for(batch: int, job: Job) -> None:
-    from antq_actors.jobs import current_app  # noqa: PLC0415 - the application of the test
-
     with pytest.raises(ValueError, match="timeout"):
         current_app.current().get_batch(batch).wait()
 
@@ -348,6 +351,53 @@ def test_a_bad_item_is_named_and_those_before_it_are_members(app):
 
     assert refused.value.index == 2
     assert [job.id for job in batch.jobs()] == refused.value.ids
+
+
+@worker(executor="process")
+def makes_batch(batch: int) -> None:
+    """Add two rows and what is none to a batch, from a process that has its parent's."""
+    app = AntQ(current_app.parent().path, queues={"default": 1})
+    with pytest.raises(BatchError) as refused:
+        app.get_batch(batch).enqueue_many(row, [*rows(1, 2), {"nonsense": 3}])
+    assert (refused.value.index, len(refused.value.ids)) == (2, 2)
+    with pytest.raises(UnknownQueue):
+        app.get_batch(batch).enqueue_many(row, [], queue="nowhere")
+
+
+def test_a_bad_item_is_named_in_another_process_and_those_before_it_are_members(app):
+    batch = app.batch("import")
+
+    done = settled(app, makes_batch.perform_async(batch=batch.id))
+
+    assert (done.status, done.errors) == (Status.COMPLETED, ())
+    assert batch.status().total == 2
+
+
+@worker
+def adds_wrongly(job: Job) -> None:
+    """Add members that cannot be stored, in ways that each call says at once."""
+    for items in (rows(1), []):
+        with pytest.raises(UnknownQueue):
+            job.batch.enqueue_many(row, items, queue="nowhere")
+    with pytest.raises(BatchError, match=r"item 0 .*ZeroDivisionError|item 0 .*division"):
+        job.batch.enqueue_many(row, (1 // each for each in [0]))
+
+
+def test_what_is_wrong_with_members_is_refused_in_a_member_as_outside(app):
+    with app.batch("import") as batch:
+        batch.enqueue(adds_wrongly)
+
+    assert batch.wait(SECONDS).completed == batch.status().total == 1
+
+
+def test_no_verb_finds_a_batch_that_was_pruned(app):
+    with app.batch("import") as batch:
+        pass
+    app._running.store.write(JobStore.prune, finished_before=2**62, limit=10)
+
+    for verb in (batch.status, batch.close, batch.cancel, batch.retry_failed, batch.jobs):
+        with pytest.raises(BatchNotFound):
+            verb()
 
 
 @pytest.mark.parametrize(("abandoned", "is_closed"), [("keep", False), ("cancel", True)])
@@ -395,8 +445,6 @@ def test_a_process_without_the_key_stores_callbacks_that_others_run(tmp_path):
 
 @worker(max_attempts=1)
 async def in_a_coroutine(batch: int, job: Job) -> None:
-    from antq_actors.jobs import current_app  # noqa: PLC0415 - the application of the test
-
     found = current_app.current().get_batch(batch)
     added = await found.aenqueue(row, {"number": 1})
     ids = await found.aenqueue_many(row, rows(2, 3))
@@ -436,8 +484,6 @@ def test_results_of_completed_members_come_in_the_order_of_ids(app):
 
 @worker(executor="process", result=True)
 def sum_of(batch: int, job: Job) -> int:
-    from antq_actors.jobs import current_app  # noqa: PLC0415 - the application of the test
-
     assert current_app.parent() is not None
     return sum(job.batch.results())
 

@@ -104,7 +104,11 @@ class Batches:
         self._store.cancel_group(id_, now=self._clock(), kind=BATCH)
 
     def retry_failed(self, id_: int) -> None:
-        """Enqueue the failed members of a batch again, and of those in it, some at a time."""
+        """Enqueue the failed members of a batch again, and of those in it, some at a time.
+
+        Raises BatchNotFound.
+        """
+        self.status(id_)
         left = [(id_, 0)]
         while left:
             group, after = left.pop()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias, Unpack
 
 import msgspec
 
-from antq_actors.checks import exact_str, short_repr
+from antq_actors.checks import exact_str, is_utf8, short_repr
 from antq_actors.errors import (
     BatchError,
     BatchNotFound,
@@ -30,7 +31,7 @@ from antq_actors.jobs.worker import in_thread
 from antq_actors.workflows.counters import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
     from types import TracebackType
 
@@ -44,8 +45,12 @@ Abandoned: TypeAlias = Literal["keep", "cancel"]
 
 _CALL_SECONDS: Final = 0.1
 """Seconds of a wait in another process."""
+_MOST_BITS: Final = 64
+"""Of the id of a batch."""
 _CHUNK_JOBS: Final = 500
 """Jobs that are checked before they are stored together, by an application elsewhere."""
+_END: Final[Any] = object()
+"""In place of an item: there are no more."""
 _EVENTS: Final = {
     "on_success": Event.SUCCESS,
     "on_complete": Event.COMPLETE,
@@ -158,6 +163,7 @@ class Batch:
         they are stored with the completion of that one, and this returns None.
         """
         if self._attempt() is not None:
+            self._check_call(worker, options)
             self._adds_later(list(self._prepared(worker, args_iterable, options)))
             return None
         directly = getattr(self._application, "antq_insert_members", None)
@@ -166,37 +172,56 @@ class Batch:
             found = directly(self.id, worker, args_iterable, options)
         if found is not None:
             return found
-        self._application.antq_batch("insert_many", self.id, [])  # it may be closed
         ids: list[int] = []
         chunk: list[NewJob] = []
-        for new in self._prepared(worker, args_iterable, options, ids):
+
+        def store() -> list[int]:
+            ids.extend(self._application.antq_batch("insert_many", self.id, chunk))
+            chunk.clear()
+            return ids
+
+        store()  # it may be closed
+        self._check_call(worker, options)
+        for new in self._prepared(worker, args_iterable, options, store):
             chunk.append(new)
             if len(chunk) == _CHUNK_JOBS:
-                ids += self._application.antq_batch("insert_many", self.id, chunk)
-                chunk = []
-        ids += self._application.antq_batch("insert_many", self.id, chunk)
-        return ids
+                store()
+        return store()
+
+    def _check_call(self, worker: AnyWorker, options: Mapping[str, Any]) -> None:
+        """Raise what is wrong with all jobs of a call, before its first item is looked at.
+
+        An application in another process that stands for the parent alone finds it with that one.
+        """
+        enqueue_many = getattr(self._application, "enqueue_many", None)
+        if enqueue_many is not None:
+            enqueue_many(worker, [], **options)
 
     def _prepared(
         self,
         worker: AnyWorker,
         args_iterable: Iterable[Mapping[str, Any] | None],
         options: Mapping[str, Any],
-        ids: list[int] | None = None,
+        store: Callable[[], list[int]] = list,
     ) -> Iterator[NewJob]:
-        """Yield a checked job for each item. Raises BatchError from the error of an item."""
-        if isinstance(args_iterable, Mapping | str | bytes):
-            raise TypeError(
-                "enqueue_many takes an iterable of args, one mapping for each job, such as"
-                f" [{{'email': …}}, …], got {short_repr(args_iterable)}"
-            )
-        for index, item in enumerate(args_iterable):
+        """Yield a checked job for each item. Raises BatchError from the error of an item.
+
+        *store*: stores those before it, and returns the ids of all that are stored.
+        """
+        items = iter(_checked_items(args_iterable))
+        for index in count():
             try:
-                yield self._application.antq_prepare(worker, item, options)
+                item = next(items, _END)
+                new = (
+                    None if item is _END else self._application.antq_prepare(worker, item, options)
+                )
             except Exception as error:
-                stored = ids or []
+                stored = store()
                 text = f"item {index} was not stored, {len(stored)} before it were: {error}"
                 raise BatchError(text, index, stored) from error
+            if new is None:
+                return
+            yield new
 
     def batch(
         self,
@@ -348,6 +373,16 @@ class Batch:
         return await in_thread(self.jobs, status)
 
 
+def _checked_items(args_iterable: Any) -> Iterable[Any]:
+    """Return the items for ``enqueue_many``. Raises TypeError for what has none."""
+    if isinstance(args_iterable, Iterable) and not isinstance(args_iterable, Mapping | str | bytes):
+        return args_iterable
+    raise TypeError(
+        "enqueue_many takes an iterable of args, one mapping for each job, such as"
+        f" [{{'email': …}}, …], got {short_repr(args_iterable)}"
+    )
+
+
 def make_batch(
     application: BatchApplication,
     name: str,
@@ -364,12 +399,16 @@ def make_batch(
         raise TypeError(f"the name of a batch is a str, got {short_repr(name)}")
     if abandoned not in ("keep", "cancel"):
         raise ValueError(f"abandoned is 'keep' or 'cancel', got {short_repr(abandoned)}")
+    name = exact_str(name)
+    if not is_utf8(name):
+        raise ValueError(
+            f"the name of a batch is text that UTF-8 can carry, got {short_repr(name)}"
+        )
     prepared = []
     for parameter, job in callbacks.items():
         if job is not None:
             recipe = recipe_of(job, parameter)
             prepared.append((int(_EVENTS[parameter]), application.antq_prepare(*recipe)))
-    name = exact_str(name)
     id_ = application.antq_batch("create", name, prepared, abandoned == "cancel", parent)
     return Batch(id_, name, application)
 
@@ -383,6 +422,11 @@ def checked_open(is_open: object) -> bool | None:
 
 def find_batch(application: BatchApplication, id_: int) -> Batch:
     """Return the batch of an application with an id. Raises BatchNotFound."""
+    bits = id_.bit_length()
+    if id_ < 0 or bits > _MOST_BITS:  # a larger one may have more digits than Python shows
+        raise BatchNotFound(
+            f"no batch has the id {id_ if bits <= _MOST_BITS else f'of {bits} bits'}"
+        )
     return Batch(id_, application.antq_batch("name", id_), application)
 
 

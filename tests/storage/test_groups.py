@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from support.stored_jobs import a_new_job
 
-from antq_actors.errors import AlreadyExists, BatchClosed, BatchNotFound
+from antq_actors.errors import AlreadyExists, BatchClosed, BatchNotFound, StorageError
 from antq_actors.jobs.outcome import (
     COMPLETED,
     Cancelled,
@@ -283,6 +283,21 @@ def test_a_batch_in_a_batch_counts_once_when_it_has_ended(store):
     assert group(store, outer).total == 1
     assert group(store, outer).ends == Ends(failed=1)
     assert callbacks(store) == [Event.FAILURE, Event.COMPLETE]
+
+
+def test_a_batch_that_is_refused_is_no_member(store):
+    outer = a_batch(store)
+    too_long = ((Event.SUCCESS, a_new_job(queue="q" * 1_000)),)
+
+    def refused(verbs):
+        with pytest.raises(StorageError, match="queue"):
+            verbs.create_group(NewGroup(BATCH, "inner", 0, too_long), parent=outer)
+        verbs.insert_member(outer, a_new_job())  # the transaction goes on
+
+    job_store.write(store.env, refused)
+
+    assert group(store, outer).total == 1
+    assert store.findings() == []
 
 
 def test_a_batch_in_a_batch_is_counted_anew_after_a_retry(store):

@@ -49,10 +49,10 @@ class GroupVerbs(Arrivals):
 
         Raises BatchNotFound and BatchClosed of its *parent*.
         """
-        if parent:
-            self._open_batch(parent).total += 1
         for _, job in new.callbacks:
             keys.lane(Status.ENQUEUED, job.state.queue_name)
+        if parent:
+            self._open_batch(parent).total += 1
         id_ = self.take_number()
         spec = GroupSpec(
             kind=new.kind,
