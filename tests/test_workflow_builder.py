@@ -16,6 +16,10 @@ from antq_actors import (
     group,
     worker,
 )
+from antq_actors.app.workflow_plan import Planner
+from antq_actors.jobs import instant
+from antq_actors.jobs.new_job import JobTemplate
+from antq_actors.storage.jobs.workflow_verbs import NewNode
 
 
 class Fetch(Worker):
@@ -28,6 +32,16 @@ class Parse(Worker, name="shop:Parser"):
 
 @worker
 def store(page): ...
+
+
+class Counted(set):
+    """A set that counts how often it is asked for a member."""
+
+    asked = 0
+
+    def __contains__(self, what):
+        self.asked += 1
+        return super().__contains__(what)
 
 
 def names(flow):
@@ -201,3 +215,19 @@ def test_a_workflow_outlives_a_pickle():
     assert names(again) == ["group", "store"]
     assert [item.args["n"] for item in again.vertices[0].items] == [0, 1, 2]
     assert again.output.owner is again
+
+
+def test_the_names_of_many_built_jobs_are_looked_up_once_each():
+    jobs = [store.build(page=page) for page in range(500)]
+    prepare = JobTemplate(store, {}, default_queue="default")
+
+    def prepared(job):
+        state = prepare.state(instant.now())
+        return prepare.new_job(state, job.args, job.encoded), job.options
+
+    planner = Planner(group(jobs), None, prepared, {})
+    planner._names = taken = Counted(planner._names)
+    nodes = [item.new.spec.flow.node for item in planner.items() if isinstance(item, NewNode)]
+
+    assert nodes == ["store", *(f"store-{number}" for number in range(2, 501))]
+    assert taken.asked <= 2 * len(jobs)

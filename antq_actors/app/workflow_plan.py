@@ -52,6 +52,8 @@ class Planner:
             self._kept.add(output)
         self._output = output
         self._names = {*flow.graph.positions, *stored}
+        self._numbered: dict[str, int] = {}
+        """The number that made each default name of a job unique last."""
         self._count = 0
 
     def _edges(self, stored: Mapping[str, tuple[int, bool]]) -> list[dict[str, str]]:
@@ -109,9 +111,9 @@ class Planner:
         return -self._count
 
     def _free_name(self, default: str) -> str:
-        name, number = default, 1
+        name = default
         while name in self._names:
-            number += 1
+            self._numbered[default] = number = self._numbered.get(default, 1) + 1
             name = f"{default}-{number}"
         self._names.add(name)
         return name
