@@ -182,6 +182,46 @@ def test_the_on_failure_job_is_stored_once_and_knows_its_workflow(app):
     assert told.id not in [job.id for job in run.jobs()]
 
 
+def test_the_on_failure_job_does_not_wait_for_the_rest_of_a_group(app):
+    Gated.gate.clear()
+    flow = Workflow("half", on_failure=note.build(text="failure"))
+    flow.add(expand_into_group, {"failing": 1})
+    run = app.start_workflow(flow)
+
+    until(lambda: app.list_jobs(worker=note), "the on_failure job")
+    is_open = run.status().open
+    Gated.gate.set()
+    ended(run)
+    [told] = app.list_jobs(worker=note)
+    assert is_open
+    assert told.workflow == run
+    assert app.verify() == []
+
+
+@worker
+def expand_into_group(failing: int, job: Job) -> None:
+    flow = Workflow("inner")
+    flow.add_many(fail, [{}] * failing)
+    flow.add(Gated, {"n": 1})
+    job.expand(flow)
+
+
+def test_what_a_node_expands_into_keeps_its_on_failure_job(app):
+    run = ended(app.start_workflow(chain(expand_into_failing.build())))
+
+    [told] = app.list_jobs(worker=note)
+    assert told.args == {"text": "inner"}
+    assert told.workflow == run
+    assert len(run.jobs()) == 2
+
+
+@worker
+def expand_into_failing(job: Job) -> None:
+    flow = Workflow("inner", on_failure=note.build(text="inner"))
+    flow.add(fail)
+    job.expand(flow)
+
+
 def test_retry_failed_takes_back_what_the_failure_cut_off(app):
     flow = Workflow("again")
     Flaky.fails = True

@@ -115,8 +115,11 @@ def has_failure(group: Group) -> bool:
     return group.ends.failed + group.ends.cancelled > 0
 
 
-def take_due(group: Group) -> list[Event]:
+def take_due(group: Group, *, has_failing_part: bool = False) -> list[Event]:
     """Return the events of a group that have happened now, each once, and note them in it.
+
+    *has_failing_part*: a job in a part of it did not complete, so that it has a failure before the
+    part has ended.
 
     >>> group = Group(total=1, is_closed=True)
     >>> take_due(group)
@@ -125,7 +128,12 @@ def take_due(group: Group) -> list[Event]:
     >>> take_due(group), take_due(group)
     ([<Event.SUCCESS: 1>, <Event.COMPLETE: 2>], [])
     """
-    happened = [event for event in _EVENTS if not group.fired & event and _holds(group, event)]
+    happened = [
+        event
+        for event in _EVENTS
+        if not group.fired & event
+        and (_holds(group, event) or (has_failing_part and event is Event.FAILURE))
+    ]
     for event in happened:
         group.fired |= event
     return happened

@@ -17,9 +17,17 @@ from antq_actors.errors import NotRetryable
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.state import ENDED, NOT_COMPOSED, Composed
 from antq_actors.storage.jobs.dependents import Dependents, Waiters
-from antq_actors.storage.jobs.groups import APART, GROUP, JOB, GroupTable, callbacks_for, end_of
+from antq_actors.storage.jobs.groups import (
+    APART,
+    GROUP,
+    JOB,
+    PART,
+    GroupTable,
+    callbacks_for,
+    end_of,
+)
 from antq_actors.workflows import counters
-from antq_actors.workflows.counters import End
+from antq_actors.workflows.counters import End, Event
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -79,6 +87,8 @@ class Composition:
         """The groups that have yet to be looked at, in the order in which they changed."""
         self._miscounted: set[int] = set()
         """The groups that have to be counted anew."""
+        self._with_failing_part: set[int] = set()
+        """The groups that have a failure, as a part of them has."""
         self.groups = GroupTable(txn, tables)
         self.dependents = Dependents(txn, tables, jobs, self.groups, changes)
 
@@ -237,25 +247,29 @@ class Composition:
     def _prune_members(self, group: int, ended_before: Instant, limit: int) -> int:
         """Delete up to *limit* members of a group, and of the groups among them."""
         pruned = 0
-        counted = self.groups.get(group)
-        for id_, kind in self.groups.some_members(group, 0, limit):
-            end = None
+        path = [(group, iter(self.groups.some_members(group, 0, limit)))]
+        while pruned < limit:
+            parent, members = path[-1]
+            id_, kind = next(members, (0, JOB))
             if kind == GROUP:
-                pruned += self._prune_members(id_, ended_before, limit - pruned)
-                if pruned >= limit:
+                path.append((id_, iter(self.groups.some_members(id_, 0, limit - pruned))))
+                continue
+            if id_:
+                state = self._changes.prune_member(id_, ended_before)
+                end = None if state is None or kind == APART else end_of(state)
+            else:  # nothing is left in it
+                path.pop()
+                if not path:
                     break
+                id_, parent = parent, path[-1][0]
                 part = self.groups.get(id_)
                 end = None if part is None else part.counted_as
                 self.groups.remove(id_)
-            else:
-                state = self._changes.prune_member(id_, ended_before)
-                end = None if state is None or kind == APART else end_of(state)
+            counted = self.groups.get(parent)
             if counted is not None and end is not None:
                 counted.gone.add(end)
-            self.groups.remove_member(group, id_)
+            self.groups.remove_member(parent, id_)
             pruned += 1
-            if pruned >= limit:
-                break
         return pruned
 
     # ---- for the end of the transaction ---------------------------------------------------
@@ -282,8 +296,12 @@ class Composition:
             group.ends = self.groups.count_anew(id_, group)
         if not counters.has_failure(group):
             group.cause = 0
-        due = counters.take_due(group)
+        due = counters.take_due(group, has_failing_part=id_ in self._with_failing_part)
+        self._with_failing_part.discard(id_)
         spec = self.groups.spec(id_) if due else None
+        if Event.FAILURE in due and spec is not None and spec.kind == PART and group.parent:
+            self._with_failing_part.add(group.parent)  # its jobs are nodes of the workflow
+            self._changed[group.parent] = None
         for event in due:
             for callback in callbacks_for(spec, event):
                 state = lifecycle.made_later(callback.state, now=now)

@@ -87,16 +87,20 @@ class Upstreams:
 
         It is the upstream itself, if that is not known.
         """
-        state = self.state_of(upstream)
-        if state is None:
-            group = self._groups.get(upstream)
-            return upstream if group is None or not group.cause else self.cause(group.cause)
-        composed = state.composed
-        if composed is not None and composed.is_cut and composed.cause:
-            return composed.cause
-        if composed is not None and composed.part and state.status is Status.COMPLETED:
-            return self.cause(composed.part)
-        return upstream
+        while True:  # through what expanded into what, however deep that is
+            state = self.state_of(upstream)
+            if state is None:
+                group = self._groups.get(upstream)
+                behind = 0 if group is None else group.cause
+            else:
+                composed = state.composed
+                if composed is not None and composed.is_cut and composed.cause:
+                    return composed.cause
+                is_part = composed is not None and state.status is Status.COMPLETED
+                behind = composed.part if composed is not None and is_part else 0
+            if not behind:
+                return upstream
+            upstream = behind
 
     def why_cut(self, upstream: int, cause: int) -> str:
         """Return why a job is cut off, with the ids of the upstream and of the job at fault."""

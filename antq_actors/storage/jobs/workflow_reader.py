@@ -152,8 +152,10 @@ class WorkflowReader(GroupReader):
 
 
 def _jobs_in(groups: GroupTable, group: int) -> Iterator[int]:
-    for id_, kind in groups.members(group):
-        if kind == GROUP:
-            yield from _jobs_in(groups, id_)
-        elif kind == JOB:
-            yield id_
+    left = [group]
+    while left:
+        for id_, kind in groups.members(left.pop()):
+            if kind == GROUP:
+                left.append(id_)
+            elif kind == JOB:
+                yield id_

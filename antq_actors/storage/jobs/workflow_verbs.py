@@ -166,7 +166,7 @@ class WorkflowVerbs(GraphVerbs):
             return
         with suppress(AlreadyExists, LimitReached):
             self._refuse_duplicates(later)
-            part = self._part(NewGroup(PART, new.name, now), group)
+            part = self._part(NewGroup(PART, new.name, now, new.callbacks), group)
             self._store(workflow, part, later, now)
             self._end_part(part, now)
             self.expand(id_, part, now=now)
