@@ -8,7 +8,7 @@ import typer
 from antq_actors.app import AntQ
 from antq_actors.cli import output, render
 from antq_actors.cli.listing import AsJson
-from antq_actors.cli.output import printable
+from antq_actors.cli.output import one_line
 from antq_actors.cli.render import PlainTable
 from antq_actors.cli.store import StorePath, open_store
 from antq_actors.jobs.batch import Batch, BatchStatus
@@ -58,7 +58,7 @@ def _table(app: AntQ, found: list[tuple[Batch, BatchStatus]]) -> PlainTable:
     for batch, status in found:
         table.add(
             str(batch.id),
-            printable(batch.name),
+            one_line(batch.name),
             str(status.total),
             str(status.completed),
             str(status.failed),

@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return encodable(text.translate(_CONTROL))
 
 
+def one_line(text: str) -> str:
+    """Return *text* as `printable` does, with escaped line breaks too: it is one row of many."""
+    return printable(text.translate({ord("\n"): r"\n", ord("\t"): r"\t"}))
+
+
 def encodable(text: str) -> str:
     """Return *text* with escaped lone surrogates, which no output of a command accepts."""
     return text.encode("utf-8", "backslashreplace").decode()

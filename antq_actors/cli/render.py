@@ -21,7 +21,7 @@ from rich.text import Text
 
 from antq_actors import Status
 from antq_actors.cli import output
-from antq_actors.cli.output import encodable, local_time, printable
+from antq_actors.cli.output import encodable, local_time, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,7 +54,7 @@ def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = 
     }
     if job.last_progress is not None:
         fraction, note, at = job.last_progress
-        rows["progress"] = f"{fraction:.0%}{f', {note}' if note else ''} ({_moment(at)})"
+        rows["progress"] = f"{fraction:.0%}{f', {one_line(note)}' if note else ''} ({_moment(at)})"
     if job.cron is not None:
         rows["cron"] = job.cron
         rows["scheduled for"] = _moment(job.scheduled_for)
@@ -62,7 +62,7 @@ def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = 
     lines += [f"  {name:<14}{value}" for name, value in rows.items()]
     if steps:
         lines.append("  steps, in the order in which they were taken:")
-        lines += [f"    {_moment(at)}: {name}" for name, at in steps]
+        lines += [f"    {_moment(at)}: {one_line(name)}" for name, at in steps]
     lines.append(_errors_title(job))
     for error in job.errors:
         lines += _error_lines(error)

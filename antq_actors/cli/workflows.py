@@ -7,7 +7,7 @@ import typer
 from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus
 from antq_actors.cli import output, render
 from antq_actors.cli.listing import AsJson
-from antq_actors.cli.output import printable
+from antq_actors.cli.output import one_line
 from antq_actors.cli.render import PlainTable
 from antq_actors.cli.store import StorePath, open_store
 from antq_actors.jobs.job import COMPOSED, UPSTREAM, Job
@@ -43,8 +43,8 @@ def workflows(
             state = _state(status, node, is_alive=node in alive)
             total = sum(status.nodes.values())
             ended = sum(n for each, n in status.nodes.items() if each in ENDED)
-            key = "" if run.key is None else printable(run.key)
-            row = (str(run.id), printable(run.name), key, str(total), str(total - ended), state)
+            key = "" if run.key is None else one_line(run.key)
+            row = (str(run.id), one_line(run.name), key, str(total), str(total - ended), state)
             table.add(*row)
         render.write_table(table)
     else:
@@ -84,9 +84,9 @@ def workflow(
         else:
             jobs = run.jobs()
             depths = _depths(jobs)
-            output.write(printable(run.name))
+            output.write(one_line(run.name))
             for job in jobs:
-                row = f"{job.id} {printable(job.worker)} {job.status}"
+                row = f"{job.id} {one_line(job.worker)} {job.status}"
                 output.write(f"{_INDENT * depths[job.id]}{row}")
 
 

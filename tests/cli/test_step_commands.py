@@ -10,7 +10,7 @@ from support.apps import until
 from antq_actors import AntQ, Fail, Job, Worker
 from antq_actors.cli import USAGE
 
-ESCAPE = "esc\x1b[31m"
+ESCAPE = "esc\x1b[31m\nin two lines"
 
 
 class Order(Worker):
@@ -41,7 +41,7 @@ def test_show_has_the_names_and_times_of_steps_in_their_order(antq):
     _, out, _ = antq("show", 1)
     names = re.findall(r"\n    20\d\d-\d\d-\d\d .*[+-]\d\d:\d\d: (.*)", out)
 
-    assert names == ["reserve", "pay", r"esc\x1b[31m"]
+    assert names == ["reserve", "pay", r"esc\x1b[31m\nin two lines"]
     assert "steps" not in antq("show", 2)[1]
 
 
