@@ -454,6 +454,35 @@ def test_dependents_of_a_node_wait_for_all_that_it_expanded_into(app, outer):
     assert app.verify() == []
 
 
+@pytest.mark.parametrize("make", [lambda jobs: jobs, iter], ids=["list", "iterator"])
+def test_a_group_of_an_iterator_is_read_by_one_start_alone(app, make):
+    flow = Workflow("twice", key="one")
+    flow.add_many(number, make([{"n": 1}, {"n": 2}]))
+    app.queue("default").pause()
+    run = app.start_workflow(flow)
+
+    with pytest.raises(AlreadyExists) as refused:
+        app.start_workflow(flow)
+    assert refused.value.workflow == run
+
+    app.queue("default").resume()
+    assert len(ended(run).jobs()) == 2
+    if make is iter:
+        with pytest.raises(WorkflowError, match=r"iterator.*list"):
+            app.start_workflow(flow)
+        assert app.workflows() == [run]
+    else:
+        assert len(ended(app.start_workflow(flow)).jobs()) == 2
+
+
+def test_a_group_of_built_jobs_of_an_iterator_is_read_once_too(app):
+    flow = group(number.build(n=n) for n in range(2))
+    assert ended(app.start_workflow(flow)).result(timeout=LONG) == [0, 1]
+
+    with pytest.raises(WorkflowError, match="iterator"):
+        app.start_workflow(flow)
+
+
 @worker
 def expand_deeper(levels: int, job: Job) -> None:
     flow = Workflow(f"level {levels}")

@@ -28,6 +28,7 @@ from antq_actors.app.workflow_nodes import (
     ingredients,
     named,
     no_job,
+    read_once,
 )
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import UnknownNode, WorkflowError
@@ -168,7 +169,7 @@ class Workflow:
             items = made = [ingredients(worker, item, options) for item in args_iterable]
             outputs = [each for job in made for each in outputs_in(job.args)]
         awaited = self._awaited(after, on, outputs)
-        planned = PlannedGroup(items, worker, options)
+        planned = PlannedGroup(read_once(items), worker, options)
         return self._add_group(planned, name, default_name(worker), awaited)
 
     # ---- inside ---------------------------------------------------------------------------
@@ -179,7 +180,7 @@ class Workflow:
 
     def add_built_group(self, jobs: Iterable[Job]) -> Group:
         """Add a group of jobs from ``build``."""
-        return self._add_group(PlannedGroup(jobs, None, {}), None, "group", {})
+        return self._add_group(PlannedGroup(read_once(jobs), None, {}), None, "group", {})
 
     def _add_node(
         self, job: Ingredients, name: str | None, awaited: Mapping[int | str, str]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from antq_actors.checks import exact_str, is_utf8, short_repr
+from antq_actors.errors import WorkflowError
 from antq_actors.jobs import instant, resolver
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.new_job import JobTemplate, recipe_of
@@ -100,6 +101,29 @@ class PlannedGroup(NamedTuple):
     """What each job is made from, or its arguments; built jobs where there is no *worker*."""
     worker: Any
     options: Mapping[str, Any]
+
+
+class ReadOnce:
+    """The items of an iterator, as those of a group: read by one start of the workflow alone."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+        self._is_read = False
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._is_read:
+            raise WorkflowError(
+                "a group of this workflow was made from an iterator, such as a generator, which was"
+                " read when the workflow was started before, and is empty now: make it from a list,"
+                " or describe the workflow anew"
+            )
+        self._is_read = True
+        return self._items
+
+
+def read_once(items: Iterable[Any]) -> Iterable[Any]:
+    """Return the items of a group; an iterator raises WorkflowError when it is read again."""
+    return ReadOnce(items) if isinstance(items, Iterator) else items
 
 
 # ---- checks ---------------------------------------------------------------------------------

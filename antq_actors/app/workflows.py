@@ -76,6 +76,11 @@ class Workflows:
         """Store a workflow. Raises WorkflowError, AlreadyExists, what `enqueue` raises."""
         planner = Planner(flow, output, self._prepare, {})
         new = self.new_group(flow)
+        if flow.key is not None:  # before an iterator is read, which can be read once
+            try:
+                self._store.read(JobReader.refuse_key, flow.name, flow.key)
+            except AlreadyExists as error:
+                raise self._with_run(error) from None
         items = planner.items()
         plan, has_more = take(items, MOST_AT_ONCE)
         try:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.storage.jobs.group_reader import GroupReader
-from antq_actors.storage.jobs.groups import GROUP, JOB, WORKFLOW, GroupTable
+from antq_actors.storage.jobs.groups import GROUP, JOB, WORKFLOW, GroupTable, digest_key
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
@@ -80,6 +80,14 @@ class WorkflowReader(GroupReader):
                 if len(found) == limit:
                     break
         return found
+
+    def refuse_key(self, name: str, key: str) -> None:
+        """Raise AlreadyExists if a workflow with this name and key is open."""
+        table = self._tables.further(self._txn, "groups")
+        found = self._txn.get(digest_key(name, key), db=table)
+        group = None if found is None else self._groups.get(int.from_bytes(found))
+        if found is not None and group is not None and not group.ended_at:
+            raise key_in_use(name, key, int.from_bytes(found))
 
     def workflow_of(self, group: int) -> WorkflowRecord | None:
         """Read the workflow to which a group belongs; None: to none."""
@@ -149,6 +157,15 @@ class WorkflowReader(GroupReader):
         stored = self._txn.get(row_key(id_), db=table)
         row = WorkflowRow() if stored is None else decode_row(stored)
         return WorkflowRecord(id_, spec.name, spec.key, not group.ended_at, group.node, row)
+
+
+def key_in_use(name: str, key: str, id_: int) -> AlreadyExists:
+    """Return the error of a workflow whose name and key those of an open one are."""
+    text = (
+        f"the workflow {name!r} with the key {key!r} is open: it is number {id_}; let it end, or"
+        " cancel it"
+    )
+    return AlreadyExists(text, None, id_)
 
 
 def _jobs_in(groups: GroupTable, group: int) -> Iterator[int]:

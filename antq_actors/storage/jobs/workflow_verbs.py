@@ -22,7 +22,12 @@ from antq_actors.jobs.state import Composed, NewJob
 from antq_actors.storage.jobs.graph import GraphNode, GraphVerbs
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import GROUP, PART, WORKFLOW, digest_key
-from antq_actors.storage.jobs.workflow_reader import WorkflowRow, encode_row, row_key
+from antq_actors.storage.jobs.workflow_reader import (
+    WorkflowRow,
+    encode_row,
+    key_in_use,
+    row_key,
+)
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
@@ -239,12 +244,7 @@ class WorkflowVerbs(GraphVerbs):
         id_ = int.from_bytes(found)
         group = self.composition.groups.get(id_)
         if group is not None and not group.ended_at:
-            raise AlreadyExists(
-                f"the workflow {name!r} with the key {key!r} is open: it is number {id_}; let it"
-                " end, or cancel it",
-                None,
-                id_,
-            )
+            raise key_in_use(name, key, id_)
 
     def _refuse_duplicates(self, plan: Iterable[PlanItem]) -> None:
         """Raise AlreadyExists or LimitReached for a workflow with a node that cannot be stored."""
