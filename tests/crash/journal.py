@@ -21,6 +21,10 @@ class Row(NamedTuple):
     To the process: it is "starting", "up", "stopping", "stopped", or "died" at a failpoint; or its
     enqueueing was "cut short" by Ctrl-C.
     To a periodic entry, its detail: somebody is "pausing" it, or has "resumed" it.
+    To what is composed of several jobs, its detail: it is "made", one of them "ran", or somebody is
+    "deleting" it; one "follows" another, or was given a "wrong" output of it.
+    To a job in steps, its detail: it "resumes" at a checkpoint, runs a "step", "took" its value,
+    and has "passed" a checkpoint.
     """
 
     what: str

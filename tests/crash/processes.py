@@ -16,6 +16,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+import composed_jobs
 import crash_workers
 import failpoints
 import flow_jobs
@@ -221,6 +222,18 @@ def through_ctrl_c(control, path, *, seed, backlog=60):
     _stop(app)
 
 
+def composing(control, path, *, seed, backlog=60):
+    """Make batches, workflows and jobs in steps, and disturb some of them."""
+    chance = random.Random(seed)
+    app = AntQ(path, start_queues=False).start()
+    composer = composed_jobs.Composer(app, chance)
+    while not _told(control, chance.uniform(0, 0.2)):
+        if app.count_workers(status=ACTIVE) <= backlog:
+            composer.compose()
+        composer.disturb()
+    _stop(app)
+
+
 def one_life(control, path, *, retention=None, crons=()):
     """Run the queues and enqueue, come by every failpoint, and stop while a job runs."""
     name = journal.process()
@@ -250,11 +263,14 @@ def one_life(control, path, *, retention=None, crons=()):
 
 
 def look(control, path, *, nodes, pruned=False, timeout=2 * LONGEST):
-    """Wait for the end of all jobs and the rescue of all dead nodes; say what there is at last."""
+    """Wait for the end of all jobs and the rescue of all dead nodes; say what there is at last.
+
+    What is composed of several jobs comes apart from the other jobs.
+    """
     with AntQ(path, start_queues=False) as app:
         store = app._runtime().store
         problems = [
-            *_late(lambda: app.count_workers(status=ACTIVE) == 0, timeout, "not all jobs ended"),
+            *composed_jobs.finish(app, lambda: _all_ended(app, timeout)),
             *_late(
                 lambda: len(store.read(JobReader.nodes)) == nodes,
                 3.0,
@@ -263,7 +279,21 @@ def look(control, path, *, nodes, pruned=False, timeout=2 * LONGEST):
             ),
         ]
         problems += store.read(lambda reader: verify(reader._txn, reader._tables))
-        control.send((problems, [Final.of(job) for job in app.list_workers()]))
+        finals = [
+            Final.of(job)
+            for job in app.list_workers()
+            if not job.worker.startswith(composed_jobs.PREFIX)
+        ]
+        control.send((problems, finals, *store.read(composed_jobs.as_they_are)))
+
+
+def _all_ended(app, timeout):
+    def active():
+        return [(job.id, job.worker, str(job.status)) for job in app.list_jobs(status=ACTIVE)]
+
+    return _late(
+        lambda: app.count_workers(status=ACTIVE) == 0, timeout, "not all jobs ended", active
+    )
 
 
 def watch(control, path):

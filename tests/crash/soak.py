@@ -2,13 +2,14 @@
 
     make soak CYCLES=1000 SEED=7
 
-Two nodes perform what three producers enqueue, on one path. Each cycle kills one of the five with
+Two nodes perform what four producers enqueue, on one path. Each cycle kills one of the six with
 SIGKILL, at a random moment or at a random failpoint, and starts it anew. Now and then one node has
 to do without the other. One producer gets Ctrl-C again and again, and goes on; some jobs enqueue
-others until they time out. Some jobs have limits, which a reader watches at each commit it sees,
-and periodic entries fire each second. After every few cycles the producers stop, all jobs have to
-end, and the checkers decide. When it finds something, the program says what, keeps the directory
-and exits with 1; the same seed makes the same choices again, though not the same moments.
+others until they time out. A fourth one makes batches, workflows and jobs in steps, and retries,
+deletes and cancels some of them. Some jobs have limits, which a reader watches at each commit it
+sees, and periodic entries fire each second. After every few cycles the producers stop, all jobs
+have to end, and the checkers decide. When it finds something, the program says what, keeps the
+directory and exits with 1; the same seed makes the same choices again, though not the same moments.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import checker
+import composed_checker
 import flow_checker
 import flow_jobs
 import journal
@@ -28,6 +30,7 @@ from failpoints import FAILPOINTS
 from processes import (
     NotInTimeError,
     ProcessUnderTest,
+    composing,
     in_bulk,
     look,
     node,
@@ -51,13 +54,14 @@ KINDS = ("random", "failpoint", "failpoint not reached")
 """Of kills."""
 
 NODES = {"north": node, "south": node}
-PRODUCERS = {"single": singly, "bulk": in_bulk, "ctrl-c": through_ctrl_c}
+PRODUCERS = {"single": singly, "bulk": in_bulk, "ctrl-c": through_ctrl_c, "composer": composing}
 
 AT_WORK = ("claim:", "serve:", "perform:", "outcome:", "retry:", "snooze:", "limit:", "cron:")
 AT_START = ("open:", "node:", "prune:", "entry:")
 OF_SINGLE = ("insert:", "limit:waits", "limit:before-commit", "limit:after-commit")
 OF_BULK = ("insert-many:", "insert:half-written", "insert:before-c", "insert:after-commit")
 OF_PRODUCERS = {"single": OF_SINGLE, "bulk": OF_BULK, "ctrl-c": (*OF_SINGLE, *OF_BULK)}
+OF_PRODUCERS["composer"] = (*OF_SINGLE, *OF_BULK)
 AT_PRODUCERS_STOP = ("stop:before-environment", "stop:environment")
 
 
@@ -215,7 +219,7 @@ class Soak:
 
     def _check(self) -> None:
         entries, unready = self._said(self._observer(pause_all))
-        problems, jobs = self._said(self._observer(look, nodes=len(NODES)))
+        problems, jobs, facts, wholes = self._said(self._observer(look, nodes=len(NODES)))
         self.findings += unready + problems + self._watched()
         rows = journal.rows(self._directory)
         acknowledged = journal.acknowledged(self._directory)
@@ -232,6 +236,7 @@ class Soak:
         )
         found = checker.executions(known, self._deaths)
         self.findings += flow_checker.over_limits(rows, found)
+        self._check_composed(rows, since, facts, wholes)
         self.counts["of keys"] += sum(row.what == "begin" and row.key is not None for row in rows)
         self._check_entries(entries, rows, jobs)
         self.counts["acknowledged"] += len(acknowledged)
@@ -251,6 +256,21 @@ class Soak:
                 self.waits["rescue", each.by].append(each.to_rescue)
         if not self.findings:
             journal.begin_anew(self._directory)
+
+    def _check_composed(
+        self,
+        rows: list[journal.Row],
+        since: int,
+        facts: list[composed_checker.Fact],
+        wholes: list[composed_checker.Whole],
+    ) -> None:
+        facts = [fact for fact in facts if fact.id >= since]
+        wholes = [whole for whole in wholes if whole.id >= since]
+        self.findings += composed_checker.check(rows, facts, wholes)
+        self.counts["batches"] += sum(whole.what == "batch" for whole in wholes)
+        self.counts["workflows"] += sum(whole.what == "workflow" for whole in wholes)
+        self.counts["callbacks"] += sum(fact.event is not None for fact in facts)
+        self.counts["steps"] += sum(row.what == "step" for row in rows)
 
     def _check_entries(
         self,
@@ -343,6 +363,10 @@ def table(soak: Soak, seed: int, seconds: float, store: Path) -> str:
         ("  repeated, though done", f"{counts['repeated']}"),
         ("  of keys with limits", f"{counts['of keys']}"),
         ("  commits at which one looked", f"{counts['commits seen']}"),
+        ("batches checked in full", f"{counts['batches']}"),
+        ("workflows checked in full", f"{counts['workflows']}"),
+        ("  callbacks of both", f"{counts['callbacks']}"),
+        ("steps that were run", f"{counts['steps']}"),
         ("instants of periodic entries", f"{counts['instants']}"),
         ("  missed while nobody lived", f"{counts['missed']}"),
         ("  skipped: not at once", f"{counts['skipped']}"),

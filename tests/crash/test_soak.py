@@ -12,6 +12,10 @@ WANTED = {
     "  timed out while enqueueing": 1,
     "  of keys with limits": 1,
     "  commits at which one looked": 1,
+    "batches checked in full": 1,
+    "workflows checked in full": 1,
+    "  callbacks of both": 1,
+    "steps that were run": 1,
     "instants of periodic entries": 1,
 }
 """So many of each, in a few short runs: on a busy machine chance may leave one of them out."""
