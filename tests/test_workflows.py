@@ -26,9 +26,11 @@ from antq_actors import (
     worker,
 )
 from antq_actors.jobs import instant
+from antq_actors.queues.services.rescuer import cancel_abandoned
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.workflow_verbs import NewPart
 
 LONG = 60
 
@@ -686,6 +688,40 @@ def test_a_workflow_of_which_the_rest_never_came_is_listed_as_incomplete(paused)
     assert (run.id, run.incomplete, run.status().open) == (id_, 7, True)
     run.cancel()
     assert (run.incomplete, run.status().open) == (0, False)
+
+
+def test_what_is_refused_on_the_way_cancels_a_group_that_is_added(app):
+    def items():
+        for n in range(2_500):
+            yield {"n": n}
+        raise RuntimeError("no more")
+
+    Gated.gate.clear()
+    run = app.start_workflow(chain(Gated.build({"n": 1})))
+    with pytest.raises(RuntimeError, match="no more"):
+        run.add_many(Gated, items(), name="half")
+    Gated.gate.set()
+
+    nodes = ended(run).status().nodes
+    assert sum(nodes.values()) > 2_000
+    assert nodes[Status.CANCELLED] > 1_000
+    assert app.verify() == []
+
+
+def test_a_group_of_which_the_rest_never_came_is_cancelled(paused):
+    store = paused._running.store
+    run = paused.start_workflow(chain(number.build(n=1)))
+    store.write(JobStore.extend_workflow, run.id, [NewPart("half")], node=7, now=instant.now())
+    behind = run.add(note, after="half")
+    paused.cancel_job(run.jobs()[0])
+    was_open = run.status().open
+
+    cancel_abandoned(store, 7, instant.now())
+
+    assert was_open
+    assert behind.name == "note"
+    assert run.status().nodes[Status.SUSPENDED] == 0
+    assert paused.verify() == []
 
 
 @pytest.mark.parametrize("what", [None, 7, Workflow])

@@ -158,6 +158,9 @@ class WorkflowRun:
     ) -> Group:
         """Add a group while the workflow is open, as ``Workflow.add_many`` does; return it.
 
+        More than 1,000 jobs are stored in pieces. If the iterable raises on the way, or the process
+        dies, those that are stored are cancelled.
+
         Raises WorkflowError once it has ended, UnknownNode, and what ``enqueue`` raises.
         """
         flow = Workflow(self.name)

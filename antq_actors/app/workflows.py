@@ -142,17 +142,30 @@ class Workflows:
         planner = Planner(flow, None, self._prepare, names)
         try:
             items = planner.items()
-            numbers: list[int] = []
-            has_more = True
+            piece, has_more = take(items, PIECE)
+            node = self._open_node() if has_more else 0
+            numbers = self._store.write(
+                JobStore.extend_workflow, id_, piece, node=node, now=self._clock()
+            )
+            if has_more:
+                self._add_rest(id_, numbers, items)
+        except AlreadyExists as error:
+            raise self._with_run(error) from None
+        return vertex.name
+
+    def _add_rest(self, id_: int, numbers: list[int], items: Iterator[PlanItem]) -> None:
+        """Store the rest of a group that is added; what is refused on the way cancels the group."""
+        part, has_more = numbers[0], True
+        try:
             while has_more:
                 piece, has_more = take(items, PIECE)
                 local = [localized(item, numbers) for item in piece]
                 numbers += self._store.write(
                     JobStore.extend_workflow, id_, local, now=self._clock()
                 )
-        except AlreadyExists as error:
-            raise self._with_run(error) from None
-        return vertex.name
+        except BaseException:
+            self._store.cancel_group(part, now=self._clock(), kind=None)
+            raise
 
     def plan(self, flow: Workflow) -> Expansion:
         """Return a workflow as a job expands into it: checked, to be stored with its completion."""

@@ -103,16 +103,18 @@ class WorkflowVerbs(GraphVerbs):
         plan: Sequence[PlanItem],
         *,
         output: int = 0,
+        node: int = 0,
         is_whole: bool = False,
         now: Instant,
     ) -> list[int]:
         """Store more of a workflow; return the numbers. *is_whole*: then that was all of it.
 
+        *node*: it adds the jobs of a new part, which is cancelled if it dies before the part's end.
         Raises WorkflowNotFound, WorkflowError if it has ended, and AlreadyExists.
         """
         group = self._open_workflow(id_)
         self._refuse_duplicates(plan)
-        numbers = self._store(id_, id_, plan, now)
+        numbers = self._store(id_, id_, plan, now, node)
         if is_whole and not group.is_closed:
             self._finish(id_, output, numbers, now)
         return numbers
@@ -176,10 +178,10 @@ class WorkflowVerbs(GraphVerbs):
             self._end_part(part, now)
             self.expand(id_, part, now=now)
 
-    def _part(self, new: NewGroup, parent: int) -> int:
+    def _part(self, new: NewGroup, parent: int, node: int = 0) -> int:
         """Store a part of a workflow, or of a part of one; return its number."""
         groups = self.composition.groups
-        id_ = self.create_group(new)
+        id_ = self.create_group(new, node=node)
         part, counted = groups.get(id_), groups.get(parent)
         if part is not None and counted is not None:
             part.parent = parent
@@ -200,7 +202,12 @@ class WorkflowVerbs(GraphVerbs):
         self.close_group(id_, now=now, kind=WORKFLOW)
 
     def _store(
-        self, workflow: int, parent: int, plan: Sequence[PlanItem], now: Instant
+        self,
+        workflow: int,
+        parent: int,
+        plan: Sequence[PlanItem],
+        now: Instant,
+        node: int = 0,
     ) -> list[int]:
         """Store items of a workflow; return the number of each."""
         numbers: list[int] = []
@@ -215,7 +222,8 @@ class WorkflowVerbs(GraphVerbs):
                 self.insert_graph(parent, nodes, now=now)
                 nodes = []
             if isinstance(item, NewPart):
-                numbers.append(self._part(NewGroup(PART, item.name, now), parent))
+                new = NewGroup(PART, item.name, now, cancel_abandoned=node > 0)
+                numbers.append(self._part(new, parent, node))
             else:
                 numbers.append(_number(item.part, numbers))
                 self._end_part(numbers[-1], now)
