@@ -513,6 +513,53 @@ def test_dependents_wait_for_expansions_of_what_was_expanded_into(app, in_group)
     assert app.verify() == []
 
 
+@worker
+def expand_twice(job: Job) -> None:
+    job.expand(chain(wait_for_gate.build()))
+    job.expand(chain(note.build(text="second")))
+
+
+@worker
+def wait_for_gate() -> None:
+    assert Gated.gate.wait(LONG)
+
+
+def test_dependents_wait_for_all_that_a_node_expanded_into_by_several_calls(app):
+    Gated.gate.clear()
+    flow = Workflow("outer")
+    node = flow.add(expand_twice)
+    last = flow.add(unfinished, after=node)
+    run = app.start_workflow(flow, output=last)
+    second = until(lambda: app.list_jobs(worker=note), "the second expansion")[0]
+    settled(app, second)
+    waiting = [job.worker for job in run.jobs(Status.SUSPENDED)]
+    Gated.gate.set()
+
+    assert [name.rpartition(":")[2] for name in waiting] == ["unfinished"]
+    assert run.result(timeout=LONG) == 0
+    assert len(run.jobs()) == 4
+    assert app.verify() == []
+
+
+@worker(result=True)
+def expand_though_cancelled(job: Job) -> None:
+    assert Gated.gate.wait(LONG)
+    job.expand(group([note.build(text=text) for text in "ab"]))
+
+
+def test_what_a_node_of_a_cancelled_workflow_expands_into_is_cancelled(app):
+    Gated.gate.clear()
+    run = app.start_workflow(chain(expand_though_cancelled.build()))
+    [node] = run.jobs()
+    settled(app, node, Status.RUNNING)
+    run.cancel()
+    Gated.gate.set()
+
+    jobs = ended(run).jobs()
+    assert {job.status for job in jobs[1:]} <= {Status.CANCELLED}
+    assert app.verify() == []
+
+
 def test_expanding_in_a_job_of_no_workflow_starts_one(app):
     job = settled(app, app.enqueue(expand_into, {"numbers": [1, 2]}))
 

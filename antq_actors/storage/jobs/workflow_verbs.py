@@ -6,7 +6,7 @@ What becomes of the nodes then is in :mod:`~antq_actors.storage.jobs.composition
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from antq_actors.workflows.edges import Condition
 
 
+_PAGE: Final = 500
+"""Members that are read at once."""
+
+
 class NewNode(NamedTuple):
     """A job of a workflow to be stored.
 
@@ -69,6 +73,9 @@ PlanItem: TypeAlias = NewNode | NewPart | PartEnd
 
 class WorkflowVerbs(GraphVerbs):
     """Stores workflows in one LMDB write transaction; a part of :class:`~.job_store.JobStore`."""
+
+    _expanded: tuple[int, int] = (0, 0)
+    """The job that expanded last in this transaction, and into which part."""
 
     def start_workflow(
         self,
@@ -171,12 +178,37 @@ class WorkflowVerbs(GraphVerbs):
             with suppress(AlreadyExists, LimitReached):
                 self.start_workflow(new._replace(created_at=now), later, is_whole=True, now=now)
             return
+        owner, first = self._expanded
+        is_further = owner == id_  # then the first part has ended only when this one has
         with suppress(AlreadyExists, LimitReached):
             self._refuse_duplicates(later)
-            part = self._part(NewGroup(PART, new.name, now, new.callbacks), group)
+            is_cancelled = self._is_cancelled(group) or self._is_cancelled(workflow)
+            part = self._part(
+                NewGroup(PART, new.name, now, new.callbacks), first if is_further else group
+            )
             self._store(workflow, part, later, now)
             self._end_part(part, now)
-            self.expand(id_, part, now=now)
+            if not is_further:
+                self.expand(id_, part, now=now)
+                self._expanded = id_, part
+            if is_cancelled:
+                self._cancel_whole(part, now)
+
+    def _cancel_whole(self, part: int, now: Instant) -> None:
+        """Cancel what was stored in this transaction as a part, before any of it begins."""
+        left = [part]
+        while left:
+            group, after = left.pop(), 0
+            while True:
+                position, parts = self._cancel_some(group, after, _PAGE, now, PART)
+                left += parts
+                if position is None:
+                    break
+                after = position
+
+    def _is_cancelled(self, group: int) -> bool:
+        found = self.composition.groups.get(group)
+        return found is not None and found.is_cancelled
 
     def _part(self, new: NewGroup, parent: int, node: int = 0) -> int:
         """Store a part of a workflow, or of a part of one; return its number."""
