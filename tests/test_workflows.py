@@ -9,10 +9,12 @@ from antq_actors import (
     ACTIVE,
     AlreadyExists,
     AntQ,
+    Concurrency,
     CycleError,
     Fail,
     Job,
     JobFailed,
+    LimitReached,
     Status,
     Unique,
     UnknownNode,
@@ -222,6 +224,27 @@ def expand_into_failing(job: Job) -> None:
     flow = Workflow("inner", on_failure=note.build(text="inner"))
     flow.add(fail)
     job.expand(flow)
+
+
+class Alone(Worker, concurrency=Concurrency(1, when_full="discard")):
+    def perform(self, job):
+        assert Gated.gate.wait(LONG)
+
+
+def test_a_node_that_waits_for_others_is_not_refused_by_a_full_limit(app):
+    Gated.gate.clear()
+    settled(app, app.enqueue(Alone), Status.RUNNING)
+    flow = Workflow("later")
+    flow.add(Alone, after=flow.add(note))
+    with pytest.raises(LimitReached):
+        app.start_workflow(chain(Alone.build({})))
+
+    run = app.start_workflow(flow)
+    settled(app, run.jobs()[0])
+    Gated.gate.set()
+
+    assert {job.status for job in ended(run).jobs()} == {Status.COMPLETED}
+    assert app.verify() == []
 
 
 def test_retry_failed_takes_back_what_the_failure_cut_off(app):

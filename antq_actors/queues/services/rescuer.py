@@ -42,7 +42,9 @@ def cancel_abandoned(store: StorageClient, node: int, now: Instant) -> None:
     """Cancel the batches that were to be, if the node that adds their members ends before."""
     for batch in store.read(JobReader.abandoned, node):
         store.cancel_group(batch, now=now, kind=None)
-        log.warning("batch %d was cancelled: node %d ended before it was closed", batch, node)
+        log.warning(
+            "batch or workflow %d was cancelled: node %d ended before it was closed", batch, node
+        )
 
 
 def rescue_dead_nodes(store: StorageClient, *, max_interruptions: int, now: Instant) -> int:

@@ -301,7 +301,7 @@ class WorkflowVerbs(GraphVerbs):
                         " one of them out, or add it with unique=None"
                     )
                 seen.add(spec.unique_digest)
-            if spec.flow is not None and spec.flow.gates:
+            if spec.flow is not None and spec.flow.gates and not item.after:
                 self._refuse_full(state, spec.flow.gates, state.updated_at)
 
 
