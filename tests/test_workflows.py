@@ -404,6 +404,25 @@ def test_schedule_in_of_a_node_counts_from_its_release(app):
     assert (later.scheduled_at - released).total_seconds() == LONG
 
 
+@worker
+def expand_into_scheduled(job: Job) -> None:
+    flow = Workflow("later")
+    flow.add(note, {"text": "first"}, schedule_in=600)
+    job.expand(flow)
+    assert Gated.gate.wait(LONG)
+
+
+def test_schedule_in_of_a_node_of_an_expansion_counts_from_the_completion(app):
+    Gated.gate.clear()
+    run = app.start_workflow(chain(expand_into_scheduled.build()))
+    settled(app, run.jobs()[0], Status.RUNNING)
+    Gated.gate.set()
+    owner = settled(app, run.jobs()[0])
+    [scheduled] = run.jobs(Status.SCHEDULED)
+
+    assert (scheduled.scheduled_at - owner.ended_at).total_seconds() >= 600
+
+
 def test_nodes_are_added_while_a_workflow_is_open(app):
     Gated.gate.clear()
     flow = Workflow("open")

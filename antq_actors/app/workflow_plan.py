@@ -137,10 +137,10 @@ class Planner:
         upstream = tuple((each, *self._numbers[each]) for each in awaited)
         flow = replace(flow, node=name, upstream=upstream)
         state = new.state
-        if upstream and state.scheduled_at is not None:
-            if options.get("schedule_in") is not None:
+        if state.scheduled_at is not None:
+            if options.get("schedule_in") is not None:  # that of an expansion is stored later
                 flow = replace(flow, release_in=state.scheduled_at - state.updated_at)
-            elif options.get("schedule_at") is not None:
+            elif upstream and options.get("schedule_at") is not None:
                 flow = replace(flow, release_at=state.scheduled_at)
         new = new._replace(spec=replace(new.spec, flow=flow))
         after = tuple(
