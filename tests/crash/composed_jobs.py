@@ -40,6 +40,8 @@ CONDITIONS = {
     "disturbed": ("success", "end", "failure"),
 }
 MOST_JOBS = 12
+GROUPED = 3
+"""How many nodes are a group, in a workflow that has one."""
 STEPS = 5
 NO = "ValueError: no"
 """The error of a job that fails."""
@@ -76,8 +78,9 @@ class Part(CrashWorker, name="composed:Part"):
             flow.add_many(Expanded, items, max_attempts=1)
             job.expand(flow)
         for number, value in zip(args.get("upstream", ()), args.get("values", ()), strict=True):
-            if value != number:
-                journal.note("wrong", job, detail=f"the output of {number} is {value!r}")
+            found = list(value) if isinstance(number, list) else value
+            if found != number:
+                journal.note("wrong", job, detail=f"the output of {number} is {found!r}")
         time.sleep(args.get("seconds", 0))
         self._end(job)
         return args["number"]
@@ -211,38 +214,47 @@ class Composer:
         return not members
 
     def _workflow(self, kind, name):
-        flow = Workflow(
-            name,
-            on_failure=Told.build(_told(kind, name, "on_failure")),
-            abandoned="cancel",
-        )
-        nodes = []
+        """Start a workflow, which may begin with a group; nodes wait for any before them."""
+        callback = Told.build(_told(kind, name, "on_failure"))
+        flow = Workflow(name, on_failure=callback, abandoned="cancel")
         size = self._chance.randint(1, MOST_JOBS)
-        for number in range(size):
-            ups = {
-                self._chance.randint(0, number - 1)
-                for _ in range(self._chance.randint(0, min(3, number)))
-            }
-            after = {str(up): self._chance.choice(CONDITIONS[kind]) for up in sorted(ups)}
-            upstream = [int(up) for up, on in after.items() if on == "success"]
+        grouped = GROUPED if size > GROUPED and self._chance.random() < 0.5 else 0
+        whole, handles = list(range(grouped)), {}
+        if grouped:
+            items = [
+                {**self._node(kind, name, n, size), "fate": self._lasting(kind)} for n in whole
+            ]
+            group = flow.add_many(Part, items, name="group", max_attempts=1)
+        for number in range(grouped, size):
+            fewest = min(3, number)
+            ups = self._chance.sample(range(number), self._chance.randint(0, fewest))
+            conditions = {up: self._chance.choice(CONDITIONS[kind]) for up in ups if up >= grouped}
+            after = {handles[up]: on for up, on in conditions.items()}
+            upstream = [up for up, on in conditions.items() if on == "success"]
+            values = [handles[up].output for up in upstream]
+            if len(conditions) < len(ups):
+                after[group] = on = self._chance.choice(CONDITIONS[kind])
+                conditions.update(dict.fromkeys(whole, on))
+                upstream += [whole] if on == "success" else []
+                values += [group.outputs] if on == "success" else []
             args = {
-                **self._part(kind, name, number),
-                "size": size,
-                "after": after,
+                **self._node(kind, name, number, size),
+                "after": {str(up): on for up, on in conditions.items()},
                 "upstream": upstream,
-                "values": [nodes[up].output for up in upstream],
-                "expands": self._chance.choice([0, 0, 0, 3]),
+                "values": values,
             }
-            nodes.append(
-                flow.add(
-                    Part,
-                    args,
-                    name=str(number),
-                    after={nodes[int(up)]: on for up, on in after.items()},
-                    max_attempts=_attempts(args),
-                )
+            handles[number] = flow.add(
+                Part, args, name=str(number), after=after, max_attempts=_attempts(args)
             )
         return kind, name, self._app.start_workflow(flow)
+
+    def _node(self, kind, name, number, size):
+        expands = self._chance.choice([0, 0, 0, 3])
+        return {**self._part(kind, name, number), "size": size, "expands": expands}
+
+    def _lasting(self, kind):
+        """Return a fate of a job that has one attempt."""
+        return self._chance.choice([fate for fate in FATES[kind] if fate != "once"])
 
     def _part(self, kind, name, number):
         return {
