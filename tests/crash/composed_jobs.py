@@ -158,7 +158,7 @@ class Composer:
         kind = self._chance.choice(KINDS)
         name = f"{kind}/{journal.new_call()}"
         is_empty = False
-        what = self._chance.choice(["batch", "workflow", "steps"])
+        what = self._chance.choice(["batch", "workflow", "workflow", "steps"])
         if what == "steps":
             args = {"name": name, "kind": "plain", "fails_after": self._chance.randint(0, STEPS)}
             self._app.enqueue(Stepped, args)
@@ -262,7 +262,7 @@ class Composer:
             "name": name,
             "number": number,
             "fate": self._chance.choice(FATES[kind]),
-            "inner": self._chance.choice(["completes", "completes", FATES[kind][-1]]),
+            "inner": self._chance.choice(["completes", FATES[kind][-1]]),
             "seconds": self._chance.choice([0, 0, 0.01, 0.05]),
         }
 
