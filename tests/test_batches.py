@@ -249,6 +249,26 @@ def test_members_and_callbacks_know_their_batch(app):
     assert app.get_job(batch.jobs()[0].id).batch == batch
 
 
+@worker(executor="process", result=True)
+def look_from_process(batch: int) -> list[str]:
+    """Return which batch the members of one know, as a job process reads them."""
+    app = AntQ(current_app.parent().path, queues={"default": 1})
+    found = app.get_batch(batch).jobs()
+    return [job.batch.name for job in (*found, app.get_job(found[0].id))]
+
+
+def test_members_that_come_from_another_process_know_their_batch(app):
+    app.queue("mail").pause()
+    batch = app.batch("import")
+    member = batch.enqueue(row, {"number": 1}, queue="mail")
+
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(member, protocol)).batch == batch  # noqa: S301
+    found = look_from_process.perform_async(batch=batch.id)
+
+    assert found.result(timeout=SECONDS) == ["import", "import"]
+
+
 def test_a_batch_is_cancelled_with_all_that_waits(app):
     app.queue("default").pause()
     with app.batch("import", **callbacks()) as batch:

@@ -173,6 +173,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What it has reported last by :meth:`progress`, as it is stored; None while it does not run,
     and as long as it has reported nothing."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle along of which batch or workflow the job is, and what is before it there."""
+        reduced: Any = super().__reduce__()
+        known = {
+            name: self.__dict__[name] for name in (COMPOSED, UPSTREAM) if name in self.__dict__
+        }
+        return reduced[0], reduced[1], known or None
+
     @property
     def batch(self) -> Any:
         """The :class:`Batch` of which it is a member or a callback; None: it is of none.
