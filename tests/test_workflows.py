@@ -826,3 +826,34 @@ def test_what_is_expanded_into_is_a_workflow(app, what):
 def expand_wrongly(what: str, job: Job) -> None:
     with pytest.raises(TypeError, match="expand"):
         job.expand(what)
+
+
+def expand_twice_the_same(job):
+    flow = Workflow("inner")
+    for _ in range(2):
+        flow.add(once, {"n": 1})
+    with pytest.raises(AlreadyExists, match="twice"):
+        job.expand(flow)
+    return "refused"
+
+
+@worker(result=True)
+def expands_twice_the_same(job: Job):
+    return expand_twice_the_same(job)
+
+
+@worker(result=True, executor="process")
+def expands_twice_the_same_in_process(job: Job):
+    return expand_twice_the_same(job)
+
+
+@pytest.mark.parametrize(
+    "expands",
+    [expands_twice_the_same, expands_twice_the_same_in_process],
+    ids=["thread", "process"],
+)
+def test_an_expansion_with_a_unique_job_twice_is_refused_at_its_call(app, expands):
+    job = app.enqueue(expands)
+
+    assert job.result(timeout=30) == "refused"
+    assert app.workflows() == []

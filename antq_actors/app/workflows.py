@@ -25,6 +25,7 @@ from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.jobs.workflow_verbs import distinct_nodes
 from antq_actors.workflows.counters import Event
 from antq_actors.workflows.graph import Graph, NameTakenError
 
@@ -174,7 +175,10 @@ class Workflows:
                 f"expand takes a Workflow, a chain() or a group(), got {short_repr(flow)}"
             )
         planner = Planner(flow, output_name(flow, None), self._prepare, {})
-        return Expansion(self.new_group(flow), tuple(planner.items()))
+        items = tuple(planner.items())
+        for _ in distinct_nodes(items):
+            pass
+        return Expansion(self.new_group(flow), items)
 
     def new_group(self, flow: Workflow) -> NewGroup:
         """Return the group of a workflow as it is stored."""

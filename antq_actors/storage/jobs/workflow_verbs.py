@@ -31,7 +31,7 @@ from antq_actors.storage.jobs.workflow_reader import (
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import FollowUp
@@ -288,21 +288,29 @@ class WorkflowVerbs(GraphVerbs):
 
     def _refuse_duplicates(self, plan: Iterable[PlanItem]) -> None:
         """Raise AlreadyExists or LimitReached for a workflow with a node that cannot be stored."""
-        seen: set[bytes] = set()
-        for item in plan:
-            if not isinstance(item, NewNode):
-                continue
+        for item in distinct_nodes(plan):
             state, spec, _ = item.new
             if spec.unique_digest is not None:
                 self._refuse_duplicate(state, spec)
-                if spec.unique_digest in seen:
-                    raise AlreadyExists(
-                        f"{spec.worker} is unique, and the workflow has the same job twice: leave"
-                        " one of them out, or add it with unique=None"
-                    )
-                seen.add(spec.unique_digest)
             if spec.flow is not None and spec.flow.gates and not item.after:
                 self._refuse_full(state, spec.flow.gates, state.updated_at)
+
+
+def distinct_nodes(plan: Iterable[PlanItem]) -> Iterator[NewNode]:
+    """Yield the nodes of a plan. Raises AlreadyExists for a unique job that is in it twice."""
+    seen: set[bytes] = set()
+    for item in plan:
+        if not isinstance(item, NewNode):
+            continue
+        spec = item.new.spec
+        if spec.unique_digest is not None:
+            if spec.unique_digest in seen:
+                raise AlreadyExists(
+                    f"{spec.worker} is unique, and the workflow has the same job twice: leave"
+                    " one of them out, or add it with unique=None"
+                )
+            seen.add(spec.unique_digest)
+        yield item
 
 
 def _later(item: PlanItem, now: Instant) -> PlanItem:
