@@ -5,6 +5,7 @@ from support.apps import until
 
 from antq_actors import ACTIVE, AntQ, Fail, Job, Status, Workflow, WorkflowNotFound, chain, worker
 from antq_actors.jobs import instant
+from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.job_store import JobStore
 
 DEPTH = 1_100
@@ -57,3 +58,18 @@ def test_how_deep_jobs_expand_makes_no_difference(app, is_failing):
     with pytest.raises(WorkflowNotFound):
         run.status()
     assert app.verify() == []
+
+
+def test_a_completion_does_not_read_the_levels_above_it(app, monkeypatch):
+    read = []
+    flush = GroupTable.flush
+
+    def counted(self):
+        read.append(len(self.found))
+        return flush(self)
+
+    monkeypatch.setattr(GroupTable, "flush", counted)
+    run = app.start_workflow(chain(dig.build(left=100, fails=0)))
+    until(lambda: not run.status().open, "the end of the workflow")
+
+    assert sum(number > 20 for number in read) <= 5

@@ -139,12 +139,16 @@ class Arrivals(StepWriter):
 
     def release_rule(self, id_: int, record: JobRecord, /) -> tuple[int | None, Instant | None]:
         """Return how long after its release a job is due, and not before which instant."""
+        flow = self._flow_of(id_, record)
+        return (None, None) if flow is None else (flow.release_in, flow.release_at)
+
+    def _flow_of(self, id_: int, record: JobRecord) -> JobFlow | None:
+        """Read what a job has to do with others; None: nothing, or its record is damaged."""
         try:
             spec = encoding.contents(record.spec or self._jobs.large_spec(id_))
-            flow = encoding.decode_spec(spec).flow
+            return encoding.decode_spec(spec).flow
         except DamagedRecord:  # its claim says so
-            return None, None
-        return (None, None) if flow is None else (flow.release_in, flow.release_at)
+            return None
 
     def move_waiter(
         self,

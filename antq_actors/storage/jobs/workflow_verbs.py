@@ -130,8 +130,13 @@ class WorkflowVerbs(GraphVerbs):
 
     def _insert_produced(self, id_: int, follow_up: FollowUp | Expansion, now: Instant) -> None:
         """Store what goes with the completion of a job: in its workflow, if it is of one."""
-        composed = self._existing(id_).state.composed
-        workflow = 0 if composed is None else self._workflow_of(composed.group)
+        record = self._existing(id_)
+        composed = record.state.composed
+        workflow = 0
+        if composed is not None and composed.group:
+            flow = self._flow_of(id_, record)
+            known = 0 if flow is None else flow.workflow  # however deep it is in expansions
+            workflow = self._workflow_of(known or composed.group)
         if isinstance(follow_up, Expansion):
             group = workflow if composed is None else composed.group
             self._expand(id_, follow_up, group if workflow else 0, workflow, now)
