@@ -109,8 +109,12 @@ def _batch(batch: Whole, facts: Sequence[Fact], rows: Iterable[Row]) -> Iterator
     told = Counter(fact.event for fact in facts if fact.worker == "Told")
     is_success = batch.completed == batch.total
     least = {"on_complete": 1, "on_success": int(is_success), "on_failure": int(not is_success)}
-    has_failed = not is_success or any(fact.fate == "mends" for fact in members) or batch.inner
-    most_told = {**least, "on_failure": int(bool(has_failed))}
+    may_fail = (
+        not is_success
+        or bool(batch.inner)
+        or any(fact.fate == "mends" or fact.kind == "disturbed" for fact in facts)
+    )
+    most_told = {**least, "on_failure": int(may_fail)}
     for event, fewest in least.items():
         if not fewest <= told[event] <= most_told[event]:
             yield f"{where}: {event} is stored {told[event]} times"

@@ -92,6 +92,12 @@ STEPS = [
             [BATCH._replace(total=1, completed=1)],
             id="a batch that failed before it completed",
         ),
+        pytest.param(
+            [row("deleting", "plain/b 12")],
+            [fact._replace(kind="disturbed") for fact in (COMPLETE, SUCCESS, FAILURE)],
+            [BATCH._replace(total=1, completed=1)],
+            id="a member that was cancelled, retried and deleted",
+        ),
         pytest.param([], GRAPH, [RUN], id="a workflow"),
         pytest.param([], [EXPANDS, *INTO, follow_up(10), OF_RUN], [RUN], id="an expansion"),
         pytest.param(
