@@ -448,6 +448,21 @@ def test_nodes_are_added_while_a_workflow_is_open(app):
         app.start_workflow(Workflow("other")).add(note, after=first)
 
 
+def test_nodes_that_threads_add_at_once_have_names_of_their_own(paused):
+    run = paused.start_workflow(chain(note.build()))
+    names: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: names.extend(run.add(note).name for _ in range(25)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG)
+
+    assert sorted(names) == sorted(f"note-{number}" for number in range(2, 102))
+
+
 def test_a_node_added_after_one_that_has_ended_begins_at_once(app):
     Gated.gate.clear()
     flow = Workflow("open")

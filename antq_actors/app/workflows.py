@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.app.queries import checked_statuses, for_display
 from antq_actors.app.workflow import Workflow, output_name
-from antq_actors.app.workflow_nodes import worker_of
+from antq_actors.app.workflow_nodes import PlannedGroup, worker_of
 from antq_actors.app.workflow_plan import Planner, localized, take
 from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus, no_output
 from antq_actors.checks import short_repr, whole
@@ -66,6 +67,8 @@ class Workflows:
         self._clock = clock
         self._open_node = open_node
         """Returns the number of the node whose lock this process holds."""
+        self._naming = threading.Lock()
+        """Held while a node is given a name that no other one of its workflow has."""
 
     # ---- stored ---------------------------------------------------------------------------
 
@@ -125,6 +128,12 @@ class Workflows:
 
     def extend(self, id_: int, flow: Workflow) -> str:
         """Store one node or group more of a workflow; return its name."""
+        if isinstance(flow.vertices[0], PlannedGroup):  # reading its iterable may take long
+            return self._extend(id_, flow)
+        with self._naming:
+            return self._extend(id_, flow)
+
+    def _extend(self, id_: int, flow: Workflow) -> str:
         names = self._store.read(JobReader.workflow_names, id_)
         vertex = flow.graph.vertices[0]
         if vertex.name in names:
