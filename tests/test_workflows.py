@@ -1,5 +1,6 @@
 """Workflows as they are started, run, looked at and changed."""
 
+import re
 import threading
 
 import pytest
@@ -540,6 +541,30 @@ def test_a_group_of_built_jobs_of_an_iterator_is_read_once_too(app):
 
     with pytest.raises(WorkflowError, match="iterator"):
         app.start_workflow(flow)
+
+
+@worker
+def expand_into_once(job: Job) -> None:
+    flow = Workflow("inner")
+    flow.add(once, {"n": 1})
+    job.expand(flow)
+
+
+@pytest.mark.parametrize("is_node", [False, True])
+def test_an_expansion_that_is_left_out_when_it_is_stored_is_logged(app, caplog, is_node):
+    app.enqueue(once, {"n": 1}, schedule_in=3600)
+    if is_node:
+        flow = Workflow("outer")
+        flow.add(expand_into_once)
+        run = app.start_workflow(flow)
+        ended(run)
+        id_ = run.jobs()[0].id
+    else:
+        id_ = settled(app, app.enqueue(expand_into_once)).id
+
+    text = f"what job {id_} has expanded into is left out: .* is unique"
+    assert until(lambda: re.search(text, caplog.text))
+    assert app.verify() == []
 
 
 @worker

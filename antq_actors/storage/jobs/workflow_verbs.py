@@ -5,7 +5,6 @@ What becomes of the nodes then is in :mod:`~antq_actors.storage.jobs.composition
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
@@ -179,25 +178,29 @@ class WorkflowVerbs(GraphVerbs):
         """
         new, plan = expansion
         later = [_later(item, now) for item in plan]
-        if not workflow:
-            with suppress(AlreadyExists, LimitReached):
+        try:
+            if workflow:
+                self._refuse_duplicates(later)
+            else:
                 self.start_workflow(new._replace(created_at=now), later, is_whole=True, now=now)
+        except (AlreadyExists, LimitReached) as error:
+            self._note("what job %d has expanded into is left out: %s", id_, str(error))
+            return
+        if not workflow:
             return
         owner, first = self._expanded
         is_further = owner == id_  # then the first part has ended only when this one has
-        with suppress(AlreadyExists, LimitReached):
-            self._refuse_duplicates(later)
-            is_cancelled = self._is_cancelled(group) or self._is_cancelled(workflow)
-            part = self._part(
-                NewGroup(PART, new.name, now, new.callbacks), first if is_further else group
-            )
-            self._store(workflow, part, later, now)
-            self._end_part(part, now)
-            if not is_further:
-                self.expand(id_, part, now=now)
-                self._expanded = id_, part
-            if is_cancelled:
-                self._cancel_whole(part, now)
+        is_cancelled = self._is_cancelled(group) or self._is_cancelled(workflow)
+        part = self._part(
+            NewGroup(PART, new.name, now, new.callbacks), first if is_further else group
+        )
+        self._store(workflow, part, later, now)
+        self._end_part(part, now)
+        if not is_further:
+            self.expand(id_, part, now=now)
+            self._expanded = id_, part
+        if is_cancelled:
+            self._cancel_whole(part, now)
 
     def _cancel_whole(self, part: int, now: Instant) -> None:
         """Cancel what was stored in this transaction as a part, before any of it begins."""
