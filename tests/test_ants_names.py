@@ -35,6 +35,7 @@ def test_ants_names_take_what_ant_has_and_say_whose_they_are(ants):
         "list_workers": ["self", "status", "queue_name", "worker", "args", "after", "limit"],
         "count_workers": ["self", "status", "queue_name"],
         "get_worker": ["self", "id"],
+        "retry_worker": ["self", "job_or_id", "fresh"],  # of ours, as steps are
     }.get(ants, ["self", "job_or_id"])
     assert f":meth:`{TWINS[ants]}`" in getattr(AntQ, ants).__doc__
 

@@ -60,7 +60,8 @@ with AntQ(queues={"kitchen": 2}) as app:
 # │       └── antq.queue.kitchen  [worker, running...]
 # ├── rescuer  [worker, running...]
 # ├── pruner  [worker, running...]
-# └── antq.cron  [worker, running...]
+# ├── antq.cron  [worker, running...]
+# └── antq.flow  [worker, running...]
 #
 # the worker actor is killed
 # the job is running again, attempt 2: worker actor was killed

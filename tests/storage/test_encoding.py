@@ -58,7 +58,7 @@ specs = st.builds(
         scheduled_for=st.none() | instants,
         result=st.none() | st.builds(ResultRule, st.integers(0, 2**31), st.none() | instants),
         workflow=instants,
-        upstream=st.lists(st.tuples(st.text(), instants)).map(tuple),
+        upstream=st.lists(st.tuples(st.text(), instants, st.booleans())).map(tuple),
     ),
 )
 texts = st.none() | st.text()
