@@ -246,3 +246,23 @@ def list_known(name: str, known: Iterable[str]) -> str:
 
 def _closest(name: str, names: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+
+
+def checked_abandoned(abandoned: object) -> str:
+    """Return what becomes of a batch or workflow whose process dies before it is complete.
+
+    Raises TypeError and ValueError.
+    """
+    text = f"abandoned must be 'keep' or 'cancel', got {short_repr(abandoned)}"
+    if not isinstance(abandoned, str):
+        raise TypeError(text)
+    if abandoned not in ("keep", "cancel"):
+        raise ValueError(text)
+    return exact_str(abandoned)
+
+
+def checked_open(is_open: object) -> bool | None:
+    """Return the filter ``open`` of a list. Raises TypeError for what is no bool or None."""
+    if is_open is None or isinstance(is_open, bool):
+        return is_open
+    raise TypeError(f"open must be True, False or None, got {short_repr(is_open)}")

@@ -527,3 +527,10 @@ def test_results_that_are_not_kept_are_left_out(app):
     app.delete_job(first)
 
     assert list(batch.results()) == [9]
+
+
+@pytest.mark.parametrize(("abandoned", "error"), [(1, TypeError), ("delete", ValueError)])
+def test_what_becomes_of_an_abandoned_batch_is_checked(app, abandoned, error):
+    with pytest.raises(error, match="abandoned must be 'keep' or 'cancel'"):
+        app.batch("import", abandoned=abandoned)
+    assert app.batches() == []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from antq_actors.app.batches import Batches
 from antq_actors.app.wait_verbs import WaitVerbs
-from antq_actors.checks import short_repr, whole
+from antq_actors.checks import checked_open, short_repr, whole
 from antq_actors.jobs import batch as handles
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class BatchVerbs(WaitVerbs):
 
     def batches(self, open: bool | None = None) -> list[Batch]:  # noqa: A002, FBT001 - the contract
         """Return the batches of the store, by id; those alone that are open, or that have ended."""
-        return handles.of_entries(self.antq_batch("entries", handles.checked_open(open)), self)
+        return handles.of_entries(self.antq_batch("entries", checked_open(open)), self)
 
     def get_batch(self, id: int) -> Batch:  # noqa: A002 - as the attribute is named
         """Return the batch with this id. Raises BatchNotFound."""

@@ -19,7 +19,6 @@ from antq_actors.app.workflow_nodes import (
     PlannedNode,
     built,
     by_name,
-    check_abandoned,
     check_on,
     check_template,
     check_text,
@@ -30,7 +29,7 @@ from antq_actors.app.workflow_nodes import (
     no_job,
     read_once,
 )
-from antq_actors.checks import list_known, short_repr
+from antq_actors.checks import checked_abandoned, list_known, short_repr
 from antq_actors.errors import UnknownNode, WorkflowError
 from antq_actors.jobs.job import Job
 from antq_actors.workflows.graph import Graph
@@ -73,7 +72,7 @@ class Workflow:
         self.key = None if key is None else check_text(key, "key")
         """What there may be one open workflow of this name for; None: any number."""
         self.on_failure = None if on_failure is None else built(on_failure, "on_failure")
-        self.abandoned = check_abandoned(abandoned)
+        self.abandoned = checked_abandoned(abandoned)
         self.graph = Graph()
         self.vertices: list[PlannedNode | PlannedGroup] = []
         """By their positions in the graph."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from antq_actors.checks import exact_str, is_utf8, short_repr
 from antq_actors.errors import WorkflowError
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 Condition: TypeAlias = Literal["success", "end", "failure"]
 """How a node must have ended for the one behind it to run."""
-
-ABANDONED: Final = ("keep", "cancel")
-"""What becomes of a workflow or batch whose process died before it was complete."""
 
 
 class Node:
@@ -221,15 +218,6 @@ def check_on(on: object) -> str:
     if on not in CONDITIONS:
         raise ValueError(f"on must be 'success', 'end' or 'failure', got {short_repr(on)}")
     return exact_str(on)
-
-
-def check_abandoned(abandoned: object) -> str:
-    """Return what becomes of what a process that died has begun. Raises TypeError, ValueError."""
-    if not isinstance(abandoned, str):
-        raise TypeError(f"abandoned must be 'keep' or 'cancel', got {short_repr(abandoned)}")
-    if abandoned not in ABANDONED:
-        raise ValueError(f"abandoned must be 'keep' or 'cancel', got {short_repr(abandoned)}")
-    return exact_str(abandoned)
 
 
 def by_name(job: Ingredients) -> Ingredients:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.app.workflow import Workflow, output_name
-from antq_actors.checks import short_repr
+from antq_actors.checks import checked_open, short_repr
 from antq_actors.errors import AlreadyExists
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
@@ -51,9 +51,8 @@ class WorkflowVerbs:
 
     def workflows(self, open: bool | None = None) -> list[WorkflowRun]:  # noqa: A002, FBT001
         """Return the stored workflows by id; only those that are *open*, or are not, if given."""
-        if open is not None and not isinstance(open, bool):
-            raise TypeError(f"open must be True, False or None, got {short_repr(open)}")
-        return [run.antq_on(self) for run in self.antq_workflow("entries", open)]
+        found = self.antq_workflow("entries", checked_open(open))
+        return [run.antq_on(self) for run in found]
 
     def get_workflow(self, id: int) -> WorkflowRun:  # noqa: A002 - as the field is named
         """Return the workflow with this id. Raises WorkflowNotFound."""

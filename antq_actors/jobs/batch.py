@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias
 
 import msgspec
 
-from antq_actors.checks import exact_str, is_utf8, short_repr
+from antq_actors.checks import checked_abandoned, exact_str, is_utf8, short_repr
 from antq_actors.errors import (
     BatchError,
     BatchNotFound,
@@ -397,8 +397,7 @@ def make_batch(
     """
     if not isinstance(name, str):
         raise TypeError(f"the name of a batch is a str, got {short_repr(name)}")
-    if abandoned not in ("keep", "cancel"):
-        raise ValueError(f"abandoned is 'keep' or 'cancel', got {short_repr(abandoned)}")
+    abandoned = checked_abandoned(abandoned)
     name = exact_str(name)
     if not is_utf8(name):
         raise ValueError(
@@ -411,13 +410,6 @@ def make_batch(
             prepared.append((int(_EVENTS[parameter]), application.antq_prepare(*recipe)))
     id_ = application.antq_batch("create", name, prepared, abandoned == "cancel", parent)
     return Batch(id_, name, application)
-
-
-def checked_open(is_open: object) -> bool | None:
-    """Return the filter ``open`` of ``batches``. Raises TypeError for what is no bool or None."""
-    if is_open is None or isinstance(is_open, bool):
-        return is_open
-    raise TypeError(f"open is True, False or None, got {short_repr(is_open)}")
 
 
 def find_batch(application: BatchApplication, id_: int) -> Batch:
