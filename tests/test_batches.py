@@ -1,5 +1,7 @@
 """Batches: many jobs, and what is stored when all of them have ended."""
 
+import asyncio
+import copy
 import pickle
 
 import pytest
@@ -269,6 +271,16 @@ def test_members_that_come_from_another_process_know_their_batch(app):
     assert found.result(timeout=SECONDS) == ["import", "import"]
 
 
+def test_a_copied_job_knows_its_batch_and_its_application(app, tmp_path):
+    batch = app.batch("import")
+    member = batch.enqueue(row, {"number": 1})
+
+    with AntQ(tmp_path / "other").start(queues=False):  # the one that was started last
+        copied = copy.copy(member)
+        assert copied == member
+        assert copied.batch == batch
+
+
 def test_a_batch_is_cancelled_with_all_that_waits(app):
     app.queue("default").pause()
     with app.batch("import", **callbacks()) as batch:
@@ -527,6 +539,27 @@ def test_results_that_are_not_kept_are_left_out(app):
     app.delete_job(first)
 
     assert list(batch.results()) == [9]
+
+
+@pytest.mark.parametrize("name", ["", "\ud800"])
+def test_a_batch_has_a_name_of_at_least_one_character(app, name):
+    batch = app.batch("import")
+
+    for make in (app.batch, batch.batch):
+        with pytest.raises(ValueError, match="name of a batch is text"):
+            make(name)
+    assert app.batches() == [batch]
+
+
+def test_the_number_of_a_batch_is_that_of_no_job(app):
+    batch = app.batch("import")
+    job = app.enqueue(row, {"number": 1}, schedule_in=3600)
+
+    assert app.wait([batch.id, job], timeout=0) == ([], [job])
+    assert app.wait([batch.id], timeout=SECONDS) == ([], [])
+    assert asyncio.run(app.wait_async([batch.id], timeout=SECONDS)) == ([], [])
+    with pytest.raises(TimeoutError):
+        batch.wait(timeout=0)
 
 
 @pytest.mark.parametrize(("abandoned", "error"), [(1, TypeError), ("delete", ValueError)])

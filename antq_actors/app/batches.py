@@ -160,7 +160,7 @@ class Batches:
 
         Raises NotStarted when the application stops.
         """
-        return bool(self._results.ended([id_], seconds, first=False))
+        return bool(self._results.ended([id_], seconds, first=False, or_groups=True))
 
     def kept(self, id_: int, after: int) -> tuple[list[int], int | None]:
         """Read which members of a page completed and keep a result, and where the next page is.

@@ -81,16 +81,24 @@ class ResultWait:
                 if not await self._is_woken_async(waiter, woken, deadline):
                     raise late(id_, seconds)
 
-    def ended(self, ids: Collection[int], seconds: float | None, *, first: bool) -> set[int]:
+    def ended(
+        self,
+        ids: Collection[int],
+        seconds: float | None,
+        *,
+        first: bool,
+        or_groups: bool = False,
+    ) -> set[int]:
         """Wait in this thread until all jobs with these numbers have ended, or the *first* has.
 
         Return those that have, or are not stored any more; fewer after so many *seconds*.
+        *or_groups*: the numbers may be those of groups.
         """
         deadline = _deadline(seconds)
         left, done = set(ids), set[int]()
         while left:
             with self._awaited(JobWaiter(left, first=first)) as waiter:
-                found = self._look_at(left)
+                found = self._look_at(left, or_groups=or_groups)
                 done |= found
                 left -= found
                 if (done and first) or not left:
@@ -138,14 +146,18 @@ class ResultWait:
         _refuse_without_value(raw)
         return None
 
-    def _look_at(self, ids: Collection[int]) -> set[int]:
+    def _look_at(self, ids: Collection[int], *, or_groups: bool = False) -> set[int]:
         wanted = sorted(ids)
         pages = (wanted[at : at + _PAGE_JOBS] for at in range(0, len(wanted), _PAGE_JOBS))
-        return {id_ for page in pages for id_ in self._read(JobReader.ended_among, page)}
+        return {
+            id_
+            for page in pages
+            for id_ in self._read(JobReader.ended_among, page, or_groups=or_groups)
+        }
 
-    def _read(self, verb: Callable[..., Any], *args: Any) -> Any:
+    def _read(self, verb: Callable[..., Any], *args: Any, **options: Any) -> Any:
         try:
-            return self._store.read(verb, *args)
+            return self._store.read(verb, *args, **options)
         except StorageError as error:
             if self._store.closed.is_settled and self._store.removal() is None:
                 raise NotStarted(str(error)) from error

@@ -74,7 +74,8 @@ class WaitVerbs:
     ) -> tuple[list[Job], list[Job]]:
         """Wait until all of *jobs* have ended, or the first one; return those done, and the others.
 
-        *jobs* are Jobs or their ids, of any status; each counts once, and a deleted one as done.
+        *jobs* are Jobs or their ids, of any status; each counts once, and a deleted one as done,
+        as does a number that no job has, such as that of a batch.
         Both lists are in their order, as they are stored now; one that was deleted is as it was
         given, or left out if that was by its id. After *timeout* seconds it returns what it has;
         None waits for ever. In ``perform`` a *timeout* must be given. With ``return_when="first"``

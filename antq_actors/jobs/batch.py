@@ -399,9 +399,10 @@ def make_batch(
         raise TypeError(f"the name of a batch is a str, got {short_repr(name)}")
     abandoned = checked_abandoned(abandoned)
     name = exact_str(name)
-    if not is_utf8(name):
+    if not name or not is_utf8(name):
         raise ValueError(
-            f"the name of a batch is text that UTF-8 can carry, got {short_repr(name)}"
+            "the name of a batch is text that UTF-8 can carry, of at least one character, got"
+            f" {short_repr(name)}"
         )
     prepared = []
     for parameter, job in callbacks.items():

@@ -173,6 +173,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What it has reported last by :meth:`progress`, as it is stored; None while it does not run,
     and as long as it has reported nothing."""
 
+    def __copy__(self) -> Self:
+        """Copy along of which batch or workflow the job is, and which application it asks."""
+        copied = msgspec.structs.replace(self)
+        copied.__dict__.update(self.__dict__)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle along of which batch or workflow the job is, and what is before it there."""
         reduced: Any = super().__reduce__()

@@ -150,13 +150,17 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
         table = ProgressTable(self._txn, self._tables, self._jobs)
         return dict(table.of_queue(queue_name))
 
-    def ended_among(self, ids: Collection[int]) -> list[int]:
-        """Read which of these jobs and groups have ended, or are not there; a damaged job has."""
+    def ended_among(self, ids: Collection[int], *, or_groups: bool = True) -> list[int]:
+        """Read which of these jobs have ended, or are not there; a damaged job has.
+
+        *or_groups*: numbers of groups are meant, too, and not those of jobs that are not there.
+        """
         found = [id_ for id_ in ids if not keys.is_id(id_)]
         ids = [id_ for id_ in ids if keys.is_id(id_)] if found else ids
         wanted = list(map(keys.job_key, ids))
         records = self._jobs.records(wanted)
-        groups = GroupTable(self._txn, self._tables) if len(records) < len(wanted) else None
+        has_others = or_groups and len(records) < len(wanted)
+        groups = GroupTable(self._txn, self._tables) if has_others else None
         for id_, key in zip(ids, wanted, strict=True):
             record = records.get(key)
             try:
