@@ -1,17 +1,20 @@
 """Looks at stored arguments in every way there is and tells what happened in the meantime.
 
-In a process of its own it has little memory: a reader that takes all memory or for ever is then
-the end of that process, and not of the one that tests.
+In a process of its own it has little memory and time: a reader that takes all memory or for ever is
+then the end of that process, and not of the one that tests.
 """
 
-import importlib.resources  # noqa: F401 - zoneinfo imports it to look for a zone
+import importlib
 import io
 import json
+import pkgutil
 import resource
 import sys
+import zoneinfo
+from contextlib import suppress
 from types import SimpleNamespace
 
-import tzdata.zoneinfo  # noqa: F401 - where it looks for one that the system does not have
+import tzdata.zoneinfo
 from rich.console import Console
 
 from antq_actors.cli import render
@@ -19,6 +22,7 @@ from antq_actors.jobs.state import JobSpec, JobState, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 
 MEMORY = 1 << 30
+SECONDS = 20  # of a processor; the slowest takes two
 FORBIDDEN = (
     "compile",
     "ctypes.",
@@ -37,7 +41,16 @@ watch = SimpleNamespace(events=None)
 
 def listen():
     """Listen to what the interpreter does from now on. There is no way back: call it once."""
+    import_zones()
     sys.addaudithook(hear)
+
+
+def import_zones():
+    """Import all that finds time zones: Python does it when the first in a folder is looked for."""
+    for folder in pkgutil.walk_packages(tzdata.zoneinfo.__path__, "tzdata.zoneinfo."):
+        importlib.import_module(folder.name)
+    with suppress(zoneinfo.ZoneInfoNotFoundError):
+        zoneinfo.ZoneInfo("Europe/Nowhere")
 
 
 def hear(event, args):
@@ -69,8 +82,9 @@ def look(encoded):
 
 
 def answer(encoded, pipe):
-    """Look with little memory, as the work of a process; send what was seen, as text."""
+    """Look with little memory and time, as the work of a process; send what was seen, as text."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     listen()
     shown, happened = look(encoded)
     pipe.send((repr(shown)[:1000], happened))
