@@ -2,6 +2,8 @@
 
 import pickle
 import threading
+from collections import deque
+from typing import NamedTuple
 
 import pytest
 
@@ -20,6 +22,7 @@ from antq_actors.app.workflow_plan import Planner
 from antq_actors.jobs import instant
 from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.storage.jobs.workflow_verbs import NewNode
+from antq_actors.workflows.outputs import holder_in, outputs_in
 
 
 class Fetch(Worker):
@@ -141,6 +144,37 @@ def test_what_is_wrong_with_a_node_is_refused_where_it_is_added(add, error, name
         add(flow)
 
     assert names(flow) == []
+
+
+class Page(NamedTuple):
+    text: object
+
+
+def nested(output, levels):
+    for _ in range(levels):
+        output = [output]
+    return output
+
+
+@pytest.mark.parametrize("hide", [Page, lambda output: nested(output, 40)])
+def test_an_output_that_would_not_be_replaced_is_refused_where_it_is_added(hide):
+    flow = Workflow("pages")
+    page = flow.add(Fetch)
+
+    with pytest.raises(TypeError, match="argument 'page' has the output of a node within a"):
+        flow.add(store, {"page": [hide(page.output)]})
+    with pytest.raises(TypeError, match="within a"):
+        flow.add_many(store, [{"page": hide(page.output)}])
+
+    assert names(flow) == ["Fetch"]
+
+
+def test_an_output_is_found_wherever_it_is_replaced():
+    output = Workflow("pages").add(Fetch).output
+    held = [{1: output}, {output: 1}, {output}, frozenset([(output,)]), deque([output])]
+
+    assert outputs_in(held) == [output] * 5
+    assert holder_in([held, Page(1), b"antq_actors.workflows.outputs"]) is None
 
 
 def test_a_node_of_another_workflow_is_refused():

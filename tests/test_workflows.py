@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections import deque
 
 import pytest
 from support.apps import settled, until
@@ -897,3 +898,54 @@ def test_an_expansion_with_a_unique_job_twice_is_refused_at_its_call(app, expand
 
     assert job.result(timeout=30) == "refused"
     assert app.workflows() == []
+
+
+def test_an_output_whose_job_was_deleted_fails_its_dependent_which_says_why(app):
+    flow = Workflow("deleted")
+    one = flow.add(number, {"n": 1}, name="one")
+    many = flow.add_many(number, [{"n": 2}, {"n": 3}], name="many")
+    options = {"schedule_in": LONG, "max_attempts": 1}
+    flow.add(use, {"value": one.output}, **options)
+    flow.add(use, {"value": one.output}, after={one: "end"}, **options)
+    flow.add(add_up, {"numbers": many.outputs}, **options)
+    flow.add(total_upstream, after=one, **options)
+    run = app.start_workflow(flow)
+    until(lambda: run.status().nodes[Status.SCHEDULED] == 4, "the release of what waits")
+    first, _, third, *waiting = run.jobs()
+    app.delete_job(first.id)
+    app.delete_job(third.id)
+
+    for job in waiting:
+        app.run_now(job)
+    _, needs, needs_none, needs_many, looks = ended(run).jobs()
+
+    assert (needs.status, needs_none.status) == (Status.FAILED, Status.COMPLETED)
+    for job in (needs, looks):
+        assert f"'one' is gone, as job {first.id} was deleted" in job.errors[0].error
+    assert "1 of the outputs of 'many' are gone" in needs_many.errors[0].error
+
+
+@worker
+def sort(values: object) -> list[object]:
+    return sorted(values)
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, deque, lambda nodes: dict.fromkeys(nodes, 0)])
+def test_outputs_in_a_container_are_replaced(app, kind):
+    flow = Workflow("containers")
+    nodes = [flow.add(number, {"n": n}) for n in (2, 1)]
+    last = flow.add(sort, {"values": kind([node.output for node in nodes] + [7])})
+
+    assert app.start_workflow(flow, output=last).result(timeout=LONG) == [1, 2, 7]
+
+
+@worker
+def numbers() -> list[int]:
+    return [1]
+
+
+def test_a_result_that_no_set_can_have_fails_its_dependent_which_says_so(app):
+    flow = Workflow("unhashable")
+    flow.add(sort, {"values": {flow.add(numbers).output}}, max_attempts=1)
+
+    assert "stands for a list" in ended(app.start_workflow(flow)).jobs()[1].errors[0].error

@@ -14,7 +14,7 @@ from antq_actors.jobs.resolver import check_worker
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.format.values import encode_and_snapshot
 from antq_actors.workflows.edges import CONDITIONS
-from antq_actors.workflows.outputs import Output
+from antq_actors.workflows.outputs import MARK, Output, holder_in
 
 if TYPE_CHECKING:
     from antq_actors.jobs.resolver import AnyWorker
@@ -38,7 +38,7 @@ class Node:
     def output(self) -> Any:
         """What its ``perform`` will return: an argument for a later node, which then waits for it.
 
-        It is replaced by the result when that node begins, also within a list, tuple or dict.
+        It is replaced by the result when that node begins, also within a list, tuple, dict or set.
         """
         return Output(self.name, owner=self.owner)
 
@@ -146,8 +146,22 @@ def ingredients(
     template = check_template(worker, options)
     checked = template.check(args)
     encoded, snapshot = encode_and_snapshot(checked)
+    if MARK in encoded:
+        _refuse_hidden(snapshot)
     template.new_job(template.state(instant.now()), snapshot, encoded)
     return Ingredients(worker, snapshot, encoded, options)
+
+
+def _refuse_hidden(args: Mapping[str, Any]) -> None:
+    """Raise TypeError for an output where it would not be replaced by the result."""
+    for key, value in args.items():
+        holder = holder_in(value)
+        if holder is not None:
+            raise TypeError(
+                f"the argument {key!r} has the output of a node within a {type(holder).__name__}"
+                f" ({short_repr(holder)}), where it is not replaced by the result: give it as an"
+                " argument of its own, or in a list, tuple, dict or set, at most 32 levels deep"
+            )
 
 
 def built(job: object, what: str) -> Ingredients:

@@ -135,7 +135,8 @@ class Planner:
             rule = replace(flow.result or DEFAULT_RULE, ttl=None)
             flow = replace(flow, result=rule, is_for_nodes=not is_kept)
         upstream = tuple((each, *self._numbers[each]) for each in awaited)
-        flow = replace(flow, node=name, upstream=upstream)
+        needs = tuple(condition == "success" for condition in awaited.values())
+        flow = replace(flow, node=name, upstream=upstream, needs=needs)
         state = new.state
         if state.scheduled_at is not None:
             if options.get("schedule_in") is not None:  # that of an expansion is stored later

@@ -281,6 +281,10 @@ class Workflows:
         """Return the ids of the next jobs of a group."""
         return self._store.read(JobReader.members_page, group, after, PAGE)
 
+    def deleted(self, group: int) -> int:
+        """Count the jobs of a group that were deleted."""
+        return self._store.read(JobReader.deleted_members, group)
+
     def member_names(self, group: int) -> list[tuple[str, int]]:
         """Return the names and ids of the jobs of a group."""
         return self._store.read(JobReader.member_names, group)

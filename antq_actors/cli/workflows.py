@@ -116,8 +116,8 @@ def _depths(jobs: list[Job]) -> dict[int, int]:
     for job in jobs:
         known = job.__dict__.get(UPSTREAM)
         before = [
-            (of_groups if is_group else depths).get(number, -1)
-            for _, number, is_group in (() if known is None else known.nodes)
+            (of_groups if node.is_group else depths).get(node.number, -1)
+            for node in (() if known is None else known.nodes)
         ]
         depths[job.id] = depth = 1 + max(before, default=-1)
         composed = job.__dict__.get(COMPOSED)

@@ -230,8 +230,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def upstream(self) -> Mapping[str, Any]:
         """The results of the nodes directly before this node of a workflow, by their names.
 
-        Each is read when it is asked for; that of a node that did not complete is None. A group is
-        there by the names of its jobs. Empty for a job of no workflow.
+        Each is read when it is asked for; that of a node that did not complete is None, and one
+        that was not kept, or whose job was deleted, raises ResultNotKept. A group is there by the
+        names of its jobs. Empty for a job of no workflow.
         """
         before = self.__dict__.get(UPSTREAM)
         if before is None:

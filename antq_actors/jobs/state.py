@@ -218,6 +218,8 @@ class JobFlow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """It is not due before that, however early it is released."""
     is_for_nodes: bool = False
     """Whether its result is kept for nodes behind it alone, that are there or may be added."""
+    needs: tuple[bool, ...] = ()
+    """Of each in ``upstream``, whether it begins only if that has completed; empty: not known."""
 
 
 class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):

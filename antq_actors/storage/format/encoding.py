@@ -37,7 +37,7 @@ from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.job import COMPOSED, UPSTREAM, AttemptError, Job, LateErrors
 from antq_actors.jobs.state import ENDED, ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
-from antq_actors.jobs.upstream import NodesBefore
+from antq_actors.jobs.upstream import nodes_before
 from antq_actors.storage.format.values import load_args
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def as_job(
     if state.composed is not None:
         job.__dict__[COMPOSED] = state.composed
     if flow is not None and flow.upstream:
-        job.__dict__[UPSTREAM] = NodesBefore(flow.upstream)
+        job.__dict__[UPSTREAM] = nodes_before(flow)
     return job
 
 

@@ -137,6 +137,11 @@ class WorkflowReader(GroupReader):
                 found.setdefault(name, (member, False))
         return found
 
+    def deleted_members(self, group: int) -> int:
+        """Read how many jobs of a group were deleted."""
+        found = self._groups.get(group)
+        return 0 if found is None else found.gone.total
+
     def member_names(self, group: int) -> list[tuple[str, int]]:
         """Read the names and ids of the jobs of a group, in order."""
         named = ((self._node_name(id_), id_) for id_, _ in self._groups.members(group))
