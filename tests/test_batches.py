@@ -3,6 +3,8 @@
 import asyncio
 import copy
 import pickle
+import threading
+from collections.abc import Iterator
 
 import pytest
 from support.apps import settled, until
@@ -383,6 +385,39 @@ def test_a_bad_item_is_named_and_those_before_it_are_members(app):
 
     assert refused.value.index == 2
     assert [job.id for job in batch.jobs()] == refused.value.ids
+
+
+member_ended = threading.Event()
+added: list[list[int] | None] = []
+
+
+@worker
+def adds_when_over(job: Job) -> None:
+    """Have a thread add members, of which the first comes when this member has ended."""
+    batch = job.batch
+
+    def late() -> Iterator[dict[str, int]]:
+        begun.set()
+        member_ended.wait()
+        yield {"number": 1}
+
+    begun = threading.Event()
+    thread = threading.Thread(target=lambda: added.append(batch.enqueue_many(row, late())))
+    thread.start()
+    begun.wait()
+
+
+def test_members_that_a_thread_adds_when_its_own_has_ended_are_stored_at_once(app):
+    member_ended.clear()
+    added.clear()
+    batch = app.batch("import")
+    member = settled(app, batch.enqueue(adds_when_over))
+    member_ended.set()
+
+    (ids,) = until(lambda: added)
+    assert [job.id for job in batch.jobs()] == [member.id, *ids]
+    batch.close()
+    assert batch.wait(SECONDS).completed == 2
 
 
 @worker(executor="process")

@@ -164,8 +164,8 @@ class Batch:
         """
         if self._attempt() is not None:
             self._check_call(worker, options)
-            self._adds_later(list(self._prepared(worker, args_iterable, options)))
-            return None
+            news = list(self._prepared(worker, args_iterable, options))
+            return None if self._adds_later(news) else self._added(news)
         directly = getattr(self._application, "antq_insert_members", None)
         found: list[int] | None = None
         if directly is not None:
@@ -261,12 +261,15 @@ class Batch:
     def _adds_later(self, news: list[NewJob]) -> bool:
         """Leave jobs to the completion of the member that this code performs, if it does."""
         control = self._attempt()
-        if control is None:
-            return False
-        if control.members is None:
-            control.members = []
-        control.members += news
-        return True
+        return control is not None and control.ask(news)
+
+    def _added(self, news: list[NewJob]) -> list[int]:
+        """Store jobs now: the member that they were prepared in has ended in the meantime."""
+        ids: list[int] = []
+        for at in range(0, len(news), _CHUNK_JOBS):
+            chunk = news[at : at + _CHUNK_JOBS]
+            ids += self._application.antq_batch("insert_many", self.id, chunk)
+        return ids
 
     # ---- what becomes of it -----------------------------------------------------------------
 

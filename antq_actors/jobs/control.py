@@ -5,8 +5,10 @@ A `Job` that is being performed carries a control; a stored or built one has non
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -97,10 +99,9 @@ class Control(msgspec.Struct, eq=False):
     """Since when its time does not count, on the monotonic clock."""
     application: Callable[[], AttemptApplication] | None = None
     """Returns the application that runs its queue. Raises NotStarted."""
-    follow_ups: list[FollowUp | Expansion] | None = None
-    """The jobs and workflows to be stored with its completion; None: it has asked for none."""
-    members: list[NewJob] | None = None
-    """The jobs that its batch is to get with its completion; None: it has asked for none."""
+    asked: list[FollowUp | Expansion | list[NewJob] | None] | None = None
+    """What is to be stored with its completion, by the order of the calls; a list is of jobs that
+    its batch is to get. None among them: what is behind that came too late. None: nothing."""
     stored: StoredJob | None = None
     """What is performed, once it is."""
     steps: Any = None
@@ -145,6 +146,33 @@ class Control(msgspec.Struct, eq=False):
             return None
         return max(0.0, self.deadline - time.monotonic())
 
+    def ask(self, wanted: FollowUp | Expansion | list[NewJob]) -> bool:
+        """Have something stored with the attempt's completion; False: it is over. In any thread.
+
+        An attempt that asks for nothing takes no lock for those that do. It is over before it is
+        looked whether there is a list: so either the list is found, or this finds that it is over.
+        Then the places in the list decide.
+        """
+        if self.asked is None:
+            with _first_of_two:
+                if self.asked is None:
+                    self.asked = []
+        if self.is_over:
+            return False
+        asked = self.asked
+        asked.append(wanted)
+        if not self.is_over:
+            return True
+        return any(each is wanted for each in takewhile(_is_in_time, asked))
+
+    def take_asked(self) -> list[FollowUp | Expansion | list[NewJob]]:
+        """Return what an attempt that is over has asked for; what comes later is refused."""
+        asked = self.asked
+        if asked is None:
+            return []
+        asked.append(None)
+        return [each for each in takewhile(_is_in_time, asked) if each is not None]
+
     def report(self, progress: Progress) -> None:
         """Remember how far the attempt of the job has come, for the status of its queue."""
         self.progress = progress
@@ -154,6 +182,14 @@ class Control(msgspec.Struct, eq=False):
     def hold_checkpoint(self, value: bytes | None) -> None:
         """Remember the encoded checkpoint that goes with the outcome; None: it was stored."""
         self.checkpoint = value
+
+
+_first_of_two: Final = threading.Lock()
+"""Two threads of an attempt must not both make the list of what it asks for."""
+
+
+def _is_in_time(asked: object) -> bool:
+    return asked is not None
 
 
 def checked_step_name(name: object) -> str:

@@ -313,11 +313,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         delay = None
         if options.get("schedule_in") is not None and new.state.scheduled_at is not None:
             delay = new.state.scheduled_at - new.state.updated_at
-        if control.is_over:
+        if not control.ask(FollowUp(new, delay, 0 if after is None else after.id)):
             raise _not_performed(self, "follow_up")
-        if control.follow_ups is None:
-            control.follow_ups = []
-        control.follow_ups.append(FollowUp(new, delay, 0 if after is None else after.id))
 
     def expand(self, flow: Any) -> None:
         """Have a workflow stored with the completion of this job, as a part of its own workflow.
@@ -330,11 +327,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """
         control, application = self._attempt("expand")
         expansion = application.antq_workflow("plan", flow)
-        if control.is_over:
+        if not control.ask(expansion):
             raise _not_performed(self, "expand")
-        if control.follow_ups is None:
-            control.follow_ups = []
-        control.follow_ups.append(expansion)
 
     # ---- steps ------------------------------------------------------------------------------
 
@@ -383,7 +377,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Raises StepError for a value that cannot be kept, Superseded when this execution does not
         count any more, RuntimeError in a job that is not being performed.
         """
-        self._steps("checkpoint").checkpoint(value, every)
+        if not self._steps("checkpoint").checkpoint(value, every):
+            raise _not_performed(self, "checkpoint")
 
     @property
     def checkpointed(self) -> Any:

@@ -123,7 +123,7 @@ class AttemptRunner(msgspec.Struct):
         try:
             return copy_context().run(self._run)
         finally:
-            self.attempt.control.is_over = True
+            self._end()
 
     def _run(self) -> Outcome:
         if self.attempt.failed is not None:
@@ -152,7 +152,7 @@ class AttemptRunner(msgspec.Struct):
         try:
             return await self._run_async()
         finally:
-            self.attempt.control.is_over = True
+            self._end()
 
     async def _run_async(self) -> Outcome:
         if self.attempt.failed is not None:
@@ -173,6 +173,13 @@ class AttemptRunner(msgspec.Struct):
         except BaseException as error:  # noqa: BLE001 - as in _run; a loop, too, ends with it
             forked_child.end_if_forked(since, error)
             return self._fail(error)
+
+    def _end(self) -> None:
+        """Refuse what threads of the attempt ask for from now on."""
+        control = self.attempt.control
+        control.is_over = True
+        if control.steps is not None:
+            control.steps.end()
 
     # ---- resolve and load -----------------------------------------------------------------
 
@@ -233,16 +240,17 @@ class AttemptRunner(msgspec.Struct):
 
     def _completed(self, returned: object) -> Completed:
         """Return the outcome of an attempt that completed, with what it asked to have stored."""
-        control = self.attempt.control
+        control, flow = self.attempt.control, self.attempt.job.spec.flow
         control.is_over = True  # first: what a thread of it adds later is refused, not lost
-        follow_ups, flow = control.follow_ups, self.attempt.job.spec.flow
+        asked = () if control.asked is None else control.take_asked()
         result = None
         if flow is not None and flow.result is not None:
             result = self._kept(returned, flow.result)
-        if follow_ups is None and control.members is None and result is None:
+        if not asked and result is None:
             return COMPLETED
-        members = tuple(control.members or ())
-        return Completed(Produced(tuple(follow_ups or ()), members=members, result=result))
+        follow_ups = tuple(each for each in asked if not isinstance(each, list))
+        members = tuple(new for each in asked if isinstance(each, list) for new in each)
+        return Completed(Produced(follow_ups, members=members, result=result))
 
     def _kept(self, returned: object, rule: ResultRule) -> KeptResult:
         """Return what is kept of what ``perform`` has *returned*; log it if that is not the value.

@@ -109,6 +109,11 @@ class AttemptSteps:
         self._new_steps = 0
         self._stored_at: float | None = None
         """When a checkpoint was stored last, on the monotonic clock."""
+        self._holding = threading.Lock()
+        """Never held while anything is waited for."""
+        self._checkpoints = 0
+        self._held = 0
+        """The number of the checkpoint that the control holds."""
         self._found: tuple[Any] | None = None if self._has_kept else (None,)
         """The checkpoint at the begin of this execution; None: not read yet."""
 
@@ -197,20 +202,37 @@ class AttemptSteps:
 
     # ---- the checkpoint -------------------------------------------------------------------
 
-    def checkpoint(self, value: Any, every: float | timedelta) -> None:
-        """Have a checkpoint kept: now, or with the outcome, if one was stored a moment ago."""
+    def checkpoint(self, value: Any, every: float | timedelta) -> bool:
+        """Have a checkpoint kept: now, or with the outcome, if one was stored a moment ago.
+
+        Return False if it is too late for that: the attempt has an outcome.
+        """
         seconds = to_seconds(every, "every")
         encoded = self._application.antq_encode(value, "the value of a checkpoint")
-        now = time.monotonic()
-        if seconds and self._stored_at is not None and now < self._stored_at + seconds:
-            self._control.hold_checkpoint(encoded)
-            return
+        control, now = self._control, time.monotonic()
+        with self._holding:
+            self._checkpoints = number = self._checkpoints + 1
+            is_due = not seconds or self._stored_at is None or now >= self._stored_at + seconds
+            # In place of an older one also while it is stored: else that one could come after it.
+            if not is_due or control.checkpoint is not None:
+                if control.is_over:
+                    return False
+                control.hold_checkpoint(encoded)
+                self._held = number
+            if not is_due:
+                return True
         self.found_checkpoint()  # as it is about to be overwritten
-        request = KeepCheckpoint(self._id, self._execution, encoded)
-        self._application.antq_steps(request)
-        self._stored_at = now
-        if self._control.checkpoint is not None:
-            self._control.hold_checkpoint(None)
+        self._application.antq_steps(KeepCheckpoint(self._id, self._execution, encoded))
+        with self._holding:
+            self._stored_at = now
+            if control.checkpoint is not None and self._held == number:
+                control.hold_checkpoint(None)
+        return True
+
+    def end(self) -> None:
+        """Wait until no thread is about to have a checkpoint held: the attempt is over by now."""
+        with self._holding:
+            pass
 
     def found_checkpoint(self) -> Any:
         """Return the checkpoint that was there at the begin of this execution, or None."""
@@ -219,7 +241,9 @@ class AttemptSteps:
             request = ReadCheckpoint(self._id, self._execution)
             encoded = self._application.antq_steps(request)
             value = None if encoded is None else self._application.antq_decode(encoded)
-            found = self._found = (value,)
+            found = self._found  # another thread has it, and may have overwritten it since
+            if found is None:
+                found = self._found = (value,)
         return found[0]
 
 

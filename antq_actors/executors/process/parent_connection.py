@@ -77,12 +77,17 @@ class ParentConnection:
             self._takes_calls = False
             wire.send(self._pipe, ended)
 
-    def send(self, message: object) -> None:
-        """Send the parent process a message, from any thread. Raises OSError when it is gone."""
+    def send(self, message: object, control: Control | None = None) -> None:
+        """Send the parent process a message, from any thread. Raises OSError when it is gone.
+
+        *control*: of the attempt that it is about. It is not sent once that has ended, as then it
+        would be taken for one about the next.
+        """
         if self._is_closed:
             return
         with self._unbreakable(), self._sending:
-            wire.send(self._pipe, message)
+            if control is None or control is self._control:
+                wire.send(self._pipe, message)
 
     def next_order(self) -> Any:
         """Wait for the parent's next order on the pipe. Raises EOFError or OSError at its end."""
@@ -184,14 +189,12 @@ class PipeControl(Control):
 
     def report(self, progress: Progress) -> None:
         """Send the attempt's progress to the parent process, unless the attempt is over."""
-        if self.parent is not None:
-            self.parent.send(wire.Reported(progress))
+        self._send(wire.Reported(progress))
 
     def hold_checkpoint(self, value: bytes | None) -> None:
         """Send the parent the checkpoint that goes with the outcome; None: it was stored."""
         super().hold_checkpoint(value)
-        if self.parent is not None:
-            self.parent.send(wire.Checkpointed(value))
+        self._send(wire.Checkpointed(value))
 
     def close(self) -> None:
         """Send the parent nothing more: the attempt is over, whatever its threads still do."""
@@ -200,8 +203,12 @@ class PipeControl(Control):
     def _watch(self) -> None:
         if not self.watched:
             self.watched = True
-            if self.parent is not None:
-                self.parent.send(wire.Watched())
+            self._send(wire.Watched())
+
+    def _send(self, message: object) -> None:
+        parent = self.parent  # another thread may end the attempt at any time
+        if parent is not None:
+            parent.send(message, self)
 
 
 class PipeApplication(KeptValues):
