@@ -145,7 +145,7 @@ class Batches:
         """Read which process adds the members of each batch that is not closed, and if it lives."""
         found = {
             each.id: each.group.node
-            for each in self._store.read(JobReader.batches, None)
+            for each in self._store.read(JobReader.batches, is_open=True)
             if not each.group.is_closed
         }
         living = self._store.living_of(sorted(set(found.values())))

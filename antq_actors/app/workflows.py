@@ -234,7 +234,9 @@ class Workflows:
         """Return the stored workflows by id; *is_open* None: all of them."""
         found: list[WorkflowRun] = []
         after = 0
-        while page := self._store.read(JobReader.workflow_records, after, PAGE):
+        while page := self._store.read(
+            JobReader.workflow_records, after, PAGE, are_open=is_open is True
+        ):
             found += [
                 WorkflowRun(each.id, each.name, each.key)
                 for each in page

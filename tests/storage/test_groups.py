@@ -369,6 +369,82 @@ def test_a_batch_is_pruned_with_those_in_it(store):
     assert store.count() == 0
 
 
+def open_batches(store, *, are_open=True):
+    read = job_store.read(store.env, lambda reader: reader.batches(are_open))
+    return [batch.id for batch in read]
+
+
+def open_rows(store, change=None):
+    def do(txn):
+        rows = GroupTable(txn, store.env.tables).open
+        if change is not None:
+            change(txn, rows)
+        return list(rows.ids())
+
+    return store.env.write(do)
+
+
+def test_the_batches_that_are_open_are_found_without_those_that_have_ended(store, monkeypatch):
+    for _ in range(20):
+        a_batch_of(store, 0)
+    first, second = a_batch(store), a_batch(store)
+    (job,) = store.insert_members(second, [a_new_job()])
+    looked_at = []
+    get = GroupTable.get
+    monkeypatch.setattr(GroupTable, "get", lambda *args: looked_at.append(args) or get(*args))
+
+    assert open_batches(store) == [first, second]
+    assert job_store.read(store.env, lambda reader: reader.abandoned(1)) == []
+    assert len(looked_at) < 10
+
+    store.close_group(first, now=1)
+    store.close_group(second, now=1)
+    assert open_batches(store) == [second]
+    store.cancel(job, now=2)
+    assert open_batches(store) == []
+    store.retry(job, now=3)
+    assert open_batches(store) == [second]
+    store.delete(job, now=4)
+    assert len(open_batches(store, are_open=False)) == 22
+    assert store.findings() == []
+
+
+def test_a_store_without_rows_of_open_groups_gets_all_of_them_with_its_next_change(store):
+    a_batch_of(store, 0)
+    batches = [a_batch(store), a_batch(store)]
+    write_row(store, "groups", b"\xff\0", None)
+    assert open_rows(store, lambda _, rows: rows.delete(batches[0])) == [batches[1]]
+
+    assert open_batches(store) == batches
+    assert store.findings() == []
+    batches.append(a_batch(store))
+
+    assert open_batches(store) == open_rows(store) == batches
+    assert store.findings() == []
+
+
+def test_rows_of_open_groups_that_are_wrong_are_found(store):
+    ended, _ = a_batch_of(store, 0)
+    batch = a_batch(store)
+
+    def turn(_, rows):
+        rows.put(ended)
+        rows.delete(batch)
+
+    open_rows(store, turn)
+
+    found = [finding for finding in store.findings() if "not ended are wrong" in finding]
+    assert [int(finding.split()[-1]) for finding in found] == [ended, batch]
+
+
+def test_a_group_that_is_pruned_leaves_no_rows(store):
+    a_batch_of(store, 0, queue="mail")
+    store.prune(finished_before=RETENTION, limit=9)
+
+    left = store.env.read(lambda txn: txn.stat(store.env.tables.further(txn, "groups"))["entries"])
+    assert left == 1  # that all are known
+
+
 def write_row(store, table, key, value):
     def change(txn):
         db = store.env.tables.further(txn, table)

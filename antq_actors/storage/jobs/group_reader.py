@@ -59,7 +59,7 @@ class GroupReader:
         """Read all batches, by id, or those alone that are open, or that have ended."""
         table = self._groups
         found = []
-        for id_ in table.ids():
+        for id_ in table.open_ids() if is_open else table.ids():
             group, spec = table.get(id_), table.spec(id_)
             if group is None or spec is None or spec.kind != BATCH:
                 continue
@@ -72,7 +72,7 @@ class GroupReader:
         table = self._groups
         return [
             id_
-            for id_ in table.ids()
+            for id_ in table.open_ids()
             if (group := table.get(id_)) is not None
             and group.node == node
             and not group.is_closed

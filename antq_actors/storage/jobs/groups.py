@@ -7,6 +7,7 @@ has changed; so a group of which a thousand members end in a transaction is writ
                id, NUL   what does not: a GroupSpec
                id, 1     what else was said of a workflow
                255, digest of its name and key: the id of the last workflow that has them
+               255, NUL  which have not ended: see :mod:`~.open_groups`
     members    group, id nothing for a job; ``g`` for a group; ``a`` for what is no member, but
                          belongs to it: a callback
 
@@ -15,6 +16,7 @@ The ids of groups and jobs are numbers of one sequence.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +28,7 @@ from antq_actors.jobs.instant import Instant  # msgspec reads annotations
 from antq_actors.jobs.state import ENDED, JobState, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.jobs.open_groups import OpenGroups
 from antq_actors.storage.jobs.table import put_all, row_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, keys_from, keys_with, value_of
@@ -109,6 +112,9 @@ class GroupTable:
         self._groups = tables.further(txn, "groups")
         self._members = tables.further(txn, "members")
         self._stored: dict[int, bytes | None] = {}
+        self._were_open: dict[int, bool] = {}
+        """Whether those that were read had not ended; without those whose record was damaged."""
+        self.open = OpenGroups(txn, self._groups)
         self.found: dict[int, Group] = {}
         """The groups that were read, by their ids; what changes in them is written."""
         self.recounted: set[int] = set()
@@ -124,6 +130,8 @@ class GroupTable:
             if stored is None:
                 return None
             group = self._decoded(id_, stored)
+            if id_ not in self.recounted:
+                self._were_open[id_] = not group.ended_at
             self._stored[id_] = stored
             self.found[id_] = group
         return group
@@ -150,6 +158,13 @@ class GroupTable:
             if len(key) == len(_key(0)):
                 yield int.from_bytes(key)
 
+    def open_ids(self, after: int = 0) -> Iterator[int]:
+        """Yield the ids of the groups behind the id *after* that have not ended, in order."""
+        for id_ in self.open.ids(after) if self.open.has_all() else self.ids(after):
+            group = self.get(id_)
+            if group is not None and not group.ended_at:
+                yield id_
+
     def add(self, id_: int, group: Group, spec: GroupSpec) -> None:
         """Write a new group, also in its parent if it has one."""
         self.put_spec(id_, spec)
@@ -165,6 +180,7 @@ class GroupTable:
     def remove(self, id_: int) -> None:
         """Delete a group that has no members any more."""
         self.found.pop(id_, None)
+        self.open.delete(id_)
         spec = self.spec(id_)
         if spec is not None and spec.key is not None:
             key = digest_key(spec.name, spec.key)
@@ -239,8 +255,28 @@ class GroupTable:
             if encoded != self._stored[id_]:
                 self._txn.put(_key(id_), encoded, db=self._groups)
                 self._stored[id_] = encoded
+                self._note_open(id_, is_open=not group.ended_at)
                 has_changed = True
         return has_changed
+
+    def _note_open(self, id_: int, *, is_open: bool) -> None:
+        """Write whether a group has not ended, if it was otherwise or that is not known."""
+        if self._were_open.get(id_) is is_open:
+            return
+        self._were_open[id_] = is_open
+        if not self.open.has_all():
+            self.open.put_all(list(map(int.from_bytes, self._open_records())))
+        if is_open:
+            self.open.put(id_)
+        else:
+            self.open.delete(id_)
+
+    def _open_records(self) -> Iterator[bytes]:
+        """Yield the keys of the groups whose record says that they have not ended."""
+        for key, record in items_from(self._txn, self._groups, b""):
+            with suppress(*DAMAGES):
+                if len(key) == len(_key(0)) and not _decode_group(record).ended_at:
+                    yield key
 
 
 _key: Final = keys.job_key
@@ -260,6 +296,7 @@ def verify_groups(txn: lmdb.Transaction, tables: Tables, signer: Signer) -> Iter
             yield f"index: no row of ended jobs has group {id_}"
         yield from _wrong_spec(table, id_, signer)
         yield from _wrong_counters(table, id_, group)
+    yield from _wrong_rows(table)
     yield from _wrong_members(txn, tables, table)
 
 
@@ -285,6 +322,16 @@ def _wrong_counters(table: GroupTable, id_: int, group: Group) -> Iterator[str]:
         )
     if has_ended(group) != bool(group.ended_at):
         yield f"groups: {id_} has {'' if group.ended_at else 'not '}ended, by its counters"
+
+
+def _wrong_rows(table: GroupTable) -> Iterator[str]:
+    """Yield the groups of which it is not rightly known whether they have ended."""
+    if not table.open.has_all():
+        return
+    groups = ((id_, table.get(id_)) for id_ in table.ids())
+    are_open = {id_ for id_, group in groups if group is not None and not group.ended_at}
+    for id_ in sorted(are_open.symmetric_difference(table.open.ids())):
+        yield f"groups: the rows of those that have not ended are wrong about {id_}"
 
 
 def _wrong_members(txn: lmdb.Transaction, tables: Tables, table: GroupTable) -> Iterator[str]:

@@ -69,11 +69,13 @@ class WorkflowReader(GroupReader):
         """Read a workflow; None: no workflow has this id."""
         return self._workflow_record(self._groups, id_)
 
-    def workflow_records(self, after: int, limit: int) -> list[WorkflowRecord]:
-        """Read up to *limit* workflows behind an id, in order."""
+    def workflow_records(
+        self, after: int, limit: int, *, are_open: bool = False
+    ) -> list[WorkflowRecord]:
+        """Read up to *limit* workflows behind an id, in order, or of those alone that are open."""
         groups = self._groups
         found: list[WorkflowRecord] = []
-        for id_ in groups.ids(after):
+        for id_ in groups.open_ids(after) if are_open else groups.ids(after):
             record = self._workflow_record(groups, id_)
             if record is not None:
                 found.append(record)
