@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs traffic docs clean
+.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs steps traffic instants docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,18 +65,22 @@ limits: $(READY)  ## Eight processes, kills and limits: KIND=over SECONDS=600, K
 	  $(if $(STARTS),--starts $(STARTS)) $(if $(SEED),--seed $(SEED))
 
 batches: $(READY)  ## Kill nodes that run batches; KILLS=200 MEMBERS=10000 for how often, and how large
-	$(BIN)/python tests/crash/killed_batches.py $(if $(KILLS),--kills $(KILLS)) \
+	$(BIN)/python tests/crash/killed.py batches $(if $(KILLS),--kills $(KILLS)) \
 	  $(if $(MEMBERS),--members $(MEMBERS)) $(if $(SEED),--seed $(SEED))
 
 graphs: $(READY)  ## Kill nodes that run random graphs; KILLS=1000 GRAPHS=200 SIZE=10000 jobs at most
-	$(BIN)/python tests/crash/killed_graphs.py $(if $(KILLS),--kills $(KILLS)) \
+	$(BIN)/python tests/crash/killed.py graphs $(if $(KILLS),--kills $(KILLS)) \
 	  $(if $(GRAPHS),--graphs $(GRAPHS)) $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED))
+
+steps: $(READY)  ## Kill nodes that run jobs of twenty steps; KILLS=1000 JOBS=8 for how often, and how many at once
+	$(BIN)/python tests/crash/killed.py steps $(if $(KILLS),--kills $(KILLS)) \
+	  $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
 
 traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for how long
 	$(BIN)/python tests/crash/traffic.py $(if $(SECONDS),--seconds $(SECONDS))
 
 instants: $(READY)  ## Kill eight nodes that fire periodic entries; INSTANTS=100000 for how many
-	$(BIN)/python tests/crash/killed_crons.py $(if $(INSTANTS),--instants $(INSTANTS))
+	$(BIN)/python tests/crash/killed.py crons $(if $(INSTANTS),--instants $(INSTANTS))
 
 docs: $(READY)  ## Write docs/reference.md, run every example of README.md and docs/, check the links
 	$(BIN)/python docs/reference.py

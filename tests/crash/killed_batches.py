@@ -9,22 +9,19 @@ when the store is not whole.
 
 from __future__ import annotations
 
-import argparse
 import random
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from killed_nodes import Nodes
 
 from antq_actors import AntQ, Fail, Job, JobNotFound, NotRetryable, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from antq_actors import Batch
 
@@ -32,17 +29,6 @@ SECONDS_BETWEEN_KILLS = 0.3
 """On average."""
 LONGEST_SECONDS = 600
 EVENTS = ("on_success", "on_complete", "on_failure")
-
-NODE = """
-import sys
-
-import killed_batches
-from antq_actors import AntQ
-
-with AntQ(sys.argv[1], queues={"default": 8}, retention=None, max_interruptions=1_000_000):
-    print("runs", flush=True)
-    sys.stdin.read()
-"""
 
 
 class Member(Worker, name="killed_batches:Member", max_attempts=2):
@@ -83,30 +69,26 @@ def run(path: Path, *, members: int, kills: int, nodes: int = 2, seed: int = 7) 
     """
     chance, began = random.Random(seed), time.monotonic()
     findings: list[str] = []
-    killed = batches = total = 0
+    batches = total = 0
     with AntQ(path, start_queues=False) as app, ExitStack() as at_end:
-        alive = [_node(at_end, path) for _ in range(nodes)]
-        while killed < kills:
+        alive = Nodes(at_end, path, module="killed_batches", many=nodes, chance=chance)
+        while alive.kills < kills:
             batches += 1
             batch = _batch(app, str(batches), members)
             deleted = 0
             while batch.status().open:
                 if time.monotonic() > began + LONGEST_SECONDS + members * batches:
                     findings.append(f"batch {batch.id} does not end: {batch.status()}")
-                    return Outcome(batches, total, killed, time.monotonic() - began, findings)
+                    return Outcome(batches, total, alive.kills, time.monotonic() - began, findings)
                 time.sleep(chance.expovariate(1 / SECONDS_BETWEEN_KILLS))
-                if killed < kills:
-                    victim = chance.randrange(nodes)
-                    _kill(alive[victim])
-                    alive[victim] = _node(at_end, path)
-                    killed += 1
+                if alive.kills < kills:
+                    alive.kill_one()
                 deleted += _disturb(app, chance, batch.id, members)
             total += batch.status().total
             findings += find_wrong(app, batch, deleted)
         findings += app.verify()
-        for each in alive:
-            _kill(each)
-    return Outcome(batches, total, killed, time.monotonic() - began, findings)
+        alive.kill_all()
+    return Outcome(batches, total, alive.kills, time.monotonic() - began, findings)
 
 
 def _batch(app: AntQ, name: str, members: int) -> Batch:
@@ -130,7 +112,8 @@ def find_wrong(app: AntQ, batch: Batch, deleted: int) -> Iterator[str]:
     """Yield what is wrong with a batch that has ended, one sentence each."""
     status, members = batch.status(), batch.jobs()
     told = Counter(
-        job.args["event"] for job in app.list_jobs(worker=Told, args={"batch": batch.name})
+        job.args["event"]
+        for job in app.list_jobs(worker=Told, args={"batch": batch.name}, after=batch.id)
     )
     if told != (expected := Counter({"on_complete": 1, "on_failure": 1})):
         yield f"batch {batch.id} has the callbacks {dict(told)}, not {dict(expected)}"
@@ -143,49 +126,3 @@ def find_wrong(app: AntQ, batch: Batch, deleted: int) -> Iterator[str]:
             yield f"batch {batch.id} counts {counted} {name}, and {left[name]} members are"
     if sum(left.values()) != left["completed"] + left["failed"] + left["cancelled"]:
         yield f"batch {batch.id} has ended, and its members are {dict(left)}"
-
-
-def _node(at_end: ExitStack, path: Path) -> subprocess.Popen[str]:
-    node = subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, "-c", NODE, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parent,
-    )
-    at_end.enter_context(node)
-    at_end.callback(node.kill)
-    if node.stdout is None or node.stdout.readline() != "runs\n":
-        raise RuntimeError(f"a node did not start: it ended with {node.wait()}")
-    return node
-
-
-def _kill(node: subprocess.Popen[str]) -> None:
-    if node.poll() is not None:
-        raise RuntimeError(f"a node ended by itself, with {node.returncode}")
-    node.kill()
-    node.wait()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--members", type=int, default=10_000)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=7)
-    options = vars(parser.parse_args(arguments))
-    directory = Path(tempfile.mkdtemp(prefix="antq-batches-"))
-    outcome = run(directory / "store", **options)
-    for name, value in outcome._asdict().items():
-        print(f"{name:12}{len(outcome.findings) if name == 'findings' else round(value)}")
-    if not outcome.findings:
-        shutil.rmtree(directory)
-        return 0
-    print(f"\nall is kept in {directory}")
-    for finding in outcome.findings[:20]:
-        print(f"- {finding}")
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

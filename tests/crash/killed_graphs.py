@@ -2,24 +2,20 @@
 
     make graphs KILLS=1000 GRAPHS=200 SIZE=10000
 
-Three of ten jobs fail. Each that completes asks for a follow-up. Exits with 1 when a job has ended
-otherwise than by the model, when a follow-up was stored twice, never, or for a job that did not
-complete, or when the store is not whole.
+The first ten are of that size. Three of ten jobs fail. Each that completes asks for a follow-up.
+Exits with 1 when a job has ended otherwise than by the model, when a follow-up was stored twice,
+never, or for a job that did not complete, or when the store is not whole.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from killed_nodes import Nodes
 
 from antq_actors import AntQ, Fail, Job, Status, Worker
 from antq_actors.storage.jobs.graph import GraphNode
@@ -29,6 +25,7 @@ from antq_actors.workflows.edges import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from antq_actors.storage.jobs.job_store import JobStore
 
@@ -38,17 +35,6 @@ LONGEST_SECONDS = 600
 FEWEST_NODES = 50
 MOST_FAR: Final = 30
 """How far before a job those are that it waits for, at most; some wait for the first one."""
-
-NODE = """
-import sys
-
-import killed_graphs
-from antq_actors import AntQ
-
-with AntQ(sys.argv[1], queues={"default": 8}, retention=None, max_interruptions=1_000_000):
-    print("runs", flush=True)
-    sys.stdin.read()
-"""
 
 
 class GraphJob(Worker, name="killed_graphs:GraphJob", max_attempts=2):
@@ -121,35 +107,41 @@ def ends_of(graph: list[Planned]) -> list[Status]:
 
 
 def run(
-    path: Path, *, size: int, kills: int, graphs: int = 0, nodes: int = 2, seed: int = 7
+    path: Path,
+    *,
+    size: int,
+    kills: int,
+    graphs: int = 0,
+    largest: int = 0,
+    nodes: int = 2,
+    seed: int = 7,
 ) -> Outcome:
     """Run random graphs of up to *size* jobs until there were enough of them and enough *kills*.
+
+    The first ones are as large as can be, *largest* of them.
 
     Raises RuntimeError for a node that ends by itself.
     """
     chance, began = random.Random(seed), time.monotonic()
     findings: list[str] = []
-    killed = count = total = 0
+    count = total = 0
     with AntQ(path, start_queues=False) as app, ExitStack() as at_end:
-        alive = [_node(at_end, path) for _ in range(nodes)]
-        while killed < kills or count < graphs:
+        alive = Nodes(at_end, path, module="killed_graphs", many=nodes, chance=chance)
+        while alive.kills < kills or count < graphs:
             count += 1
-            graph = a_graph(chance, chance.randint(min(FEWEST_NODES, size), size))
+            fewest = size if count <= largest else min(FEWEST_NODES, size)
+            graph = a_graph(chance, chance.randint(fewest, size))
             total += len(graph)
             ids, until = _store(app, count, graph), time.monotonic() + LONGEST_SECONDS
             while not app.wait_idle(timeout=chance.expovariate(1 / SECONDS_BETWEEN_KILLS)):
                 if time.monotonic() > until:
                     findings.append(f"graph {count} does not end")
-                    return Outcome(count, total, killed, time.monotonic() - began, findings)
-                victim = chance.randrange(nodes)
-                _kill(alive[victim])
-                alive[victim] = _node(at_end, path)
-                killed += 1
+                    return Outcome(count, total, alive.kills, time.monotonic() - began, findings)
+                alive.kill_one()
             findings += find_wrong(app, count, graph, ids)
         findings += app.verify()
-        for each in alive:
-            _kill(each)
-    return Outcome(count, total, killed, time.monotonic() - began, findings)
+        alive.kill_all()
+    return Outcome(count, total, alive.kills, time.monotonic() - began, findings)
 
 
 def _store(app: AntQ, number: int, graph: list[Planned]) -> list[int]:
@@ -173,60 +165,12 @@ def _store(app: AntQ, number: int, graph: list[Planned]) -> list[int]:
 def find_wrong(app: AntQ, number: int, graph: list[Planned], ids: list[int]) -> Iterator[str]:
     """Yield what is wrong with a graph that has ended, one sentence each."""
     expected = dict(zip(ids, ends_of(graph), strict=True))
-    found = {job.id: job.status for job in app.list_jobs(worker=GraphJob, args={"graph": number})}
+    its = {"args": {"graph": number}, "after": min(ids) - 1}  # not all of the graphs before
+    found = {job.id: job.status for job in app.list_jobs(worker=GraphJob, **its)}
     for id_, status in expected.items():
         if found.get(id_) is not status:
             yield f"job {id_} of graph {number} is {found.get(id_)}, and should be {status}"
-    followed = Counter(
-        ids[job.args["number"]] for job in app.list_jobs(worker=FollowUpJob, args={"graph": number})
-    )
+    followed = Counter(ids[job.args["number"]] for job in app.list_jobs(worker=FollowUpJob, **its))
     completed = Counter(id_ for id_, status in expected.items() if status is Status.COMPLETED)
     for id_ in sorted((followed - completed) + (completed - followed)):
         yield f"job {id_} of graph {number} has {followed[id_]} follow-ups, not {completed[id_]}"
-
-
-def _node(at_end: ExitStack, path: Path) -> subprocess.Popen[str]:
-    node = subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, "-c", NODE, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parent,
-    )
-    at_end.enter_context(node)
-    at_end.callback(node.kill)
-    if node.stdout is None or node.stdout.readline() != "runs\n":
-        raise RuntimeError(f"a node did not start: it ended with {node.wait()}")
-    return node
-
-
-def _kill(node: subprocess.Popen[str]) -> None:
-    if node.poll() is not None:
-        raise RuntimeError(f"a node ended by itself, with {node.returncode}")
-    node.kill()
-    node.wait()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--size", type=int, default=10_000)
-    parser.add_argument("--graphs", type=int, default=200)
-    parser.add_argument("--kills", type=int, default=1_000)
-    parser.add_argument("--seed", type=int, default=7)
-    options = vars(parser.parse_args(arguments))
-    directory = Path(tempfile.mkdtemp(prefix="antq-graphs-"))
-    outcome = run(directory / "store", **options)
-    for name, value in outcome._asdict().items():
-        print(f"{name:12}{len(outcome.findings) if name == 'findings' else round(value)}")
-    if not outcome.findings:
-        shutil.rmtree(directory)
-        return 0
-    print(f"\nall is kept in {directory}")
-    for finding in outcome.findings[:20]:
-        print(f"- {finding}")
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,10 +1,15 @@
-"""A process that is killed again and again runs no completed step of its job twice."""
+"""A process that is killed again and again runs no completed step of its job twice.
+
+Also a short run of ``make steps``.
+"""
 
 import random
 import subprocess
 import sys
 from pathlib import Path
 
+import killed_steps
+import pytest
 from stepped_jobs import STEPS
 
 from antq_actors import AntQ, Status
@@ -50,3 +55,35 @@ def has_ended(store, effects, completed, steps):
                 process.kill()
                 return False
         return process.wait() == 0
+
+
+def test_no_completed_step_of_several_jobs_runs_again_however_often_nodes_are_killed(tmp_path):
+    outcome = killed_steps.run(tmp_path / "store", kills=8)
+
+    assert outcome.findings == []
+    assert outcome.kills == 8
+    assert outcome.executions > outcome.jobs >= 8
+    assert outcome.steps >= outcome.jobs * killed_steps.STEPS
+
+
+WHOLE = [
+    line
+    for number in range(killed_steps.STEPS)
+    for line in (f"runs {number} a", f"took {number} a", f"passed {number + 1} -")
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "findings"),
+    [
+        (["begins 0 -", *WHOLE], []),
+        (["runs 0 b", "begins 0 -", *WHOLE, "begins 20 -", "took 0 a"], []),
+        ([*WHOLE, "begins 19 -"], ["it begins at 19, though it has passed 20"]),
+        ([*WHOLE, "runs 19 b"], ["its step 19 runs again"]),
+        (["runs 1 b", *WHOLE], ["its step 0 runs after 1"]),
+        ([*WHOLE, "took 3 b"], ["its step 3 is b, and was a"]),
+        (["took 0 a"], ["it has completed only [0]"]),
+    ],
+)
+def test_what_is_wrong_in_what_a_job_in_steps_wrote_down_is_found(lines, findings):
+    assert list(killed_steps.find_wrong(lines)) == findings
