@@ -13,8 +13,10 @@ from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import ForkError, StorageError, StorageFull
 from antq_actors.storage.format.records import Filter
+from antq_actors.storage.lmdb import open_files, open_stores
 from antq_actors.storage.lmdb.collector_pause import CollectorPause
 from antq_actors.storage.lmdb.directory import VolatileDirectory, storage_error
+from antq_actors.storage.lmdb.environment import Environment
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 INSERT_BIG = """
@@ -190,6 +192,47 @@ def test_a_map_that_another_process_enlarged_is_adopted(tmp_path):
 
         assert Store(env).ids(Filter()) == [1]
         assert Store(env).insert(a_new_job()) == 2
+        env.close()
+
+
+@pytest.mark.parametrize(
+    "place", [(open_files, "open_tables"), (open_stores, "Migration")], ids=["tables", "format"]
+)
+def test_a_store_that_another_process_enlarges_can_be_opened_meanwhile(
+    tmp_path, monkeypatch, place
+):
+    with OtherProcess(INSERT_BIG, tmp_path) as other:
+        assert other.first_line == "open"
+        opens = getattr(*place)
+
+        def open_after_that(*args, **options):
+            if is_first.pop():
+                other.tell("insert")
+                assert other.read() == "1"
+            return opens(*args, **options)
+
+        is_first = [False, True]
+        monkeypatch.setattr(*place, open_after_that)
+        env = open_environment(tmp_path, map_size=2**20)
+
+        assert is_first == []  # it was repeated
+        assert Store(env).ids(Filter()) == [1]
+        env.close()
+
+
+@pytest.mark.parametrize(
+    "look", [lambda env: env.inspect(lambda txn: txn.id()), Environment.sizes], ids=["all", "sizes"]
+)
+def test_a_store_that_another_process_enlarged_can_be_looked_at_beside_others(tmp_path, look):
+    with OtherProcess(INSERT_BIG, tmp_path) as other:
+        assert other.first_line == "open"
+        env = open_environment(tmp_path, map_size=2**20)
+        env.inspect(lambda txn: txn.id())  # the further tables have been opened
+        other.tell("insert")
+        assert other.read() == "1"
+
+        assert look(env)
+
         env.close()
 
 

@@ -17,6 +17,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import lmdb
@@ -330,10 +331,14 @@ class Environment(OpenFiles):
         It may take the handles of further tables, which are opened before it begins: LMDB allows
         only one transaction at a time to open any.
         """
-        try:
-            self._open_further()
+
+        def look() -> T:
             with self._map_lock, self._env.begin() as txn:
                 return work(txn)
+
+        try:
+            self._open_further()
+            return self.adopting(look)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
 
@@ -342,11 +347,14 @@ class Environment(OpenFiles):
         with self._write_lock:
             self._check()
             for name in FURTHER_TABLES:
-                self._env.open_db(name.encode(), create=False)
+                self.adopting(partial(self._env.open_db, name.encode(), create=False))
 
     def sizes(self) -> tuple[int, int]:
         """Return the bytes of the data file that hold something, and up to where any may."""
         self._open_further()
+        return self.adopting(self._sizes)
+
+    def _sizes(self) -> tuple[int, int]:
         with self._map_lock:
             self._check()
             with self._query_lock, self._env.begin() as txn:

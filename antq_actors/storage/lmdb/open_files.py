@@ -11,7 +11,7 @@ import functools
 import os
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import lmdb
 
@@ -21,10 +21,13 @@ from antq_actors.storage.lmdb.tables import MOST_TABLES, make_store, open_tables
 from antq_actors.storage.locks import store_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from antq_actors.storage.lmdb.tables import Tables
     from antq_actors.storage.locks.store_lock import StoreLock
+
+T = TypeVar("T")
 
 _MOST_READERS: Final = 1024
 """Threads of all processes that may read at once; 64 bytes of the lock file each."""
@@ -105,7 +108,7 @@ class OpenFiles:
                 self._page_size = self._env.stat()["psize"]
                 self._roomy_pages = self._data.st_size // self._page_size
                 self.clear_dead_readers()
-                self.tables = open_tables(self._env, path)
+                self.tables = self.adopting(lambda: open_tables(self._env, path))
             except (lmdb.Error, OSError) as error:
                 raise storage_error(error, path) from error
             undo.pop_all()
@@ -117,6 +120,20 @@ class OpenFiles:
         """
         size = directory.extend(self._data_file, pages * self._page_size)
         self._roomy_pages = size // self._page_size
+
+    def adopting(self, call: Callable[[], T]) -> T:
+        """Return what *call* returns, which begins a transaction of its own, with a map that is
+        large enough: when another process has enlarged the store, the map is, and *call* repeated.
+
+        The caller must not hold the lock of the map. LMDB's map is at first just as large as the
+        store is, so that any commit of another process may be too much.
+        """
+        while True:
+            try:
+                return call()
+            except lmdb.MapResizedError:
+                with self._write_lock:
+                    self._adopt_map()
 
     def _adopt_map(self) -> None:
         """Enlarge the map, as another process has; in memory, to the room that the file has."""

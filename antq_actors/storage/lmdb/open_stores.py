@@ -93,7 +93,8 @@ def _bring_up_to_date(env: Environment, signer: Signer | None, *, migrate: bool)
     Raises StorageError if not, or when another process has the store open. That is one of an
     earlier release: one of this waits until the store is opened here.
     """
-    migration = Migration(env._env, env.tables, env.path, signer=signer)  # noqa: SLF001 - a part of it
+    lmdb_env = env._env  # noqa: SLF001 - a migration is a part of it
+    migration = env.adopting(lambda: Migration(lmdb_env, env.tables, env.path, signer=signer))
     migration.begin()
     if not migration.is_due:
         return
