@@ -188,6 +188,24 @@ def test_the_on_failure_job_is_stored_once_and_knows_its_workflow(app):
     assert told.id not in [job.id for job in run.jobs()]
 
 
+@pytest.mark.parametrize("on", ["success", "end"])
+def test_a_node_that_is_not_needed_is_no_failure_but_cancelled_for_those_behind_it(app, on):
+    flow = Workflow("fine", on_failure=note.build(text="failure"))
+    good = flow.add(number, {"n": 1})
+    alarm = flow.add(fail, after=good, on="failure")
+    flow.add(number, {"n": 2}, after=alarm, on=on)
+    run = ended(app.start_workflow(flow))
+
+    _, second, third = run.jobs()
+    assert second.status == Status.CANCELLED
+    if on == "end":
+        assert third.status == Status.COMPLETED
+        assert app.list_jobs(worker=note) == []
+    else:
+        assert str(second.id) in third.errors[0].error
+        assert len(app.list_jobs(worker=note)) == 1
+
+
 def test_the_on_failure_job_does_not_wait_for_the_rest_of_a_group(app):
     Gated.gate.clear()
     flow = Workflow("half", on_failure=note.build(text="failure"))
