@@ -661,6 +661,27 @@ def test_what_a_node_of_a_cancelled_workflow_expands_into_is_cancelled(app):
     assert app.verify() == []
 
 
+def test_a_retry_by_hand_reopens_a_cancelled_workflow(paused):
+    flow = Workflow("again")
+    node = flow.add(expand_into, {"numbers": [1, 2]})
+    flow.add(note, after=node)
+    run = paused.start_workflow(flow)
+    run.cancel()
+    with pytest.raises(WorkflowError, match="cancelled"):
+        run.add(note)
+
+    for job in run.jobs():
+        paused.retry_job(job)
+    run.add(note)
+    paused.queue("default").resume()
+
+    assert {job.status for job in ended(run).jobs()} == {Status.COMPLETED}
+    assert run.status().nodes[Status.COMPLETED] == 3 + 3
+    with pytest.raises(WorkflowError, match="has ended"):
+        run.add(note)
+    assert paused.verify() == []
+
+
 def test_expanding_in_a_job_of_no_workflow_starts_one(app):
     job = settled(app, app.enqueue(expand_into, {"numbers": [1, 2]}))
 

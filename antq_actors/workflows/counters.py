@@ -87,7 +87,8 @@ class Group(msgspec.Struct, array_like=True, gc=False):
     ended_at: Instant = 0
     """When it ended; 0: it has not."""
     is_cancelled: bool = False
-    """Whether it was cancelled as a whole: what its members still add is cancelled at once."""
+    """Whether it was cancelled as a whole, and no member was retried since: what its members still
+    add is cancelled at once."""
     has_dependents: bool = False
     """Whether jobs wait for its end: then it has rows in ``edges``."""
     seen: int = 0

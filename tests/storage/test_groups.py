@@ -242,6 +242,46 @@ def test_what_members_of_a_cancelled_batch_add_is_cancelled(store):
     assert store.count({Status.CANCELLED}) == 2
 
 
+def test_what_a_retried_member_of_a_cancelled_batch_adds_is_kept(store):
+    outer = a_batch(store)
+    inner = a_batch(store, parent=outer, callbacks=())
+    id_ = store.insert_member(inner, a_new_job())
+    store.insert_member(outer, a_new_job())
+    for each in (outer, inner):
+        store.cancel_group(each, now=3)
+
+    store.retry(id_, now=4)
+    finish(store, Completed(Produced(members=(a_new_job(),))), now=5)
+    finish(store, COMPLETED, now=6)
+
+    assert group(store, inner).ends == Ends(completed=2)
+    assert group(store, outer).ends == Ends(completed=1, cancelled=1)
+    assert not group(store, outer).is_cancelled
+    assert callbacks(store) == [Event.FAILURE, Event.COMPLETE]
+
+
+def test_a_member_that_is_retried_is_not_cancelled_by_what_was_left_of_a_cancellation(store):
+    outer = a_batch(store, callbacks=())
+    inner = a_batch(store, parent=outer, callbacks=())
+    store.insert_members(inner, [a_new_job() for _ in range(600)])
+    store.insert_members(outer, [a_new_job() for _ in range(600)])
+    left = [(outer, 0)]
+    while left:  # as who cancels it does
+        each, after = left.pop()
+        position, parts = store.cancel_group(each, after=after, now=3)
+        left += [(part, 0) for part in parts] + ([(each, position)] if position else [])
+    retried = [members(store, each)[-1][0] for each in (outer, inner)]
+
+    for id_ in retried:
+        store.retry(id_, now=4)
+    while store.do_task(now=5):
+        pass
+
+    assert [store.get(id_).state.status for id_ in retried] == [Status.ENQUEUED] * 2
+    assert store.count({Status.CANCELLED}) == 1_198
+    assert store.findings() == []
+
+
 def test_a_batch_is_cancelled_some_members_at_a_time(store):
     batch, ids = a_batch_of(store, 5)
 

@@ -108,6 +108,8 @@ class Composition:
             self.dependents.changed(id_, old, new)
         before = end_of(old) if was.is_counted else None
         after = end_of(new) if has.is_counted else None
+        if was.is_counted and not has.is_counted:
+            self._reopen(has.group)
         if before is not after:
             if before is not None:
                 self._count(has.group, before, -1, now)
@@ -219,6 +221,13 @@ class Composition:
             self._changed[id_] = None
             if id_ in self.groups.recounted:  # perhaps with this member, whose end is written
                 self._miscounted.add(id_)
+
+    def _reopen(self, id_: int) -> None:
+        """Note that a member of a group runs again: what it adds is not cancelled any more."""
+        group = self.groups.get(id_)
+        while group is not None:
+            group.is_cancelled = False
+            group = self.groups.get(group.parent)
 
     def note(self, now: Instant) -> None:
         """Note the time at which something has changed."""

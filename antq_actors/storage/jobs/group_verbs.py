@@ -120,8 +120,15 @@ class GroupVerbs(Arrivals):
         return position, parts
 
     def go_on_cancelling(self, task: CancelGroup, *, now: Instant) -> None:
-        """Do a turn of a task that cancels a group; what is left is a task again."""
+        """Do a turn of a task that cancels a group; what is left is a task again.
+
+        Once a member was retried, the task is over: who retries a job wants it to run.
+        """
         with suppress(BatchNotFound):
+            group = self._group(task.group, None)
+            begun = group if task.after else self._group(group.parent or task.group, None)
+            if not begun.is_cancelled:
+                return
             found = self._cancel_some(task.group, task.after, _MOST_CANCELLED, now, None)
             self._leave_to_task(task.group, *found)
 
@@ -136,7 +143,8 @@ class GroupVerbs(Arrivals):
         self, group: int, after: int, limit: int, now: Instant, kind: int | None
     ) -> tuple[int | None, list[int]]:
         self.close_group(group, now=now, kind=kind)
-        self._group(group, kind).is_cancelled = True
+        if not after:
+            self._group(group, kind).is_cancelled = True
         members = self.composition.groups.some_members(group, after, limit)
         parts = []
         for id_, row in members:
