@@ -12,6 +12,7 @@ import math
 import operator
 import sys
 from _thread import TIMEOUT_MAX  # of `threading`, which what only decides does not import
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from numbers import Real
 from typing import TYPE_CHECKING, Final, SupportsIndex, TypeGuard
@@ -246,6 +247,42 @@ def list_known(name: str, known: Iterable[str]) -> str:
 
 def _closest(name: str, names: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+
+
+MOST_META_BYTES: Final = 4_096
+"""Of the keys and values of what is stored beside the arguments of a job, in UTF-8, together."""
+
+
+def checked_meta(meta: object) -> dict[str, str] | None:
+    """Return the ``meta`` of a job as it is stored, None for an empty one.
+
+    Raises TypeError for what does not map text to text, ValueError for what is too long or no text
+    that UTF-8 can carry.
+    """
+    if meta is None:
+        return None
+    if not isinstance(meta, Mapping):
+        raise TypeError(
+            f"meta must map str to str, such as {{'tenant': 'a'}}, got {short_repr(meta)}"
+        )
+    checked: dict[str, str] = {}
+    size = 0
+    for key, value in meta.items():
+        for each, what in ((key, "keys"), (value, "values")):
+            if not isinstance(each, str):
+                raise TypeError(f"the {what} of meta must be str, got {short_repr(each)}")
+            if not is_utf8(each):
+                raise ValueError(
+                    f"the {what} of meta must be text that UTF-8 can carry, got {short_repr(each)}"
+                )
+            size += len(each.encode())
+        checked[exact_str(key)] = exact_str(value)
+    if size > MOST_META_BYTES:
+        raise ValueError(
+            f"meta must have at most {MOST_META_BYTES:,} bytes of keys and values together, got"
+            f" {size:,}; what a job works on belongs in its arguments"
+        )
+    return checked or None
 
 
 def checked_abandoned(abandoned: object) -> str:

@@ -319,8 +319,9 @@ class AntQ(JobVerbs):
 
         *worker* is a subclass of Worker or a function worker, *args* the mapping of its arguments.
         The options are those of the worker for this one job, ``queue``, ``max_attempts``,
-        ``timeout``, ``unique`` and ``priority``, and when it is due: ``schedule_in`` or
-        ``schedule_at`` (see :class:`antq_actors.JobOptions`).
+        ``timeout``, ``unique`` and ``priority``; when it is due, ``schedule_in`` or
+        ``schedule_at``; and ``meta``, which is kept beside its arguments (see
+        :class:`antq_actors.JobOptions`).
 
         Raises AlreadyExists, InvalidSchedule, UnknownQueue, StorageError, NotStarted, ForkError,
         TypeError and ValueError; then nothing is stored.

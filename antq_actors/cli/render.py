@@ -52,6 +52,8 @@ def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = 
         "updated": _moment(job.updated_at),
         "options": options or "-",
     }
+    if job.meta:
+        rows["meta"] = repr(dict(job.meta))
     if job.last_progress is not None:
         fraction, note, at = job.last_progress
         rows["progress"] = f"{fraction:.0%}{f', {one_line(note)}' if note else ''} ({_moment(at)})"

@@ -25,7 +25,7 @@ SECOND: Final = 1_000_000
 _MOST_MADE_UP_FOR: Final = 1_000_000
 """Most jobs that one turn makes up for: they are stored in one transaction."""
 
-JOB_OPTIONS: Final = ("queue", "max_attempts", "timeout", "unique", "priority")
+JOB_OPTIONS: Final = ("queue", "max_attempts", "timeout", "unique", "priority", "meta")
 """The options of each job, which are checked where the worker is known."""
 
 _SCHEDULES: Final = ("schedule_in", "schedule_at")

@@ -172,6 +172,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     last_progress: Progress | None = None
     """What it has reported last by :meth:`progress`, as it is stored; None while it does not run,
     and as long as it has reported nothing."""
+    meta: Mapping[str, str] = {}
+    """What was kept beside its arguments, such as by a middleware. It is no part of them, and makes
+    no job unique."""
 
     def __copy__(self) -> Self:
         """Copy along of which batch or workflow the job is, and which application it asks."""

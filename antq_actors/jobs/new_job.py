@@ -54,7 +54,7 @@ class JobTemplate:
 
     __slots__ = (
         *("_check_args", "_flow", "_opts", "_schedule", "_state", "defined_as"),
-        *("limits", "options", "queue", "worker"),
+        *("limits", "meta", "options", "queue", "worker"),
     )
 
     def __init__(
@@ -70,6 +70,8 @@ class JobTemplate:
         """Its stored name."""
         self._check_args: Callable[[Mapping[str, Any]], None] | None = worker.antq_check_args
         self._schedule: tuple[ScheduleIn, ScheduleAt] | None = None
+        self.meta: dict[str, str] | None = None
+        """What is kept beside the arguments of each; None: nothing."""
         if options:
             wanted = job_options(
                 options,
@@ -81,6 +83,7 @@ class JobTemplate:
             own = wanted.options
             worker.antq_check_unique(own)
             self._schedule = wanted.schedule_in, wanted.schedule_at
+            self.meta = wanted.meta
         self.options = own
         self.queue = own.queue or default_queue
         self.limits: JobLimits | None = job_limits(own.limits_of(name))
@@ -136,7 +139,11 @@ class JobTemplate:
         options = self.options
         unique = options.unique
         if unique is None:
-            spec = JobSpec(self.worker, encoded, state.updated_at, options.timeout, flow=self._flow)
+            spec = JobSpec(
+                *(self.worker, encoded, state.updated_at, options.timeout),
+                flow=self._flow,
+                meta=self.meta,
+            )
         else:
             spec = JobSpec(
                 self.worker,
@@ -147,6 +154,7 @@ class JobTemplate:
                 tuple(unique.statuses),
                 self.digest(args),
                 self._flow,
+                self.meta,
             )
         new = NewJob(state, spec)
         return new if self.limits is None else self.limits.added_to(new, args)
@@ -178,6 +186,7 @@ class JobTemplate:
             updated_at=inserted_at,
             errors=(),
             opts=self._opts.copy(),
+            meta=dict(self.meta or ()),
         )
 
 

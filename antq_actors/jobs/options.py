@@ -14,7 +14,16 @@ import msgspec
 from msgspec.structs import replace
 
 from antq_actors.backoff import Backoff
-from antq_actors.checks import did_you_mean, exact_str, is_utf8, real, short_repr, to_seconds, whole
+from antq_actors.checks import (
+    checked_meta,
+    did_you_mean,
+    exact_str,
+    is_utf8,
+    real,
+    short_repr,
+    to_seconds,
+    whole,
+)
 from antq_actors.flow.limit_options import Concurrency, Limit, RateLimit
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.job import Job
@@ -68,6 +77,8 @@ class JobOptions(TypedDict, total=False):
     """How long to wait before it may run; None or 0: not at all."""
     schedule_at: datetime | None
     """When it may run at the earliest, with a time zone; None: now."""
+    meta: Mapping[str, str] | None
+    """What is kept beside its arguments: text by text, at most 4 KiB. None: nothing."""
 
 
 @explain_fields
@@ -264,11 +275,12 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class GivenOptions(NamedTuple):
-    """The options of one job: those of its worker with its own over them, and its schedule."""
+    """The options of one job: those of its worker with its own over them, schedule and meta."""
 
     options: Options
     schedule_in: ScheduleIn = None
     schedule_at: ScheduleAt = None
+    meta: dict[str, str] | None = None
 
 
 def worker_options(given: Mapping[str, Any], inherited: Options, *, owner: str) -> Options:
@@ -292,7 +304,7 @@ def job_options(
     arguments: Collection[str] = (),
     write: Callable[[Mapping[str, Any]], str] = str,
 ) -> GivenOptions:
-    """Return the options of one job; as :func:`worker_options`, and a schedule besides.
+    """Return the options of one job; as :func:`worker_options`, and schedule and meta besides.
 
     Arguments of the job may stand among *given* by mistake. *arguments* are those that are known,
     and *write* returns the sentence of the error that says how they are given. The schedule is
@@ -308,6 +320,7 @@ def job_options(
         worker_options(rest, worker, owner=owner),
         given.get("schedule_in"),
         given.get("schedule_at"),
+        checked_meta(given.get("meta")),
     )
 
 
@@ -407,7 +420,7 @@ _OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "result": check_result,
 }
 
-JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")
+JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at", "meta")
 """The options of a single job."""
 
 

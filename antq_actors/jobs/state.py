@@ -240,6 +240,8 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Equal for jobs that are in each other's way; None when uniqueness is off or bypassed."""
     flow: JobFlow | None = None
     """What ties it to limits, a periodic entry and other jobs; None for a job without."""
+    meta: dict[str, str] | None = None
+    """What is kept beside its arguments; None: nothing."""
 
 
 class ErrorEntry(NamedTuple):

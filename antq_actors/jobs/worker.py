@@ -131,10 +131,10 @@ class Worker:
     ) -> Job:
         """Store a job on the running application and return it.
 
-        *options* are those of the class, and ``schedule_in`` (seconds or timedelta) or
-        ``schedule_at`` (an aware datetime). Raises NotStarted without a running application;
-        TypeError, ValueError or InvalidSchedule for wrong options; AlreadyExists for a duplicate
-        of a unique job. A refused job is not stored.
+        *options* are those of the class, ``schedule_in`` (seconds or timedelta) or ``schedule_at``
+        (an aware datetime), and ``meta`` (text by text, kept beside *args*). Raises NotStarted
+        without a running application; TypeError, ValueError or InvalidSchedule for wrong options;
+        AlreadyExists for a duplicate of a unique job. A refused job is not stored.
         """
         for _, application in current_app.running[-1:]:  # as `current` does; each job comes by here
             return application.enqueue(cls, args, **options)

@@ -60,6 +60,7 @@ specs = st.builds(
         workflow=instants,
         upstream=st.lists(st.tuples(st.text(), instants, st.booleans())).map(tuple),
     ),
+    meta=st.none() | st.dictionaries(st.text(), st.text(), min_size=1),
 )
 texts = st.none() | st.text()
 entries = st.builds(ErrorEntry, st.integers(0, 99), st.text(), texts, instants, texts)
@@ -86,6 +87,9 @@ def test_the_record_of_a_plain_job_has_the_bytes_it_always_had():
     )
     assert encoding.encode_spec(JobSpec("Note", b"args", 7)) == (
         b"\x97\xa4Note\xc4\x04args\x07\xc0\xc0\x90\xc0"
+    )
+    assert encoding.encode_spec(JobSpec("Note", b"args", 7, flow=JobFlow(cron="c"))).startswith(
+        b"\x98\xa4Note"
     )
 
 
@@ -192,6 +196,7 @@ def test_jobs_that_are_loaded_after_each_other_are_what_each_is_by_itself():
         *(a_stored_job(5, late, timeout=2.0), a_stored_job(6, late, worker="v")),
         *(a_stored_job(7, late, inserted_at=9), a_stored_job(8, late, unique=("id",))),
         *(a_stored_job(9, late), a_stored_job(10, late)),
+        *(a_stored_job(11, late, meta={"tenant": "a"}), a_stored_job(12, late)),
     ]
 
     alone = [encoding.as_job(job, {"id": job.id}) for job in jobs]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from antq_actors.checks import is_utf8
+from antq_actors.checks import checked_meta, is_utf8
 from antq_actors.flow.cron import read_stored
 from antq_actors.flow.cron_options import check_entry_name
 from antq_actors.flow.limits import GateKey
@@ -90,6 +90,8 @@ class JobLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
     """What else ties it to others."""
     composed: Composed | None = None
     """How far it is with others."""
+    meta: dict[str, str] | None = None
+    """What is kept beside its arguments."""
     waits_for: tuple[WaitsFor, ...] = ()
     result: bytes | None = None
     """As it is stored, without a signature."""
@@ -162,6 +164,7 @@ def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
         scheduled_for=_moment(flow.scheduled_for),
         flow=None if spec.flow is None else _rest_of(flow),
         composed=state.composed,
+        meta=spec.meta,
         waits_for=beside.waits_for,
         result=beside.result,
         result_until=_moment(beside.expires_at),
@@ -217,6 +220,7 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         unique_statuses=found.unique_statuses,
         unique_digest=found.unique_digest,
         flow=_flow(found),
+        meta=checked_meta(found.meta),
     )
     entries = tuple(
         lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type)

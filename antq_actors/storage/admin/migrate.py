@@ -227,6 +227,8 @@ STEPS: Final[Sequence[Step]] = (
     # An earlier release would never release what waits for other jobs, forget its results, and take
     # the number of a limit's gate for a damaged gate.
     Step("making room for workflows and results", _rewrite_nothing),
+    # An earlier release would drop what is kept beside arguments when it writes a job anew.
+    Step("making room for what is kept beside arguments", _rewrite_nothing),
 )
 """The first leads from format 1 to format 2, and so on."""
 

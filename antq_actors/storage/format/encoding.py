@@ -57,6 +57,8 @@ _SIZE_BYTES: Final = 2
 _DIGEST_AT: Final = _SIZE_BYTES + 1
 _SPEC_WITHOUT_FLOW: Final = b"\x97"
 """What the bytes of a spec begin with: an array of seven."""
+_SPEC_WITHOUT_META: Final = b"\x98"
+"""The same, of eight."""
 _STATE_WITHOUT_LIMITS: Final = b"\x9f"
 """What the bytes of a state begin with: an array of fifteen."""
 _STATE_WITHOUT_COMPOSED: Final = b"\xdc\x00\x10"
@@ -164,9 +166,16 @@ def split_records(records: Sequence[bytes | None]) -> tuple[list[bytes | None], 
 
 
 def encode_spec(spec: JobSpec) -> bytes:
-    """Return a job's spec as msgpack bytes, which end before *flow* if it has none."""
+    """Return a job's spec as msgpack bytes.
+
+    They end before *meta* if it has none, and before *flow* if it has neither.
+    """
     encoded = _encode(spec)
-    return _SPEC_WITHOUT_FLOW + encoded[1:-1] if spec.flow is None else encoded
+    if spec.meta is not None:
+        return encoded
+    if spec.flow is None:
+        return _SPEC_WITHOUT_FLOW + encoded[1:-2]
+    return _SPEC_WITHOUT_META + encoded[1:-1]
 
 
 def decode_spec(record: bytes) -> JobSpec:
@@ -243,7 +252,7 @@ def _like_the_last(stored: StoredJob, args: Mapping[str, Any]) -> Job:
         # One that no worker gets to see, and without arguments, which may be large.
         last = as_job(stored, {})
         _last = state, rest, last
-    job = replace(last, id=id_, args=args, opts=dict(last.opts))
+    job = replace(last, id=id_, args=args, opts=dict(last.opts), meta=dict(spec.meta or ()))
     if state.composed is not None:
         job.__dict__[COMPOSED] = state.composed
     return job
@@ -300,6 +309,7 @@ def as_job(
         ended_at=None if ended is None else datetime_for_display(ended),
         cron=None if flow is None else flow.cron,
         scheduled_for=None if planned is None else datetime_for_display(planned),
+        meta=dict(spec.meta or ()),
     )
     if state.composed is not None:
         job.__dict__[COMPOSED] = state.composed
