@@ -82,6 +82,10 @@ def returns_what_tells() -> Loads:
     return Loads(3)
 
 
+@worker(queue="quick", result=True)
+def returns_none() -> None: ...
+
+
 @worker(queue="quick", result=Result(ttl=3600))
 def short_lived() -> str:
     return "soon gone"
@@ -279,6 +283,7 @@ def test_results_come_along_and_nothing_is_loaded_on_the_way(source, target, oth
     kept = settled(source, source.enqueue(number, {"n": 5}))
     settled(source, source.enqueue(returns_what_tells))
     settled(source, source.enqueue(short_lived, {}))
+    settled(source, source.enqueue(returns_none))
     LOADED.clear()
 
     target.import_jobs(exported(source))
@@ -291,6 +296,7 @@ def test_results_come_along_and_nothing_is_loaded_on_the_way(source, target, oth
     assert found[1].result(0).value == 3
     assert LOADED == [3]
     assert found[2].result(0) == "soon gone"
+    assert found[3].result(0) is None
     assert target.verify() == []
 
 

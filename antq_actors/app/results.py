@@ -24,6 +24,7 @@ from antq_actors.errors import (
 from antq_actors.jobs.attempt_error import summary
 from antq_actors.jobs.state import ACTIVE, Status
 from antq_actors.jobs.worker import in_thread
+from antq_actors.storage.format.values import NONE
 from antq_actors.storage.job_waiters import JobWaiter
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.results import expires_at, unseal
@@ -143,6 +144,9 @@ class ResultWait:
             expiry = expires_at(row)
             if expiry is None or self._clock() < expiry:
                 return unseal(id_, row, self._signer)
+        composed = raw.state.composed
+        if composed is not None and composed.is_none and not _is_for_others(raw):
+            return NONE
         _refuse_without_value(raw)
         return None
 

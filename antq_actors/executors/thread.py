@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import ASYNC, THREAD, NotReady, run_coroutine
 from antq_actors.jobs import resolver, worker_registry
-from antq_actors.jobs.outcome import COMPLETED, GivenBack, NotRun
+from antq_actors.jobs.outcome import COMPLETED, COMPLETED_WITH_NONE, GivenBack, NotRun
 from antq_actors.jobs.perform import AttemptRunner
 from antq_actors.otp.actors.task_actor import RemoteCell, TaskActor, TaskCell, ordered_reason
 from antq_actors.otp.kernel.errors import Interrupt
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _INTERRUPT: Final = (Interrupt,)
 
 _COMPLETED: Final = Shutdown(COMPLETED)
+_COMPLETED_WITH_NONE: Final = Shutdown(COMPLETED_WITH_NONE)
 """The exit reason of nearly all worker actors."""
 
 
@@ -90,7 +91,9 @@ class WorkerCell(TaskCell):
             encode_value,
         )
         end = self.interruptible.run(self.stop_requested, runner.run)
-        return _COMPLETED if end is COMPLETED else Shutdown(end)
+        if end is COMPLETED:
+            return _COMPLETED
+        return _COMPLETED_WITH_NONE if end is COMPLETED_WITH_NONE else Shutdown(end)
 
 
 class FindingCell(WorkerCell):

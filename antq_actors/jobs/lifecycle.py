@@ -277,7 +277,7 @@ def _without_result(composed: Composed | None) -> Composed | None:
     """Return how far a job is with others once its result is gone; None: it has none of these."""
     if composed is None or not composed.has_result:
         return composed
-    rest = replace(composed, has_result=False)
+    rest = replace(composed, has_result=False, is_none=False)
     return None if rest == NOT_COMPOSED else rest
 
 
@@ -334,7 +334,10 @@ def _completed(state: JobState, produced: Produced | None, now: Instant) -> JobS
     after = _ended(state, Status.COMPLETED, now)
     if produced is None or produced.result is None:
         return after
-    return replace(after, composed=replace(after.composed or NOT_COMPOSED, has_result=True))
+    composed = replace(
+        after.composed or NOT_COMPOSED, has_result=True, is_none=not produced.result.payload
+    )
+    return replace(after, composed=composed)
 
 
 def _failed(state: JobState, now: Instant, retry_in: float | None) -> JobState:

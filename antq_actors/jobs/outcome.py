@@ -93,7 +93,8 @@ class KeptResult(NamedTuple):
     """What is kept of what ``perform`` returned."""
 
     payload: bytes
-    """The value, or why it is not kept; see :mod:`antq_actors.jobs.result`."""
+    """The value, or why it is not kept; see :mod:`antq_actors.jobs.result`. Empty: it is None, and
+    kept as long as its job, in the job's own record."""
     ttl: int | None = None
     """Microseconds from the completion until it is deleted; None: as long as its job."""
 
@@ -132,6 +133,12 @@ class Completed(msgspec.Struct, frozen=True):
 
 COMPLETED: Final = Completed()
 """The outcome of every attempt that completed and produced nothing: one is enough for all."""
+
+KEPT_NONE: Final = KeptResult(b"")
+"""What is kept of None."""
+
+COMPLETED_WITH_NONE: Final = Completed(Produced(result=KEPT_NONE))
+"""That of every attempt that completed, and of which nothing but the result None is kept."""
 
 
 class Failed(msgspec.Struct, frozen=True):

@@ -29,6 +29,8 @@ from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.job import AttemptError, Job, LateErrors, enter_job
 from antq_actors.jobs.outcome import (
     COMPLETED,
+    COMPLETED_WITH_NONE,
+    KEPT_NONE,
     OUTCOMES,
     RETRY_DELAY_SECONDS,
     Cancel,
@@ -246,8 +248,11 @@ class AttemptRunner(msgspec.Struct):
         result = None
         if flow is not None and flow.result is not None:
             result = self._kept(returned, flow.result)
-        if not asked and result is None:
-            return COMPLETED
+        if not asked:
+            if result is None:
+                return COMPLETED
+            if result is KEPT_NONE:
+                return COMPLETED_WITH_NONE
         follow_ups = tuple(each for each in asked if not isinstance(each, list))
         members = tuple(new for each in asked if isinstance(each, list) for new in each)
         return Completed(Produced(follow_ups, members=members, result=result))
@@ -257,6 +262,8 @@ class AttemptRunner(msgspec.Struct):
 
         To be encoded, it may be pickled: that can run, and raise, anything.
         """
+        if returned is None and rule.ttl is None:
+            return KEPT_NONE
         job, since = self.attempt.job, forked_child.generation
         error: BaseException | None = None
         try:

@@ -107,7 +107,7 @@ class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_cut: bool = False
     """Whether it was cancelled because a job that it waited for did not end as it had to."""
     has_result: bool = False
-    """Whether it has a row in ``results``."""
+    """Whether its result is kept, or was until its time was over."""
     has_steps: bool = False
     """Whether it has rows in ``steps``."""
     is_apart: bool = False
@@ -120,6 +120,13 @@ class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The job whose failure or cancellation cut it off, also by way of others; 0: it is not."""
     part: int = 0
     """The group that it has expanded into, with whose end it has ended for others; 0: none."""
+    is_none: bool = False
+    """Whether its result is None, of which there is no row."""
+
+    @property
+    def has_result_row(self) -> bool:
+        """Whether it has a row in ``results``, unless its time is over."""
+        return self.has_result and not self.is_none
 
 
 NOT_COMPOSED: Final = Composed()

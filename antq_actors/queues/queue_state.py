@@ -33,12 +33,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from antq_actors.jobs.outcome import (
-    COMPLETED,
+    Completed,
     Failed,
     GivenBack,
     Interrupted,
@@ -394,8 +394,8 @@ class QueueState:
         running, unsent = self.running, self.unsent
         while exits:
             cell, reason = exits[0]
-            is_completed = type(reason) is Shutdown and reason.detail is COMPLETED
-            each = running.get(cell) if is_completed else None
+            outcome: Any = reason.detail if type(reason) is Shutdown else None
+            each = running.get(cell) if type(outcome) is Completed else None
             if each is None or each.timer is not None or each.stop_cause is not None:
                 return
             attempt = each.attempt
@@ -403,7 +403,7 @@ class QueueState:
                 return
             job = attempt.job
             # Twice does no harm, so what is removed is noted by then.
-            unsent.append(_settlement((job.id, job.state.execution, COMPLETED, None)))
+            unsent.append(_settlement((job.id, job.state.execution, outcome, None)))
             del running[cell]
             exits.popleft()
 

@@ -17,7 +17,9 @@ from antq_actors.jobs.outcome import (
     Failed,
     GivenBack,
     Interrupted,
+    KeptResult,
     NotRun,
+    Produced,
     Refused,
     Snoozed,
 )
@@ -401,6 +403,17 @@ def test_completed_attempts_are_taken_from_the_exits_up_to_the_first_other():
     assert state.exited(*exits.popleft()) == (stopped, Completed())
     state.take_completed(exits)
     assert (state.running_ids, list(exits)) == ((), [])
+
+
+def test_an_attempt_with_a_result_is_taken_as_any_that_completed():
+    state = a_state()
+    state.started(running(1))
+    outcome = Completed(Produced(result=KeptResult(b"value")))
+    exits = deque([(1, Shutdown(outcome))])
+
+    state.take_completed(exits)
+
+    assert (state.unsent, list(exits)) == ([settlement(1, outcome)], [])
 
 
 @pytest.mark.parametrize("reason", [Shutdown(), Killed(), Shutdown(Snoozed(4.0)), Crash(OSError())])

@@ -5,9 +5,17 @@ from msgspec.structs import replace
 from support.stored_jobs import a_new_job
 
 from antq_actors.errors import DamagedRecord, ResultNotKept, ResultTooLarge
-from antq_actors.jobs.outcome import COMPLETED, Completed, FollowUp, KeptResult, Produced
+from antq_actors.jobs.outcome import (
+    COMPLETED,
+    COMPLETED_WITH_NONE,
+    KEPT_NONE,
+    Completed,
+    FollowUp,
+    KeptResult,
+    Produced,
+)
 from antq_actors.jobs.result import NOT_KEPT, TOO_LARGE
-from antq_actors.jobs.state import JobFlow, ResultRule, Status
+from antq_actors.jobs.state import Composed, JobFlow, ResultRule, Status
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.format.values import encode_value
@@ -74,6 +82,42 @@ def test_jobs_that_complete_together_have_a_result_each(store, follow_ups):
     assert [result(store, id_) for id_ in ids] == ["a", ["b"], None]
     assert {store.get(id_).state.status for id_ in ids} == {Status.COMPLETED}
     assert store.findings() == []
+
+
+@pytest.mark.parametrize("follow_ups", [(), (FollowUp(a_new_job(queue="later")),)])
+def test_the_result_none_is_in_the_record_of_its_job_and_has_no_row(store, follow_ups):
+    none = Completed(Produced(follow_ups=follow_ups, result=KEPT_NONE))
+    for _ in range(2):
+        store.insert(a_job_with_result())
+    settlements = [Settlement(job.id, 1, none) for job in store.claim(limit=2)]
+
+    store.work("mail", settlements, node=1, limit=0, now=0)
+
+    for each in settlements:
+        assert store.get(each.id).state.composed == Composed(has_result=True, is_none=True)
+    assert rows(store) == {}
+    assert store.findings() == []
+    assert store.retry(settlements[0].id, now=1).state.composed is None
+    store.delete(settlements[1].id)
+    assert store.findings() == []
+
+
+def test_a_row_of_a_job_whose_result_is_none_is_found(store):
+    (id_,) = completed(store, "a")
+    row = rows(store)[keys.job_key(id_)]
+    store.retry(id_, now=1)
+    (job,) = store.claim(now=1)
+    store.work(
+        "mail",
+        [Settlement(id_, job.state.execution, COMPLETED_WITH_NONE)],
+        node=1,
+        limit=0,
+        now=1,
+    )
+
+    change(store, keys.job_key(id_), row)
+
+    assert len(store.findings()) == 1
 
 
 def test_those_with_and_without_results_complete_in_one_transaction(store):

@@ -242,7 +242,7 @@ def _lacks_result(
     txn: lmdb.Transaction, tables: Tables, id_: int, state: JobState, flow: JobFlow
 ) -> bool:
     """Return whether a job has a result, to be kept as long as it, that is not there."""
-    if state.composed is None or not state.composed.has_result:
+    if state.composed is None or not state.composed.has_result_row:
         return False
     is_for_good = flow.result is not None and flow.result.ttl is None
     return is_for_good and read_row(txn, tables, id_) is None

@@ -131,6 +131,10 @@ def encode_value(value: object) -> bytes:
         raise error.__cause__ or error from None
 
 
+NONE: Final = encode_value(None)
+"""None, as `encode_value` encodes it."""
+
+
 def load_value(encoded: bytes) -> Any:
     """Return what `encode_value` encoded, which executes what its pickles name. Raises anything."""
     return load_args(encoded)[""]

@@ -224,7 +224,7 @@ class Arrivals(StepWriter):
             self._put_checkpoint(id_, self._existing(id_), checkpoint, now)
         if type(outcome) is Completed and outcome.produced is not None:
             produced = outcome.produced
-            if produced.result is not None:
+            if produced.result is not None and produced.result.payload:
                 result = (keys.job_key(id_), produced.result)
                 ResultTable(self._txn, self._tables).put([result], self._signer, now)
             for follow_up in produced.follow_ups:

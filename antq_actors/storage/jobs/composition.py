@@ -123,7 +123,14 @@ class Composition:
         """
         if old.composed is None:
             return new
-        composed = replace(old.composed, is_cut=False, is_unneeded=False, cause=0, has_result=False)
+        composed = replace(
+            old.composed,
+            is_cut=False,
+            is_unneeded=False,
+            cause=0,
+            has_result=False,
+            is_none=False,
+        )
         if composed.pending:
             causes, gone = self.dependents.obstacles(id_)
             if causes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from antq_actors.errors import DamagedRecord
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.format.values import NONE
 from antq_actors.storage.jobs import results
 from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES, EdgeTable
 from antq_actors.storage.jobs.groups import GroupSpec, GroupTable
@@ -83,6 +84,8 @@ class ExportReader:
             )
         kept = StepTable(self._txn, self._tables).rows(id_) if composed.has_steps else ()
         beside = Beside(waits_for, kept=tuple(kept))
+        if composed.is_none:
+            return beside._replace(result=NONE)
         row = results.read_row(self._txn, self._tables, id_) if composed.has_result else None
         if row is not None:
             with suppress(DamagedRecord):

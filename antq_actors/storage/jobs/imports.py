@@ -8,12 +8,13 @@ and did not come with it is as if deleted: no job waits for what will never be.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from antq_actors.jobs.outcome import KeptResult
 from antq_actors.jobs.state import ENDED, WAITING, Composed, NewJob
+from antq_actors.storage.format.values import NONE
 from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES
 from antq_actors.storage.jobs.groups import APART, JOB, GroupSpec, digest_key, end_of
 from antq_actors.storage.jobs.results import ResultTable
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.format.records import ImportedJob, WaitsFor
+
+
+_NONE: Final = (NONE, None)
+"""The result None, which is kept as long as its job."""
 
 
 class ImportedGroup(NamedTuple):
@@ -226,6 +231,7 @@ class ImportVerbs(WorkflowVerbs):
             cuts=sum(is_cut for _, _, is_cut in waits_for),
             has_dependents=False,
             has_result=arrival.result is not None,
+            is_none=arrival.result == _NONE,
             has_steps=bool(arrival.kept),
             cause=0,
             part=0,
@@ -238,7 +244,7 @@ class ImportVerbs(WorkflowVerbs):
                 group.total += 1
             if is_counted:
                 _count(group, id_, end_of(state))
-        if arrival.result is not None:
+        if arrival.result is not None and arrival.result != _NONE:
             payload, expires_at = arrival.result
             ttl = None if expires_at is None else expires_at - now
             kept = KeptResult(payload, ttl)

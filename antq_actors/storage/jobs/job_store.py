@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from antq_actors.explain import judge
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.outcome import COMPLETED, Completed, KeptResult, Produced
+from antq_actors.jobs.outcome import (
+    COMPLETED,
+    COMPLETED_WITH_NONE,
+    Completed,
+    KeptResult,
+    Produced,
+)
+from antq_actors.jobs.result import NOT_KEPT
 from antq_actors.jobs.state import CLAIMABLE, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
@@ -125,15 +132,20 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
         """
         if len(settlements) > 1 and len(set(map(_ID, settlements))) < len(settlements):
             return settlements  # a job twice: the first one counts
-        completed, kept = [], []
+        completed, with_none, kept = [], [], []
         for each in settlements:
             outcome = each.outcome
             if type(outcome) is Completed and each.checkpoint is None:
                 if outcome.produced is None:
                     completed.append(each)
+                elif outcome is COMPLETED_WITH_NONE or outcome == COMPLETED_WITH_NONE:
+                    with_none.append(each)
                 elif outcome.produced.only_result is not None:
                     kept.append((each, outcome.produced.only_result))
         settled = self._complete_alike(bulk, completed, partial(_completed, now=now))
+        if with_none:
+            of_none = partial(_completed, now=now, outcome=COMPLETED_WITH_NONE)
+            settled |= self._complete_alike(bulk, with_none, of_none)
         if kept:
             with_result = partial(_completed, now=now, outcome=_WITH_RESULT)
             settled |= self._complete_alike(bulk, [each for each, _ in kept], with_result)
@@ -317,5 +329,5 @@ def _completed(state: JobState, *, now: Instant, outcome: Completed = COMPLETED)
     return after if after.composed is None else flagged(after)
 
 
-_WITH_RESULT: Final = Completed(Produced(result=KeptResult(b"")))
-"""An outcome like those of all jobs that completed with a result."""
+_WITH_RESULT: Final = Completed(Produced(result=KeptResult(NOT_KEPT)))
+"""An outcome like those of all jobs that completed with a result that is not None."""

@@ -119,7 +119,7 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
             raise _not_found(id_)
         job = self._listed(id_, record, encoding.spec_in(record) or self._jobs.payload(id_))
         composed = job.state.composed
-        if composed is None or not composed.has_result:
+        if composed is None or not composed.has_result_row:
             return job, None
         return job, read_row(self._txn, self._tables, id_)
 

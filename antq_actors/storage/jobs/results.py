@@ -165,7 +165,7 @@ def verify_results(txn: lmdb.Transaction, tables: Tables, signer: Signer) -> Ite
         try:
             record = value_of(txn, tables.jobs, key)
             composed = None if record is None else encoding.decode_job(record).state.composed
-            if composed is None or not composed.has_result:
+            if composed is None or not composed.has_result_row:
                 yield f"results: {key!r} belongs to no job that has a result"
             unseal(id_, row, signer)
         except DamagedRecord as error:

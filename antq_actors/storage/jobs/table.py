@@ -182,7 +182,7 @@ class JobEntries(EntryReader):
         if record.state.errors:
             end = keys.error_key(id_, keys.LARGEST_NUMBER)
             delete_range(self._txn, tables.errors, key, end)
-        if record.state.composed is not None and record.state.composed.has_result:
+        if record.state.composed is not None and record.state.composed.has_result_row:
             self.delete_result(id_)
         if has_steps(record.state):
             self.forget_steps(id_)

@@ -197,7 +197,7 @@ class JobWriter(DamagedJobs):
             return self._retry(id_, self._existing(id_), now, due)
         if record.state.composed is not None and record.state.composed.cuts:
             self.composition.dependents.drop_gone(id_)
-        if record.state.composed is not None and record.state.composed.has_result:
+        if record.state.composed is not None and record.state.composed.has_result_row:
             self._jobs.delete_result(id_)
         self.due.add(state.queue_name)
         return state
