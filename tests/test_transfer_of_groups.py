@@ -18,6 +18,7 @@ from antq_actors import (
     maintenance,
     worker,
 )
+from antq_actors.storage.jobs.reader import JobReader
 
 KEY = b"k" * 32
 LONG = 60
@@ -248,6 +249,27 @@ def test_a_batch_fires_what_it_has_not_fired_yet(source, target, others):
     assert (status.total, status.completed, status.failed, status.cancelled) == (5, 3, 1, 1)
     events = [job.args["event"] for job in target.list_jobs(worker=report)]
     assert sorted(events) == ["complete", "failure", "inner"]
+
+
+def test_a_batch_is_kept_for_callbacks_that_have_come_with_it(source, target, others):
+    calls = {
+        "on_success": report.build(event="all"),
+        "on_complete": returns_what_tells.build(),
+    }
+    with source.batch("done", **calls) as batch:
+        pass
+    until(lambda: source.count_jobs(worker=returns_what_tells, status="completed"), "the callback")
+
+    target.import_jobs(exported(source))
+
+    def counted(app, id_):
+        group = app._runtime().store.read(JobReader.batch, id_).group
+        return group.callbacks_left, group.callback_ended_at
+
+    assert counted(target, batch.id + others) == counted(source, batch.id)
+    assert counted(source, batch.id)[0] == 1
+    goes_on(target)
+    assert counted(target, batch.id + others)[0] == 0
 
 
 def test_a_batch_that_has_ended_stays_ended(source, target, others):

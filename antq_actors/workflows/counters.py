@@ -95,11 +95,32 @@ class Group(msgspec.Struct, array_like=True, gc=False):
     """How far it was when those that wait for it were looked at last, a stage."""
     cause: int = 0
     """The member that was the first not to complete; 0: none, or that is not known."""
+    callbacks_left: int = 0
+    """Its callbacks, and those of the groups in it, that were stored and have not ended; kept by
+    the outermost group alone."""
+    callback_ended_at: Instant = 0
+    """When the last of these ended; 0: none has."""
 
 
 def has_ended(group: Group) -> bool:
     """Return whether a group is closed and all of its members have ended."""
     return group.is_closed and group.ends.total >= group.total
+
+
+def old_from(group: Group) -> Instant:
+    """Return from when on a group grows old, to be pruned with all that is in it; 0: not yet.
+
+    It is kept until its callbacks have ended, which look at it. One that is in another group is
+    pruned with that.
+
+    >>> old_from(Group(is_closed=True, ended_at=5))
+    5
+    >>> old_from(Group(is_closed=True, ended_at=5, callbacks_left=1))
+    0
+    """
+    if group.parent or not group.ended_at or group.callbacks_left:
+        return 0
+    return max(group.ended_at, group.callback_ended_at)
 
 
 def end_of(group: Group) -> End:

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 from support.stored_jobs import a_new_job
 
@@ -11,6 +12,7 @@ from antq_actors.jobs.outcome import (
     Cancelled,
     Completed,
     Failed,
+    GivenBack,
     Interrupted,
     Produced,
 )
@@ -31,8 +33,8 @@ def a_batch(store, *, parent=0, callbacks=CALLBACKS):
     return store.create_group(new, parent=parent)
 
 
-def a_batch_of(store, number, **options):
-    batch = a_batch(store)
+def a_batch_of(store, number, *, callbacks=CALLBACKS, **options):
+    batch = a_batch(store, callbacks=callbacks)
     ids = store.insert_members(batch, [a_new_job(**options) for _ in range(number)])
     store.close_group(batch, now=1)
     return batch, ids
@@ -367,22 +369,146 @@ def test_nothing_of_a_batch_is_pruned_before_its_end(store):
     assert len(members(store, batch)) == 4
 
 
+def call(store, *outcomes, now):
+    """Have as many callbacks end together as there are outcomes."""
+    jobs = store.claim(queue="calls", limit=len(outcomes), now=now)
+    settlements = [
+        Settlement(job.id, job.state.execution, outcome)
+        for job, outcome in zip(jobs, outcomes, strict=True)
+    ]
+    store.work("calls", settlements, node=1, limit=0, now=now)
+    return [job.id for job in jobs]
+
+
+def prune(store, finished_before=RETENTION):
+    while store.prune(finished_before=finished_before, limit=2):
+        pass
+
+
 def test_a_batch_is_pruned_whole_some_members_at_a_time(store):
     batch, _ = a_batch_of(store, 5)
     finish(store, *[COMPLETED] * 5, now=5)
+    call(store, COMPLETED, COMPLETED, now=6)
 
-    while store.prune(finished_before=RETENTION, limit=2):
-        pass
+    prune(store)
 
     assert group(store, batch) is None
     assert members(store, batch) == []
-    assert store.count(queue_name="mail") == 0
-    assert len(callbacks(store)) == 2  # they have not ended
+    assert store.count() == 0
+    assert store.findings() == []
+
+
+def test_a_batch_is_kept_until_its_callbacks_have_ended_and_grow_old(store):
+    batch, _ = a_batch_of(store, 1)
+    finish(store, COMPLETED, now=5)
+
+    prune(store)
+    assert len(members(store, batch)) == 3
+    call(store, COMPLETED, now=RETENTION + 1)
+    prune(store, RETENTION + 50)
+    (failed,) = call(store, Failed("no"), now=RETENTION + 60)
+    prune(store, RETENTION + 60)
+    store.retry(failed, now=RETENTION + 61)
+    prune(store, RETENTION + 90)
+    assert len(members(store, batch)) == 3
+    assert callbacks(store) == [Event.SUCCESS, Event.COMPLETE]
+    call(store, COMPLETED, now=RETENTION + 99)
+    prune(store, RETENTION + 99)
+    assert len(members(store, batch)) == 3
+
+    prune(store, RETENTION + 100)
+
+    assert group(store, batch) is None
+    assert store.count() == 0
+    assert store.findings() == []
+
+
+def test_callbacks_that_complete_together_are_counted(store):
+    both = (a_new_job(queue="calls"), a_new_job(queue="calls"))
+    events = tuple(zip((Event.SUCCESS, Event.COMPLETE), both, strict=True))
+    batch, _ = a_batch_of(store, 0, callbacks=events)
+    assert group(store, batch).callbacks_left == 2
+
+    call(store, COMPLETED, COMPLETED, now=7)
+
+    assert (group(store, batch).callbacks_left, group(store, batch).callback_ended_at) == (0, 7)
+    assert store.findings() == []
+
+
+def test_a_batch_is_kept_for_the_callbacks_of_those_in_it(store):
+    outer = a_batch(store, callbacks=())
+    inner = a_batch(store, parent=outer)
+    for each in (inner, outer):
+        store.close_group(each, now=1)
+
+    prune(store)
+    assert group(store, outer).callbacks_left == 2
+    first, second = call(store, *[GivenBack()] * 2, now=8)
+    store.delete(first, now=9)
+    prune(store)
+    assert group(store, inner) is not None
+    store.cancel(second, now=9)
+    prune(store)
+
+    assert group(store, outer) is group(store, inner) is None
+    assert store.count() == 0
+    assert store.findings() == []
+
+
+def test_a_batch_is_not_kept_for_a_callback_that_is_damaged_or_lost(store):
+    batch, _ = a_batch_of(store, 0)
+    damaged, lost = (id_ for id_, _ in members(store, batch))
+    table = store.env.tables.jobs
+    store.env.write(lambda txn: txn.put(keys.job_key(damaged), b"\x00\x05wrong", db=table))
+    store.env.write(lambda txn: txn.delete(keys.job_key(lost), db=table))
+
+    def claim(verbs):
+        return verbs.work("calls", [], node=1, limit=2, now=7)
+
+    assert job_store.write(store.env, claim).jobs == []
+    assert group(store, batch).callbacks_left == 0
+    while job_store.write(store.env, lambda verbs: verbs.prune(finished_before=99, limit=2)):
+        pass
+    assert group(store, batch) is None
+    assert store.count() == 0
+
+
+def test_a_batch_that_is_kept_for_no_callback_is_found(store):
+    batch, _ = a_batch_of(store, 0, callbacks=())
+
+    def keep(txn):
+        groups = GroupTable(txn, store.env.tables)
+        groups.get(batch).callbacks_left = 1
+        groups.flush()
+
+    store.env.write(keep)
+
+    assert f"groups: {batch} is kept for 1 callbacks, and 0 have not ended" in store.findings()
+
+
+def test_a_batch_of_an_earlier_release_is_pruned_before_its_callbacks_have_ended(store):
+    batch, _ = a_batch_of(store, 0)
+    write_earlier(store, batch)
+    assert store.findings() == []
+
+    prune(store)
+
+    assert group(store, batch) is None
+    assert len(callbacks(store)) == 2
+
+
+def write_earlier(store, id_):
+    """Write a group as it was before callbacks were counted."""
+    whole = group(store, id_)
+    fields = msgspec.to_builtins(whole)[:-2]
+    write_row(store, "groups", keys.job_key(id_), msgspec.msgpack.encode(fields))
+    row = keys.ends_prefix(whole.ended_at) + keys.job_key(id_)
+    store.env.write(lambda txn: txn.put(row, keys.job_key(id_), db=store.env.tables.index))
 
 
 def test_many_batches_are_pruned_no_faster_than_one(store):
     for _ in range(3):
-        a_batch_of(store, 4)
+        a_batch_of(store, 4, callbacks=())
         finish(store, *[COMPLETED] * 4)
 
     left = [12]
@@ -478,8 +604,8 @@ def test_rows_of_open_groups_that_are_wrong_are_found(store):
 
 
 def test_a_group_that_is_pruned_leaves_no_rows(store):
-    a_batch_of(store, 0, queue="mail")
-    store.prune(finished_before=RETENTION, limit=9)
+    a_batch_of(store, 0, callbacks=())
+    prune(store)
 
     left = store.env.read(lambda txn: txn.stat(store.env.tables.further(txn, "groups"))["entries"])
     assert left == 1  # that all are known
@@ -509,7 +635,7 @@ def test_a_damaged_group_is_found_and_counts_by_its_members_all_the_same(store):
 
 
 def test_a_group_that_would_never_be_pruned_and_a_damaged_task_are_found(store):
-    batch, _ = a_batch_of(store, 0, queue="mail")
+    batch, _ = a_batch_of(store, 0, callbacks=())
     ended_at = group(store, batch).ended_at
     row = keys.ends_prefix(ended_at) + keys.job_key(batch)
     store.env.write(lambda txn: txn.delete(row, db=store.env.tables.index))

@@ -23,7 +23,7 @@ from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import BATCH
 from antq_actors.storage.lmdb.open_stores import open_environment
-from antq_actors.workflows.counters import Event
+from antq_actors.workflows.counters import Event, old_from
 
 OUTCOMES = (
     COMPLETED,
@@ -51,6 +51,7 @@ class Batches(RuleBasedStateMachine):
             self.inner = self.store.create_group(NewGroup(BATCH, "inner", 0), parent=self.outer)
         self.happened: set[Event] = set()
         self.running: list = []
+        self.is_being_pruned = False
 
     def teardown(self):
         self.env.close()
@@ -99,6 +100,19 @@ class Batches(RuleBasedStateMachine):
         self.store.prune(finished_before=self.now - 50, limit=2)
         if group is not None and not group.ended_at:
             assert [job.id for job in self.jobs()] == ids
+        is_old = group is not None and 0 < old_from(group) < self.now - 50
+        assert is_old or self.batch() == group
+        self.is_being_pruned |= is_old
+
+    @rule(outcome=st.sampled_from((COMPLETED, Failed("no"))))
+    def call(self, outcome):
+        for job in self.store.claim(queue="calls", now=self.tick()):
+            self.store.end(job, outcome, now=self.tick())
+
+    @rule(number=numbers)
+    def retry_call(self, number):
+        if calls := self.calls():
+            self.do("retry", calls[number % len(calls)].id, now=self.tick())
 
     def tick(self):
         self.now += 20
@@ -110,6 +124,9 @@ class Batches(RuleBasedStateMachine):
 
     def jobs(self):
         return job_store.read(self.env, lambda reader: reader.page(Filter(queue_name="mail")))
+
+    def calls(self):
+        return job_store.read(self.env, lambda reader: reader.page(Filter(queue_name="calls")))
 
     def batch(self):
         try:
@@ -138,8 +155,12 @@ class Batches(RuleBasedStateMachine):
             )
             if holds
         }
-        calls = job_store.read(self.env, lambda reader: reader.page(Filter(queue_name="calls")))
+        calls = self.calls()
+        if self.is_being_pruned:
+            assert Counter(Event[job.worker] for job in calls) <= Counter(self.happened)
+            return
         assert Counter(Event[job.worker] for job in calls) == Counter(self.happened)
+        assert group.callbacks_left == sum(job.state.status not in ENDED for job in calls)
         if not self.inner and not group.gone.total:
             ended = sum(job.state.status in ENDED for job in self.jobs())
             assert (group.total, group.ends.total) == (len(self.jobs()), ended)

@@ -26,6 +26,7 @@ from antq_actors.storage.jobs.table import chain_places, places_of, row_of
 from antq_actors.storage.jobs.upstreams import verify_edges
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_with, keys_from, value_of
+from antq_actors.workflows.counters import old_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +162,7 @@ class _Verification:
     def _is_group_of(self, key: bytes, ended_at: Instant) -> bool:
         """Return whether a row of ended jobs rightly names a group, which is pruned as a whole."""
         group = GroupTable(self._txn, self._tables).get(int.from_bytes(key))
-        return group is not None and group.ended_at == ended_at and not group.parent
+        return group is not None and old_from(group) == ended_at > 0
 
     def _contents(
         self, id_: int, state: JobState, digest: bytes | None, inline: bytes

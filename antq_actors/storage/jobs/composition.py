@@ -87,6 +87,8 @@ class Composition:
         """The groups that have yet to be looked at, in the order in which they changed."""
         self._miscounted: set[int] = set()
         """The groups that have to be counted anew."""
+        self._with_lost_callback: set[int] = set()
+        """The groups of which a callback was damaged, or is gone."""
         self._with_failing_part: set[int] = set()
         """The groups that have a failure, as a part of them has."""
         self.groups = GroupTable(txn, tables)
@@ -104,6 +106,8 @@ class Composition:
         if was is None or has is None:
             return
         self._now = max(self._now, now)
+        if has.is_apart:
+            self.count_callbacks(has.group, (old.status in ENDED) - (new.status in ENDED), now)
         if has.has_dependents:
             self.dependents.changed(id_, old, new)
         before = end_of(old) if was.is_counted else None
@@ -155,6 +159,8 @@ class Composition:
         self._now = max(self._now, now)
         if new.composed.is_counted:
             self._count(new.composed.group, end_of(new), len(ids), now)
+        elif new.composed.is_apart:
+            self.count_callbacks(new.composed.group, -len(ids), now)
         if new.composed.has_dependents:
             for key in ids:
                 self.dependents.expect(int.from_bytes(key))
@@ -170,6 +176,8 @@ class Composition:
             return
         group = self.groups.get(composed.group)
         self.groups.remove_member(composed.group, id_)
+        if composed.is_apart and state.status not in ENDED:
+            self.count_callbacks(composed.group, -1, now)
         if group is None or composed.is_apart:
             return
         if composed.is_counted:
@@ -196,6 +204,8 @@ class Composition:
         group, kind = found
         self._changed[group] = None
         self._miscounted.add(group)
+        if kind == APART:
+            self._with_lost_callback.add(group)
         return Composed(
             group=group,
             is_counted=kind == JOB,
@@ -212,6 +222,9 @@ class Composition:
             return
         group, kind = found
         self.groups.remove_member(group, id_)
+        if kind == APART:
+            self._with_lost_callback.add(group)
+            self.touch(group, now)
         counted = self.groups.get(group)
         if counted is not None and kind == JOB:
             counted.gone.add(End.CANCELLED)
@@ -236,6 +249,36 @@ class Composition:
             group.is_cancelled = False
             group = self.groups.get(group.parent)
 
+    def count_callbacks(self, id_: int, number: int, now: Instant) -> None:
+        """Count that so many callbacks of a group are left to end, or not any more."""
+        found = self.groups.outermost(id_) if number else None
+        if found is None:
+            return
+        outermost, group = found
+        since = counters.old_from(group)
+        group.callbacks_left = max(0, group.callbacks_left + number)
+        if number < 0:
+            group.callback_ended_at = max(group.callback_ended_at, now)
+        if outermost in self.groups.recounted:  # perhaps with this one, whose end is written
+            group.callbacks_left = self.groups.count_callbacks(outermost)
+        self.replace_row(outermost, group, since)
+
+    def _count_callbacks_anew(self, id_: int, now: Instant) -> None:
+        found = self.groups.outermost(id_)
+        if found is not None:
+            left = self.groups.count_callbacks(found[0])
+            self.count_callbacks(id_, left - found[1].callbacks_left, now)
+
+    def replace_row(self, id_: int, group: Group, since: Instant) -> None:
+        """Write from when on a group grows old; *since*: the instant that was so before."""
+        old_from = counters.old_from(group)
+        if old_from == since:
+            return
+        if since:
+            self._jobs.leave_row(id_, since)
+        if old_from:
+            self._jobs.enter_row(id_, old_from)
+
     def note(self, now: Instant) -> None:
         """Note the time at which something has changed."""
         self._now = max(self._now, now)
@@ -251,13 +294,14 @@ class Composition:
         It is taken from its row. At most *limit* go at once: then it comes back to its row.
         """
         group = self.groups.get(id_)
-        if group is None or not group.ended_at or group.ended_at >= ended_before:
+        since = 0 if group is None else counters.old_from(group)
+        if not since or since >= ended_before:
             return 0
         pruned = self._prune_members(id_, ended_before, limit)
         if pruned < limit:
             self.groups.remove(id_)
         else:
-            self._jobs.enter_row(id_, group.ended_at)
+            self._jobs.enter_row(id_, since)
         return pruned
 
     def _prune_members(self, group: int, ended_before: Instant, limit: int) -> int:
@@ -310,6 +354,9 @@ class Composition:
         if id_ in self._miscounted:
             self._miscounted.discard(id_)
             group.ends = self.groups.count_anew(id_, group)
+        if id_ in self._with_lost_callback:
+            self._with_lost_callback.discard(id_)
+            self._count_callbacks_anew(id_, now)
         if not counters.has_failure(group):
             group.cause = 0
         due = counters.take_due(group, has_failing_part=id_ in self._with_failing_part)
@@ -325,6 +372,7 @@ class Composition:
                 new = self._changes.insert_kept(state, callback.spec)
                 if new is not None:
                     self.groups.add_members(id_, [new], APART)
+                    self.count_callbacks(id_, 1, now)
         self._note_end(id_, group, now)
         if group.has_dependents:
             self.dependents.group_changed(id_, group)
@@ -333,12 +381,9 @@ class Composition:
         """Store that a group has ended, or that a member of it may run again."""
         has_ended = counters.has_ended(group)
         if has_ended != bool(group.ended_at):
-            if not group.parent:  # else it is pruned with that one
-                if has_ended:
-                    self._jobs.enter_row(id_, now)
-                else:
-                    self._jobs.leave_row(id_, group.ended_at)
+            since = counters.old_from(group)
             group.ended_at = now if has_ended else 0
+            self.replace_row(id_, group, since)
             if has_ended and self._jobs.ended is not None:
                 self._jobs.ended.append(id_)
         counted_as = counters.end_of(group) if has_ended and group.parent else None

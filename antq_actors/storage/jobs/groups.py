@@ -32,7 +32,7 @@ from antq_actors.storage.jobs.open_groups import OpenGroups
 from antq_actors.storage.jobs.table import put_all, row_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, keys_from, keys_with, value_of
-from antq_actors.workflows.counters import End, Ends, Event, Group, has_ended
+from antq_actors.workflows.counters import End, Ends, Event, Group, has_ended, old_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -196,6 +196,7 @@ class GroupTable:
             group = Group(is_closed=True)
             group.total = sum(1 for _, kind in self.members(id_) if kind != APART)
             group.ends = self.count_anew(id_, group)
+            group.callbacks_left = self.count_callbacks(id_)
             self.recounted.add(id_)
             return group
 
@@ -247,6 +248,30 @@ class GroupTable:
                     ends.add(part.counted_as)
         return ends
 
+    def count_callbacks(self, id_: int) -> int:
+        """Count the callbacks of a group, and of those in it, that have not ended."""
+        left = 0
+        groups = [id_]
+        while groups:
+            for member, kind in self.members(groups.pop()):
+                if kind == GROUP:
+                    groups.append(member)
+                elif kind == APART:
+                    record = self._txn.get(_key(member), db=self._jobs)
+                    state = None if record is None else _state_in(record)
+                    left += state is not None and state.status not in ENDED
+        return left
+
+    def outermost(self, id_: int) -> tuple[int, Group] | None:
+        """Return the group that is in no other one and has this one in it, or is this one."""
+        group = self.get(id_)
+        while group is not None and group.parent:
+            containing = self.get(group.parent)
+            if containing is None:
+                break
+            id_, group = group.parent, containing
+        return None if group is None else (id_, group)
+
     def flush(self) -> bool:
         """Write the groups that have changed; return whether any has."""
         has_changed = False
@@ -290,9 +315,8 @@ def verify_groups(txn: lmdb.Transaction, tables: Tables, signer: Signer) -> Iter
         if group is None or not table.is_readable(id_):
             yield f"groups: the record of {id_} is damaged on disk; its members are counted anew"
             continue
-        place = keys.ends_prefix(group.ended_at)
-        is_root = bool(group.ended_at) and not group.parent
-        if is_root and row_of(txn, tables.index, place, _key(id_)) is None:
+        since = old_from(group)
+        if since and row_of(txn, tables.index, keys.ends_prefix(since), _key(id_)) is None:
             yield f"index: no row of ended jobs has group {id_}"
         yield from _wrong_spec(table, id_, signer)
         yield from _wrong_counters(table, id_, group)
@@ -320,6 +344,9 @@ def _wrong_counters(table: GroupTable, id_: int, group: Group) -> Iterator[str]:
             f"groups: {id_} has {members} members and {group.gone.total} deleted ones, but"
             f" counts {group.total}"
         )
+    if not group.parent and group.callbacks_left > (left := table.count_callbacks(id_)):
+        kept_for = group.callbacks_left
+        yield f"groups: {id_} is kept for {kept_for} callbacks, and {left} have not ended"
     if has_ended(group) != bool(group.ended_at):
         yield f"groups: {id_} has {'' if group.ended_at else 'not '}ended, by its counters"
 

@@ -23,13 +23,14 @@ from antq_actors.storage.jobs.workflow_reader import WorkflowRow, encode_row, ro
 from antq_actors.storage.jobs.workflow_verbs import WorkflowVerbs
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import value_of
-from antq_actors.workflows.counters import End, Ends, Group
+from antq_actors.workflows.counters import End, Ends, Group, old_from
 from antq_actors.workflows.edges import Condition, Edge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import JobState
     from antq_actors.storage.format.records import ImportedJob, WaitsFor
 
 
@@ -240,7 +241,9 @@ class ImportVerbs(WorkflowVerbs):
         id_ = self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)
         if group is not None:
             self.composition.groups.add_members(composed.group, [id_], APART if is_apart else JOB)
-            if not is_apart:
+            if is_apart:
+                self._count_callback(composed.group, state, now)
+            else:
                 group.total += 1
             if is_counted:
                 _count(group, id_, end_of(state))
@@ -253,6 +256,14 @@ class ImportVerbs(WorkflowVerbs):
             StepTable(self._txn, self._tables, self._signer).put_rows(id_, arrival.kept)
         self._tie(Loose(id_, arrival.id, waits_for, was.part, was.cause), numbers, loose, now)
         return id_
+
+    def _count_callback(self, group: int, state: JobState, now: Instant) -> None:
+        """Count a callback that has come in, if it has not ended; else note when it did."""
+        if state.ended_at is None:
+            self.composition.count_callbacks(group, 1, now)
+        elif (found := self.composition.groups.outermost(group)) is not None:
+            outermost = found[1]
+            outermost.callback_ended_at = max(outermost.callback_ended_at, state.ended_at)
 
     def _tie(self, names: Loose, numbers: KnownIds, loose: list[Loose], now: Instant) -> None:
         """Store what a new job names of others; what is not known goes to *loose*."""
@@ -336,10 +347,9 @@ class ImportVerbs(WorkflowVerbs):
         for id_, arrival in arrivals:
             group, ended_at = composition.groups.get(id_), arrival.group.ended_at
             if group is not None and group.ended_at and ended_at:
-                if not group.parent:
-                    self._jobs.leave_row(id_, group.ended_at)
-                    self._jobs.enter_row(id_, ended_at)
+                since = old_from(group)
                 group.ended_at = ended_at
+                composition.replace_row(id_, group, since)
 
     def _put_row(self, id_: int, row: WorkflowRow | None, known: KnownIds) -> None:
         number = 0 if row is None else known.get(row.output)

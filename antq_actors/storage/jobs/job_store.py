@@ -184,7 +184,7 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
             settled.update(changed)
             now, composed = transition.result.updated_at, transition.result.composed
             # A job that has a result and nothing to do with others has neither.
-            if composed is not None and (composed.is_counted or composed.has_dependents):
+            if composed is not None and (composed.group or composed.has_dependents):
                 self.composition.completed(changed, transition.result, now)
             if transition.result.limited is not None:
                 self.limited.let_go(dict(zip(those, theirs, strict=True)), changed, now)
