@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from antq_actors.jobs import worker_registry
 
@@ -39,6 +39,10 @@ class StoppableApp(Protocol):
     def root(self) -> ServerRef:
         """The root supervisor of the application."""
 
+    @property
+    def runs_queues(self) -> bool:
+        """Whether the application has been started with its queues."""
+
     def start(self, *, queues: bool | None = None) -> object:
         """Start the application's supervision tree."""
 
@@ -64,15 +68,18 @@ def run(
     """Start *app*, wait for a signal, stop it. A second signal hurries the stop.
 
     The signals are SIGINT, SIGTERM, SIGHUP, which does not hurry, and SIGQUIT, at which the stacks
-    of all threads are printed first. *queues* is for its start. *when_up* is called when it has
-    started. While a stop waits for jobs, *report* is given a line at once, and one each *interval*
-    seconds. With *hurried_by* this signal hurries, whenever it comes, and no other does. Raises
-    RuntimeError outside the main thread, and when the supervision tree gives up.
+    of all threads are printed first. *queues* is for its start; with True, what has been started
+    without queues starts anew. *when_up* is called when it has started. While a stop waits for
+    jobs, *report* is given a line at once, and one each *interval* seconds. With *hurried_by* this
+    signal hurries, whenever it comes, and no other does. Raises RuntimeError outside the main
+    thread, and when the supervision tree gives up.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() waits for signals, which only the main thread gets; use start()")
 
     with SignalWaiter(_TREE_ENDED, _STOPPED) as waiter:
+        if queues and not app.runs_queues:
+            app.stop()  # its module may have started it without queues, as for a web process
         app.start(queues=queues)
         ended = app.root.cell
         if not ended.watch(waiter, lambda _ref, _reason: waiter.post(_TREE_ENDED)):
@@ -223,15 +230,24 @@ class SignalWaiter:
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
         self._writer.settimeout(0.0)
-        self._handlers = {number: signal.signal(number, _ignore) for number in signals_to_handle()}
-        self._events = {*self._handlers, *self._posted}
+        wanted = signals_to_handle()
+        self._events = {*wanted, *self._posted}
+        self._handlers: dict[signal.Signals, Any] = {}
+        # Before the handlers: a signal that they ignore and that leaves no byte would be lost.
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        try:
+            for number in wanted:
+                self._handlers[number] = signal.getsignal(number)
+                signal.signal(number, _ignore)
+        except BaseException:  # a Ctrl-C that comes before its turn
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
         self._writer.close()
         self._reader.close()
 

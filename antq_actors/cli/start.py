@@ -167,8 +167,6 @@ def _run_under_parent(
 
 
 def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:
-    if not app.runs_queues:
-        app.stop()  # its module may have started it without queues, as for a web process
     with held_log() as log:
 
         def release() -> None:

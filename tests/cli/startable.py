@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -38,3 +39,19 @@ def snooze():
 
 
 app = AntQ(PLACE / "store", queues={"default": 5, "mail": QueueConfig(1, executor="process")})
+
+
+class Signalled(AntQ):
+    """Gets a SIGTERM when it begins to stop for the first time."""
+
+    stopped = False
+
+    def stop(self, **options):
+        if not self.stopped:
+            self.stopped = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        super().stop(**options)
+
+
+def started_before():
+    return Signalled(PLACE / "store").start(queues=False)

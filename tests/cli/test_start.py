@@ -4,6 +4,8 @@ import logging
 import os
 import re
 import signal
+import sys
+from contextlib import ExitStack
 
 import pytest
 from startable import Wait, cancel, fail, greet, snooze
@@ -126,6 +128,41 @@ def test_a_stop_that_waits_is_logged_where_there_is_no_command(place, monkeypatc
         "stopping: 1 job runs; Ctrl-C again to interrupt it",
         "interrupting 1 job",
     ]
+
+
+def test_a_signal_that_comes_while_signals_begin_to_be_handled_is_not_lost():
+    """It comes between any two lines from where it no longer ends the program."""
+    sent = []
+
+    def interrupt(frame, _event, _argument):
+        if frame.f_code is not signals.SignalWaiter.__enter__.__code__:
+            return None
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            signal.raise_signal(signal.SIGTERM)
+            sent.append(frame.f_lineno)
+        return interrupt
+
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        waiter = signals.SignalWaiter().__enter__()
+    finally:
+        sys.settrace(before)
+    with ExitStack() as stack:
+        stack.push(waiter)
+        assert [waiter.wait(10) for _ in sent] == [signal.SIGTERM] * len(sent)
+
+    assert sent
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_is_handled_before_an_application_that_its_import_has_started_is_stopped(
+    program, place
+):
+    code, _, errors = program("-m", "antq_actors", "start", "startable:started_before").end()
+
+    assert code == 0, errors
+    assert errors.splitlines()[-1] == "antq: stopped"
 
 
 def test_every_ended_job_is_a_line_at_the_level_info(start, place):
