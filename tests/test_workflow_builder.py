@@ -251,6 +251,20 @@ def test_a_workflow_outlives_a_pickle():
     assert again.output.owner is again
 
 
+def test_the_jobs_of_a_group_have_the_same_names_after_a_pickle():
+    flow = Workflow("pages")
+    flow.add_many(Fetch, ({"n": n} for n in range(2)), name="many")
+    copy = pickle.loads(pickle.dumps(flow))  # noqa: S301
+
+    def prepared(job):
+        template = JobTemplate(Fetch, {}, default_queue="default")
+        return template.new_job(template.state(instant.now()), job.args, job.encoded), {}
+
+    _, *jobs, _ = Planner(copy, None, prepared, {}).items()
+
+    assert [job.new.spec.flow.node for job in jobs] == ["many[0]", "many[1]"]
+
+
 def test_the_names_of_many_built_jobs_are_looked_up_once_each():
     jobs = [store.build(page=page) for page in range(500)]
     prepare = JobTemplate(store, {}, default_queue="default")

@@ -244,7 +244,8 @@ def named(vertex: PlannedNode | PlannedGroup) -> PlannedNode | PlannedGroup:
     if isinstance(vertex, PlannedNode):
         return PlannedNode(by_name(vertex.job))
     items = [by_name(job) for job in members_of(vertex)]
-    return PlannedGroup(items, None, {})
+    worker = None if vertex.worker is None else resolver.name_of(vertex.worker)
+    return PlannedGroup(items, worker, {})
 
 
 def worker_of(job: Ingredients) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from antq_actors.storage.jobs.workflow_verbs import PlanItem
 
 
+class Stored(Protocol):
+    """The nodes and parts of a workflow that is stored."""
+
+    def get(self, name: str, /) -> tuple[int, bool] | None:
+        """Return the number of one, and whether it is a part; None: there is none of this name."""
+
+
 class Planner:
     """Turns what a workflow is described as into what is stored, item by item."""
 
@@ -36,7 +43,7 @@ class Planner:
         flow: Workflow,
         output: str | None,
         prepare: Callable[[Ingredients], tuple[NewJob, Mapping[str, Any]]],
-        stored: Mapping[str, tuple[int, bool]],
+        stored: Stored,
     ) -> None:
         """Plan a workflow; *stored*: the nodes and parts that there are, when it is added to one.
 
@@ -44,19 +51,20 @@ class Planner:
         """
         self._flow = flow
         self._prepare = prepare
-        self._numbers = dict(stored)
+        self._numbers: dict[str, tuple[int, bool]] = {}
         """Of what is planned or stored, by name, and whether it is a part."""
-        self._awaited = self._edges(stored)
+        self._stored = stored
+        self._awaited = self._edges()
         self._kept = {which for edges in self._awaited for which in edges}
         if output is not None:
             self._kept.add(output)
         self._output = output
-        self._names = {*flow.graph.positions, *stored}
+        self._names = {*flow.graph.positions}
         self._numbered: dict[str, int] = {}
         """The number that made each default name of a job unique last."""
         self._count = 0
 
-    def _edges(self, stored: Mapping[str, tuple[int, bool]]) -> list[dict[str, str]]:
+    def _edges(self) -> list[dict[str, str]]:
         """Return what each vertex waits for, by name, and the conditions."""
         graph = self._flow.graph
         self._order = [0] if self._flow.extends else graph.in_order()
@@ -64,7 +72,7 @@ class Planner:
             found = []
             for vertex in graph.vertices:
                 for which in vertex.after:
-                    if which not in stored:
+                    if not self._is_known(str(which)):
                         raise UnknownNode(
                             f"node {vertex.name!r} waits for {which!r}, and the workflow has no"
                             " node of that name"
@@ -99,12 +107,18 @@ class Planner:
             is_kept = name in self._kept
             for index, job in enumerate(members_of(vertex)):
                 self._next()
-                member = f"{name}[{index}]"
+                member = f"{self._flow.graph.vertices[position].name}[{index}]"
                 if vertex.worker is None:
                     member = self._free_name(default_name(worker_of(job)))
                 yield self._node(job, member, position, part, is_kept=is_kept)
             self._next()
             yield PartEnd(part)
+
+    def _is_known(self, name: str) -> bool:
+        """Return whether a node or part of a name is planned or stored; then it has its number."""
+        if name not in self._numbers and (found := self._stored.get(name)) is not None:
+            self._numbers[name] = found
+        return name in self._numbers
 
     def _next(self) -> int:
         self._count += 1
@@ -123,7 +137,7 @@ class Planner:
     ) -> NewNode:
         awaited = dict(self._awaited[position])
         for output in outputs_in(job.args):
-            if output.name not in self._numbers:
+            if not self._is_known(output.name):
                 raise WorkflowError(
                     f"{output!r} is an argument of node {name!r}, and is not stored before it; say"
                     " so with after="

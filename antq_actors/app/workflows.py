@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.app.queries import checked_statuses, for_display
 from antq_actors.app.workflow import Workflow, output_name
-from antq_actors.app.workflow_nodes import PlannedGroup, worker_of
+from antq_actors.app.workflow_nodes import worker_of
 from antq_actors.app.workflow_plan import Planner, localized, take
 from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus, no_output
 from antq_actors.checks import short_repr, whole
@@ -26,9 +25,8 @@ from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.jobs.workflow_verbs import distinct_nodes
+from antq_actors.storage.jobs.workflow_verbs import distinct_nodes, name_taken
 from antq_actors.workflows.counters import Event
-from antq_actors.workflows.graph import Graph, NameTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,8 +65,6 @@ class Workflows:
         self._clock = clock
         self._open_node = open_node
         """Returns the number of the node whose lock this process holds."""
-        self._naming = threading.Lock()
-        """Held while a node is given a name that no other one of its workflow has."""
 
     # ---- stored ---------------------------------------------------------------------------
 
@@ -128,40 +124,25 @@ class Workflows:
 
     def extend(self, id_: int, flow: Workflow) -> str:
         """Store one node or group more of a workflow; return its name."""
-        if isinstance(flow.vertices[0], PlannedGroup):  # reading its iterable may take long
-            return self._extend(id_, flow)
-        with self._naming:
-            return self._extend(id_, flow)
-
-    def _extend(self, id_: int, flow: Workflow) -> str:
-        names = self._store.read(JobReader.workflow_names, id_)
+        stored = StoredNodes(self._store, id_)
         vertex = flow.graph.vertices[0]
-        if vertex.name in names:
-            if flow.has_given_name:
-                raise NameTakenError(
-                    f"workflow {id_} has a node {vertex.name!r} already; give each a name of"
-                    " its own"
-                )
-            graph = Graph()
-            for name in names:
-                graph.add(name, name, {})
-            graph.add(None, vertex.name, vertex.after)
-            vertex = graph.vertices[-1]
-            flow.graph.vertices[0] = vertex
-            flow.graph.positions = {vertex.name: 0}
-        planner = Planner(flow, None, self._prepare, names)
+        is_given = flow.has_given_name
+        if is_given and stored.get(vertex.name) is not None:
+            raise name_taken(id_, vertex.name)
+        items = Planner(flow, None, self._prepare, stored).items()
+        piece, has_more = take(items, PIECE)
+        node = self._open_node() if has_more else 0
+        verb = JobStore.add_to_workflow
         try:
-            items = planner.items()
-            piece, has_more = take(items, PIECE)
-            node = self._open_node() if has_more else 0
-            numbers = self._store.write(
-                JobStore.extend_workflow, id_, piece, node=node, now=self._clock()
+            name, numbers = self._store.write(
+                verb, id_, vertex.name, piece, is_given=is_given, node=node, now=self._clock()
             )
             if has_more:
+                flow.graph.vertices[0] = vertex._replace(name=name)  # the rest is named after it
                 self._add_rest(id_, numbers, items)
         except AlreadyExists as error:
             raise self._with_run(error) from None
-        return vertex.name
+        return name
 
     def _add_rest(self, id_: int, numbers: list[int], items: Iterator[PlanItem]) -> None:
         """Store the rest of a group that is added; what is refused on the way cancels the group."""
@@ -308,6 +289,31 @@ class Workflows:
             shown = str(number) if bits <= _MOST_BITS else f"of {bits} bits"
             raise WorkflowNotFound(f"no workflow has the id {shown}")
         return found
+
+
+class StoredNodes:
+    """The nodes of a stored workflow, each found by its name when it is asked for."""
+
+    def __init__(self, store: StorageClient, id_: int) -> None:
+        self._store = store
+        self._id = id_
+        self._found: dict[str, tuple[int, bool] | None] = {}
+        if store.read(JobReader.has_names_to_note, id_):
+            self._note_names()
+
+    def get(self, name: str, /) -> tuple[int, bool] | None:
+        """Return the number of a node or part, and whether it is a part; None: there is none."""
+        if name not in self._found:
+            found, is_behind = self._store.read(JobReader.find_node, self._id, name)
+            if is_behind:
+                self._note_names()
+                found, _ = self._store.read(JobReader.find_node, self._id, name)
+            self._found[name] = found
+        return self._found[name]
+
+    def _note_names(self) -> None:
+        while self._store.write(JobStore.note_names, self._id):
+            pass
 
 
 _LARGEST_ID: Final = 1 << 63

@@ -142,14 +142,6 @@ class Arrivals(StepWriter):
         flow = self._flow_of(id_, record)
         return (None, None) if flow is None else (flow.release_in, flow.release_at)
 
-    def _flow_of(self, id_: int, record: JobRecord) -> JobFlow | None:
-        """Read what a job has to do with others; None: nothing, or its record is damaged."""
-        try:
-            spec = encoding.contents(record.spec or self._jobs.large_spec(id_))
-            return encoding.decode_spec(spec).flow
-        except DamagedRecord:  # its claim says so
-            return None
-
     def move_waiter(
         self,
         id_: int,

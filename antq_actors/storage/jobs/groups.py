@@ -6,6 +6,7 @@ has changed; so a group of which a thousand members end in a transaction is writ
     groups     id        what changes of it: a Group
                id, NUL   what does not: a GroupSpec
                id, 1     what else was said of a workflow
+               id, 2     names of its nodes: see :mod:`~.node_names`
                255, digest of its name and key: the id of the last workflow that has them
                255, NUL  which have not ended: see :mod:`~.open_groups`
     members    group, id nothing for a job; ``g`` for a group; ``a`` for what is no member, but
@@ -218,6 +219,11 @@ class GroupTable:
             if not key.startswith(prefix):
                 return
             yield keys.id_at_end(key), kind
+
+    def kind_of_member(self, group: int, id_: int) -> bytes | None:
+        """Read of what kind a job or group is in a group; None: it is not in that."""
+        kind: bytes | None = self._txn.get(member_key(group, id_), db=self._members)
+        return kind
 
     def some_members(self, group: int, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Read the first *limit* of what belongs to a group behind the id *after*."""

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
+from antq_actors.errors import AlreadyExists, DamagedRecord
+from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.group_reader import GroupReader
 from antq_actors.storage.jobs.groups import GROUP, JOB, WORKFLOW, GroupTable, digest_key
+from antq_actors.storage.jobs.node_names import MOST_NOTED, NodeNames
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from antq_actors.jobs.state import Status, StoredJob
+    from antq_actors.jobs.state import JobFlow, Status, StoredJob
+    from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.jobs.table import JobEntries
 
 
@@ -56,10 +59,6 @@ class WorkflowReader(GroupReader):
     """Reads workflows in one LMDB transaction; a part of :class:`~.reader.JobReader`."""
 
     _jobs: JobEntries
-
-    def get(self, id_: int) -> StoredJob:
-        """Read a job."""
-        raise NotImplementedError
 
     def some(self, ids: Sequence[int]) -> Any:
         """Read several jobs."""
@@ -126,18 +125,25 @@ class WorkflowReader(GroupReader):
                     break
         return found
 
-    def workflow_names(self, id_: int) -> dict[str, tuple[int, bool]]:
-        """Read the names of the nodes and parts of a workflow: their numbers, and whether parts."""
-        groups = self._groups
-        found: dict[str, tuple[int, bool]] = {}
-        for member, kind in groups.members(id_):
-            if kind == GROUP:
-                spec = groups.spec(member)
-                if spec is not None:
-                    found.setdefault(spec.name, (member, True))
-            elif kind == JOB and (name := self._node_name(member)) is not None:
-                found.setdefault(name, (member, False))
-        return found
+    def node_names(self, groups: GroupTable | None = None) -> NodeNames:
+        """Return what reads and writes the names of nodes."""
+        return NodeNames(self._txn, self._tables, groups or self._groups, self._node_name)
+
+    def find_node(self, id_: int, name: str) -> tuple[tuple[int, bool] | None, bool]:
+        """Read the number of a workflow's node of a name, and whether it is a part; None: of none.
+
+        Return with it whether there are nodes whose names are not noted yet.
+        """
+        names = self.node_names()
+        found = names.find(id_, name)
+        return found, found is None and names.are_behind(id_)
+
+    def has_names_to_note(self, id_: int) -> bool:
+        """Read whether the names of many nodes have to be noted before one can be added."""
+        group = self._groups.get(id_)
+        if group is None or group.ended_at or group.is_cancelled:  # then it is refused
+            return False
+        return self.node_names().are_behind(id_, MOST_NOTED)
 
     def deleted_members(self, group: int) -> int:
         """Read how many jobs of a group were deleted."""
@@ -151,10 +157,19 @@ class WorkflowReader(GroupReader):
 
     def _node_name(self, id_: int) -> str | None:
         try:
-            flow = self.get(id_).spec.flow
-        except JobNotFound:
+            record = self._jobs.record(id_)
+        except DamagedRecord:
             return None
+        flow = None if record is None else self._flow_of(id_, record)
         return None if flow is None else flow.node
+
+    def _flow_of(self, id_: int, record: JobRecord) -> JobFlow | None:
+        """Read what a job has to do with others; None: nothing, or its record is damaged."""
+        try:
+            spec = encoding.contents(record.spec or self._jobs.large_spec(id_))
+            return encoding.decode_spec(spec).flow
+        except DamagedRecord:  # its claim says so
+            return None
 
     def _workflow_record(self, groups: GroupTable, id_: int) -> WorkflowRecord | None:
         group, spec = groups.get(id_), groups.spec(id_)

@@ -21,6 +21,7 @@ from antq_actors.jobs.state import Composed, NewJob
 from antq_actors.storage.jobs.graph import GraphNode, GraphVerbs
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import GROUP, PART, WORKFLOW, digest_key
+from antq_actors.storage.jobs.node_names import MOST_NOTED
 from antq_actors.storage.jobs.workflow_reader import (
     WorkflowRow,
     encode_row,
@@ -28,6 +29,7 @@ from antq_actors.storage.jobs.workflow_reader import (
     row_key,
 )
 from antq_actors.storage.lmdb import keys
+from antq_actors.workflows.graph import NameTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -124,6 +126,41 @@ class WorkflowVerbs(GraphVerbs):
         if is_whole and not group.is_closed:
             self._finish(id_, output, numbers, now)
         return numbers
+
+    def note_names(self, id_: int) -> bool:
+        """Note the names of some nodes of a workflow; return whether there are more."""
+        names = self.node_names(self.composition.groups)
+        names.note(id_, MOST_NOTED)
+        self.has_changed = True
+        return names.are_behind(id_)
+
+    def add_to_workflow(
+        self,
+        id_: int,
+        name: str,
+        plan: Sequence[PlanItem],
+        *,
+        is_given: bool,
+        node: int = 0,
+        now: Instant,
+    ) -> tuple[str, list[int]]:
+        """Store a node or a part that a program adds; return its name and the numbers of all.
+
+        The name is another one if it is taken, unless it was *given*. Raises WorkflowNotFound,
+        WorkflowError if it has ended or the name is taken, and AlreadyExists.
+        """
+        self._open_workflow(id_)
+        self._refuse_duplicates(plan)
+        names = self.node_names(self.composition.groups)
+        names.note(id_)
+        if is_given and names.find(id_, name) is not None:
+            raise name_taken(id_, name)
+        free = names.free_name(id_, name)
+        if free != name:
+            plan = [_renamed(item, name, free) for item in plan]
+        numbers = self._store(id_, id_, plan, now, node)
+        names.note(id_)
+        return free, numbers
 
     # ---- what goes with a completion ------------------------------------------------------
 
@@ -319,6 +356,27 @@ def distinct_nodes(plan: Iterable[PlanItem]) -> Iterator[NewNode]:
                 )
             seen.add(spec.unique_digest)
         yield item
+
+
+def name_taken(id_: int, name: str) -> NameTakenError:
+    """Return the error of a node that is added under the name of another one."""
+    return NameTakenError(
+        f"workflow {id_} has a node {name!r} already; give each a name of its own"
+    )
+
+
+def _renamed(item: PlanItem, name: str, free: str) -> PlanItem:
+    """Return an item of what is added under a name, as it is under a *free* one."""
+    if isinstance(item, NewPart):
+        return NewPart(free)
+    if isinstance(item, PartEnd):
+        return item
+    spec = item.new.spec
+    flow = spec.flow
+    if flow is None or flow.node is None:
+        return item
+    flow = replace(flow, node=free + flow.node.removeprefix(name))  # members have an index behind
+    return item._replace(new=item.new._replace(spec=replace(spec, flow=flow)))
 
 
 def _later(item: PlanItem, now: Instant) -> PlanItem:
