@@ -399,6 +399,17 @@ def test_workflows_are_listed_by_id_and_found_by_it(paused):
         paused.get_workflow("1")
 
 
+def test_the_status_of_a_workflow_is_shown_without_statuses_that_no_node_has(paused):
+    flow = Workflow("shown")
+    flow.add(note, after=flow.add(note))
+    status = paused.start_workflow(flow).status()
+
+    assert repr(status) == "WorkflowStatus(nodes={'enqueued': 1, 'suspended': 1}, open=True)"
+    assert repr(paused.start_workflow(Workflow("empty")).status()) == (
+        "WorkflowStatus(nodes={}, open=False)"
+    )
+
+
 def test_waiting_nodes_are_suspended_listed_and_counted(paused):
     flow = Workflow("waits")
     first = flow.add(note)

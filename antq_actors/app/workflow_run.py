@@ -33,6 +33,10 @@ class WorkflowStatus(NamedTuple):
     open: bool
     """Whether it has not ended: a job of it is left, or more are still being stored."""
 
+    def __repr__(self) -> str:
+        counts = {status.value: number for status, number in self.nodes.items() if number}
+        return f"WorkflowStatus(nodes={counts}, open={self.open})"
+
 
 class WorkflowRun:
     """A stored workflow, as ``AntQ.start_workflow`` and ``AntQ.get_workflow`` return it."""
