@@ -108,9 +108,12 @@ def test_a_running_job_says_where_since_when_and_how_far_it_is(mail):
     started_at = app.get_job(job.id).started_at
     progress = Progress(0.5, "half", reason.progress.at)
     assert reason == explain.Running(app.node, started_at, progress)
-    assert elsewhere(app, job.id)["reasons"] == [
-        {"code": "running", "node": app.node, "since": started_at.isoformat(), "progress": None}
-    ]
+    until(lambda: app.get_job(job.id).last_progress, "the progress as it is stored")
+    (seen,) = elsewhere(app, job.id)["reasons"]
+    shown = seen.pop("progress")
+    assert seen == {"code": "running", "node": app.node, "since": started_at.isoformat()}
+    assert (shown["fraction"], shown["note"]) == (0.5, "half")
+    assert datetime.fromisoformat(shown["at"]) == progress.at
 
 
 def test_a_job_that_is_cancelled_while_it_runs_is_being_ended(mail, monkeypatch):

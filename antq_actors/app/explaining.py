@@ -36,6 +36,8 @@ _NO_REPORT = QueueReport()
 class Explainer:
     """Finds out why jobs do not run; *progress* asks how far a job of a queue has come on a node.
 
+    It returns None where the job does not run in this process: then it is what is stored.
+
     *queues*: those that the application was described with.
     """
 
@@ -62,6 +64,8 @@ class Explainer:
         )
         if job.status is Status.RUNNING:
             progress = self._progress(job.queue_name, job.node, id_)
+            if progress is None:  # it runs elsewhere, or its queue is busy
+                progress = self._store.read(JobReader.stored_progress, id_)
         elif job.status not in ENDED:
             queue = self._queue_facts(record)
             is_known = resolver.is_findable(job.worker)

@@ -314,9 +314,7 @@ class QueueActor(GenServer):
         """Send the storage actor what jobs have reported since that was stored last."""
         changes = self._attempts.take_reported()
         if changes:
-            answered = self._store.request(_PROGRESS, JobStore.set_progress, changes)
-            if answered is not None and answered.error is not None:
-                self._attempts.reported.lost()
+            self._store.request_later(_PROGRESS, JobStore.set_progress, changes)
 
     # ---- claiming -------------------------------------------------------------------------
 

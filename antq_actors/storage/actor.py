@@ -28,7 +28,7 @@ from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb.directory import StoreRemoved
 from antq_actors.storage.lmdb.open_stores import open_environment
-from antq_actors.storage.requests import Read, StandingClaim, Write
+from antq_actors.storage.requests import LaterWrite, Read, StandingClaim, Write
 
 if TYPE_CHECKING:
     import os
@@ -44,6 +44,8 @@ _FLUSH_SECONDS: Final = 0.05
 """Seconds after which a commit that nobody waits for is flushed, if no other was in between."""
 _FAILED_FLUSH_SECONDS: Final = 1.0
 """The same after a flush that failed."""
+LATER_SECONDS: Final = 0.35
+"""Seconds after which a `LaterWrite` is done by itself, if there was no other write."""
 _REQUEST: Final = itemgetter(1)
 _WAITS_FOR_DISK: Final = attrgetter("waits_for_disk")
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
@@ -51,6 +53,10 @@ _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 class _Flush:
     """It is time to flush the commits that nobody waited for."""
+
+
+class _Later:
+    """It is time to do what was left for the next transaction."""
 
 
 class StorageActor(GenServer):
@@ -108,6 +114,8 @@ class StorageActor(GenServer):
         self._clock = clock
         self._is_flush_due = False
         """Whether a `_Flush` is on its way."""
+        self._later: list[tuple[Any, Write]] = []
+        """What is left for the next transaction; if there is any, a `_Later` is on its way."""
 
     def init(self) -> None:
         """Open the LMDB environment, start the timer that looks for commits of other processes."""
@@ -140,8 +148,8 @@ class StorageActor(GenServer):
         before the reply; else it is flushed by itself.
         """
         asker, others = self.from_, self.take_requests(_MOST_REQUESTS - 1)
-        if type(request) is Write and type(asker) is Call and not others:  # mostly
-            unflushed = self._write([(asker, request)])
+        if type(request) is Write and type(asker) is Call and not (others or self._later):
+            unflushed = self._write([(asker, request)])  # mostly
         else:
             unflushed = self._handle([asker, *others])
         while unflushed and (others := self._take_carrying()):
@@ -175,14 +183,16 @@ class StorageActor(GenServer):
             # on paper for ever.
             if isinstance(asker, Call) and not asker.is_wanted:
                 continue
-            if isinstance(request, Write):
+            if isinstance(request, LaterWrite):
+                self._do_later(asker, request)
+            elif isinstance(request, Write):
                 writes.append((asker, request))
             elif isinstance(request, Read):
                 reads.append((asker, request))
             else:
                 error = f"the storage actor is asked Write or Read, not {request!r}"
                 reply_error(asker, TypeError(error))
-        unflushed = self._write(writes) if writes else []
+        unflushed = self._write([*writes, *self._take_later()]) if writes else []
         for asker, request in reads:
             self._read(asker, request)
         return unflushed
@@ -202,6 +212,9 @@ class StorageActor(GenServer):
             case _Flush():
                 self._is_flush_due = False
                 self._flush_now()
+            case _Later():
+                if later := self._take_later():
+                    self._write(later)
             case Sweep(watch_interval):
                 self._watch.sweep(watch_interval)
             case _:
@@ -398,6 +411,19 @@ class StorageActor(GenServer):
         if isinstance(error, StoreRemoved):
             for asker in askers:
                 reply_error(asker, error)
+
+    # ---- what nobody waits for ---------------------------------------------------------------
+
+    def _do_later(self, asker: Any, request: LaterWrite) -> None:
+        """Leave a write for the next transaction, and set a timer in case there is none."""
+        if not self._later:
+            timers.send_soon(self.ref, _Later(), LATER_SECONDS)
+        self._later.append((asker, request))
+
+    def _take_later(self) -> list[tuple[Any, Write]]:
+        """Take what was left for the next transaction."""
+        later, self._later = self._later, []
+        return later
 
     # ---- flushing what nobody waits for -----------------------------------------------------
 

@@ -28,7 +28,7 @@ from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import open_stores
 from antq_actors.storage.lmdb.directory import in_words
 from antq_actors.storage.locks import node_lock
-from antq_actors.storage.requests import Read, StandingClaim, Write
+from antq_actors.storage.requests import LaterWrite, Read, StandingClaim, Write
 
 if TYPE_CHECKING:
     import builtins
@@ -123,6 +123,20 @@ class StorageClient:
         self.check()
         request = Write(verb, args, kwargs, waits_for_disk=False)
         return calls.call_or_message(self._dest, request, tag)
+
+    def request_later(
+        self,
+        tag: Any,
+        verb: Callable[Concatenate[JobStore, P], object],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        """Do what :meth:`request` does, but have it share the next transaction, if one comes soon.
+
+        So it costs no commit of its own where there are others. The response is a message.
+        """
+        self.check()
+        calls.call_by_message(self._dest, LaterWrite(verb, args, kwargs, waits_for_disk=False), tag)
 
     # ---- jobs are run ---------------------------------------------------------------------
 

@@ -44,6 +44,11 @@ class Write:
 
 
 @dataclass(slots=True, eq=False)
+class LaterWrite(Write):
+    """A write that nobody waits for: it is done with the next one, or by itself a moment later."""
+
+
+@dataclass(slots=True, eq=False)
 class Read:
     """Do *verb* in a read transaction that sees every change that was reported before.
 

@@ -1,5 +1,6 @@
 """Rows of what running jobs report: opened, read and deleted only where there are any."""
 
+import msgspec
 import pytest
 from support.stored_jobs import a_new_job
 
@@ -8,9 +9,11 @@ from antq_actors.jobs.outcome import COMPLETED
 from antq_actors.queues import progress as of_queue
 from antq_actors.queues.progress import LEAST_SECONDS, STORE_SECONDS, ReportedProgress
 from antq_actors.queues.verdict import RunningAttempt
+from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.progress import LONGEST_NOTE, Reported
+from antq_actors.storage.lmdb import keys
 
 
 def run(env, count):
@@ -186,3 +189,47 @@ def test_a_message_is_asked_for_once_and_again_if_none_has_come(clock, sent):
     reports.on_report()
 
     assert len(sent) == 2
+
+
+def found(env):
+    return env.read(lambda txn: verify(txn, env.tables))
+
+
+def put_row(env, key, row):
+    env.write(lambda txn: txn.put(key, row, db=env.tables.further(txn, "progress")))
+
+
+def test_what_a_queue_has_not_deleted_yet_is_no_finding(env):
+    (job,) = run(env, 1)
+    reported(env, job, checked_progress(0.5, "half"))
+    assert found(env) == []
+
+    ended(env, job)
+    assert found(env) == []
+    job_store.write(env, lambda store: store.delete(job.id))
+    assert found(env) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "row", "finding"),
+    [
+        (keys.job_key(1), b"\x00", "progress: what job 1 has reported is damaged on disk"),
+        (b"page", b"\x00", "progress: b'page' is of no job"),
+        (
+            keys.job_key(1),
+            msgspec.msgpack.encode([7, 0.5, None, 1]),
+            "progress: execution 7 of job 1 has reported, and there was none",
+        ),
+    ],
+)
+def test_a_row_that_nothing_can_have_written_is_found_and_goes_with_the_next_rescue(
+    env, key, row, finding
+):
+    run(env, 1)
+    put_row(env, key, row)
+    assert found(env) == [finding]
+
+    rescued(env, node=2)
+
+    assert found(env) == []
+    assert rows(env) == 0

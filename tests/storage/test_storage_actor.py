@@ -11,12 +11,14 @@ from support.stored_jobs import a_new_job
 from antq_actors import otp
 from antq_actors.errors import AlreadyExists, JobNotFound, StorageError
 from antq_actors.jobs.outcome import Completed, GivenBack
+from antq_actors.otp.messaging import calls
+from antq_actors.storage import actor as storage_actor
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.lmdb.open_stores import open_environment, opened
-from antq_actors.storage.requests import Read, Write
+from antq_actors.storage.requests import LaterWrite, Read, Write
 
 INSERT = """
     from support.stored_jobs import Store, a_new_job
@@ -282,6 +284,49 @@ def test_the_successor_of_a_killed_actor_goes_on_with_the_environment(start):
     second = start(owner=owner)
 
     assert otp.call(second, insert()) == 2
+
+
+class Asks(otp.GenServer):
+    """Asks an actor for something when it begins, and keeps the answer."""
+
+    def __init__(self, actor, request, box):
+        super().__init__()
+        self._asked = actor, request
+        self._box = box
+
+    def init(self):
+        calls.call_by_message(*self._asked, "later")
+
+    def handle_info(self, message):
+        self._box.append(message)
+
+
+def test_a_write_that_may_wait_shares_the_next_transaction(start, monkeypatch):
+    timers = []
+    monkeypatch.setattr(storage_actor.timers, "send_soon", lambda *timer: timers.append(timer))
+    actor, box = start(), []
+    asks = [Asks.start(actor, LaterWrite(transaction), box) for _ in range(2)]
+    until(lambda: len(actor.cell.inline_actor._later) == 2)
+    assert box == []
+
+    shared = otp.call(actor, Write(insert_in_transaction))
+
+    until(lambda: len(box) == 2)
+    assert [(each.value, each.error) for each in box] == [(shared, None)] * 2
+    assert len(timers) == 1
+    for each in asks:
+        otp.stop(each)
+
+
+def test_a_write_that_may_wait_is_done_by_itself_if_there_is_no_other(start, tmp_path):
+    actor, box = start(), []
+    asks = Asks.start(actor, LaterWrite(insert_in_transaction), box)
+
+    (answer,) = until(lambda: box)
+
+    assert answer.error is None
+    assert answer.value == otp.call(actor, Write(transaction)) - 1
+    otp.stop(asks)
 
 
 def test_what_is_no_request_is_refused_and_the_actor_lives_on(start):

@@ -45,8 +45,6 @@ _DONE_ONCE: Final = frozenset(
     {
         "enqueue",
         "enqueue_many",
-        "antq_batch",
-        "antq_workflow",
         "retry_job",
         "delete_job",
         "run_now",
@@ -60,7 +58,19 @@ _DONE_ONCE: Final = frozenset(
 )
 """Changes that would do more, or be refused, if they were made twice."""
 
-_NAMES: Final = {"_step_bulk": "the change of the last 500 jobs"}
+_LOOKS: Final = frozenset(
+    {
+        *("status", "name", "jobs", "entries", "holders", "ended", "kept", "close", "cancel"),
+        *("get", "incomplete", "output", "members", "deleted", "member_names", "of_group", "plan"),
+    }
+)
+"""Verbs of batches and workflows that may be done twice, as they look, or as twice is once."""
+
+_NAMES: Final = {
+    "_step_bulk": "the change of the last 500 jobs",
+    "antq_batch": "the change of a batch",
+    "antq_workflow": "the change of a workflow",
+}
 """What errors call what users have not called."""
 
 _WHY_NOT: Final = (
@@ -227,7 +237,7 @@ class RayClient(JobVerbs):
             method,
             args,
             options,
-            may_repeat=method not in _DONE_ONCE,
+            may_repeat=_may_repeat(method, args),
             answer_timeout=_LONG_ANSWER_SECONDS if method in _LONG else ANSWER_TIMEOUT_SECONDS,
         )
 
@@ -297,6 +307,13 @@ class RayClient(JobVerbs):
             f"no application is hosted as {self._name!r} on this Ray cluster, or its node"
             " has left; start it with cluster.host(path, queues=…) on the node of its files"
         )
+
+
+def _may_repeat(method: str, args: Sequence[Any]) -> bool:
+    """Return whether a call may be repeated, if the host died before it answered."""
+    if method in {"antq_batch", "antq_workflow"}:
+        return bool(args) and args[0] in _LOOKS
+    return method not in _DONE_ONCE
 
 
 def find_host(name: str) -> Any:

@@ -20,6 +20,7 @@ from antq_actors.storage.jobs.gate_tally import Tally, verify_gates
 from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.groups import GroupTable, verify_groups
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
+from antq_actors.storage.jobs.progress import verify_progress
 from antq_actors.storage.jobs.results import read_row, verify_results
 from antq_actors.storage.jobs.step_table import StepTable, has_steps
 from antq_actors.storage.jobs.table import chain_places, places_of, row_of
@@ -77,6 +78,7 @@ class _Verification:
         yield from verify_groups(self._txn, self._tables, self._signer)
         yield from verify_edges(self._txn, self._tables)
         yield from verify_results(self._txn, self._tables, self._signer)
+        yield from verify_progress(self._txn, self._tables)
         yield from verify_gates(self._txn, self._tables, self._tally)
         meta = Meta(self._txn, self._tables.meta)
         yield from CronTable(self._txn, self._tables, meta, self._signer).findings()

@@ -19,6 +19,7 @@ from antq_actors.jobs.control import Progress
 from antq_actors.jobs.instant import Instant, datetime_for_display, from_datetime
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, value_of
 
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 
     import lmdb
 
-    from antq_actors.storage.jobs.table import JobEntries
     from antq_actors.storage.lmdb.tables import Tables
 
 
 TABLE: Final = "progress"
 LONGEST_NOTE: Final = 8_192
 """Bytes of a note that are stored, as of an error's text."""
+
+
+_KEY_BYTES: Final = len(keys.job_key(1))
 
 
 class Reported(NamedTuple):
@@ -98,12 +101,38 @@ class ProgressTable:
         row = self._row(keys.job_key(id_))
         return None if row is None or row.execution != execution else _shown(row)
 
+    def now(self, id_: int) -> Progress | None:
+        """Read what the execution of a job that runs has reported last; None: nothing."""
+        row = self._row(keys.job_key(id_))
+        return None if row is None or not self._runs(id_, row.execution) else _shown(row)
+
     def of_queue(self, queue_name: str) -> Iterator[tuple[int, Progress]]:
         """Yield what the running jobs of a queue have reported, by their ids."""
         for key, _ in list(items_from(self._txn, self._table, b"")):
             id_, row = int.from_bytes(key), self._row(key)
             if row is not None and self._runs(id_, row.execution, queue_name):
                 yield id_, _shown(row)
+
+    def findings(self) -> Iterator[str]:
+        """Yield what is wrong with the rows. One of an execution that is over goes with time."""
+        for key, _ in items_from(self._txn, self._table, b""):
+            row = self._row(key)
+            if len(key) != _KEY_BYTES:
+                yield f"progress: {key!r} is of no job"
+            elif row is None:
+                yield f"progress: what job {int.from_bytes(key)} has reported is damaged on disk"
+            elif self._is_ahead(int.from_bytes(key), row.execution):
+                yield (
+                    f"progress: execution {row.execution} of job {int.from_bytes(key)} has"
+                    " reported, and there was none"
+                )
+
+    def _is_ahead(self, id_: int, execution: int) -> bool:
+        try:
+            record = self._jobs.record(id_)
+        except DamagedRecord:
+            return False
+        return record is not None and record.state.execution < execution
 
     def _row(self, key: bytes) -> _Row | None:
         found = value_of(self._txn, self._table, key)
@@ -123,6 +152,12 @@ class ProgressTable:
             None,
             record.state.queue_name,
         )
+
+
+def verify_progress(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
+    """Yield what is wrong with what jobs have reported."""
+    if tables.has_rows(txn, TABLE):
+        yield from ProgressTable(txn, tables, JobEntries(txn, tables)).findings()
 
 
 def _shown(row: _Row) -> Progress:

@@ -143,6 +143,12 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
         found = {id_: table.get(id_, execution) for id_, execution in executions}
         return {id_: progress for id_, progress in found.items() if progress is not None}
 
+    def stored_progress(self, id_: int) -> Progress | None:
+        """Read what a job that runs has reported last; None: nothing, or it does not run."""
+        if not self._tables.has_rows(self._txn, TABLE):
+            return None
+        return ProgressTable(self._txn, self._tables, self._jobs).now(id_)
+
     def progress_in(self, queue_name: str) -> dict[int, Progress]:
         """Read what the running jobs of a queue have reported last, by their ids."""
         if not self._tables.has_rows(self._txn, TABLE):
