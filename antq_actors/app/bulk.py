@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.client import StorageClient
 
 PAGE_JOBS: Final = 500
-"""Jobs that are changed in one transaction: others wait for it for some milliseconds."""
+"""Jobs that are changed in one transaction: skipped wait for it for some milliseconds."""
 _COUNT_PAGE_JOBS: Final = 5_000
 """Ids that are read in one transaction where nothing is changed."""
 
@@ -333,5 +333,19 @@ class BulkChanges:
             return self._store.write(
                 JobStore.retry_many, ids, change.chosen, now=now, limit=limit, dues=dues
             )
-        verb = JobStore.cancel_many if change.verb == "cancel" else JobStore.delete_many
-        return self._store.write(verb, ids, change.chosen, now=now, limit=limit)
+        if change.verb == "cancel":
+            return self._store.write(JobStore.cancel_many, ids, change.chosen, now=now, limit=limit)
+        return self._delete(change, ids, now)
+
+    def _delete(self, change: BulkChange, ids: Sequence[int], now: Instant) -> BulkResult:
+        """Delete jobs, those with many steps in several transactions."""
+        limit, deleted, skipped = change.left, 0, 0
+        while ids and deleted != limit:
+            left = None if limit is None else limit - deleted
+            result = self._store.write(
+                JobStore.delete_many, ids, change.chosen, now=now, limit=left
+            )
+            deleted += result.changed
+            skipped += result.skipped
+            ids = ids[result.changed + result.skipped :]
+        return BulkResult(deleted, skipped, 0)

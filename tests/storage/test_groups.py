@@ -17,10 +17,11 @@ from antq_actors.jobs.outcome import (
     Produced,
 )
 from antq_actors.jobs.state import Status
-from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.format.records import Chosen, Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import BATCH, GroupTable
+from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.counters import Ends, Event
 
@@ -197,6 +198,45 @@ def test_a_member_that_is_damaged_has_failed(store):
     assert group(store, batch).ends == Ends(failed=1, cancelled=1)
     assert not any("groups" in finding or "members" in finding for finding in store.findings())
     assert callbacks_of(store) == [Event.FAILURE, Event.COMPLETE]
+
+
+def damage(store, id_):
+    """Damage the record of a job, and have it failed."""
+    table = store.env.tables.jobs
+    store.env.write(lambda txn: txn.put(keys.job_key(id_), b"\x00\x05wrong", db=table))
+    job_store.write(store.env, lambda verbs: verbs.cancel_many([id_], Chosen(), now=9))
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_a_damaged_member_is_counted_without_reading_the_others(store, monkeypatch, limit):
+    other, _ = a_batch_of(store, 2)
+    batch, ids = a_batch_of(store, 3)
+    finish(store, *[COMPLETED] * (2 + limit))
+    before = group(store, batch).ends
+
+    monkeypatch.setattr(GroupTable, "count_anew", None)
+    for id_ in ids[:2]:
+        damage(store, id_)
+    monkeypatch.undo()
+
+    assert before == Ends(completed=limit)
+    assert group(store, batch).ends == Ends(completed=max(0, limit - 2), failed=2)
+    assert group(store, batch).cause == ids[0]
+    assert group(store, other).ends == Ends(completed=2)
+    assert not any("groups" in finding or "members" in finding for finding in store.findings())
+
+
+def test_a_damaged_member_that_was_cancelled_or_is_not_known_is_counted_all_the_same(store):
+    batch, (cancelled, lost) = a_batch_of(store, 2)
+    store.cancel(cancelled, now=3)
+    place = places_of(store.get(lost).state).place + keys.job_key(lost)
+    assert store.env.write(lambda txn: txn.delete(place, db=store.env.tables.index))
+
+    for id_ in (cancelled, lost):
+        damage(store, id_)
+
+    assert group(store, batch).ends == Ends(failed=2)
+    assert not any("groups" in finding or "members" in finding for finding in store.findings())
 
 
 def test_a_duplicate_is_no_member(store):

@@ -10,8 +10,11 @@ from antq_actors.jobs.state import Status
 from antq_actors.jobs.steps import KeepCheckpoint, KeepStep, KeptStep, ReadCheckpoint, ReadStep
 from antq_actors.storage.admin.maintenance import reseal_all
 from antq_actors.storage.format.encoding import Signer
-from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.format.records import Chosen, Filter, Settlement
 from antq_actors.storage.jobs import job_store, steps
+from antq_actors.storage.jobs import table as job_table
+from antq_actors.storage.jobs.group_verbs import NewGroup
+from antq_actors.storage.jobs.groups import BATCH
 from antq_actors.storage.jobs.step_table import MOST_INLINE_BYTES, StepTable
 
 SMALL, LARGE = b"small", b"x" * (MOST_INLINE_BYTES + 1)
@@ -138,6 +141,54 @@ def test_all_of_it_is_pruned_with_the_job(store, job):
     assert store.prune(finished_before=10, limit=5) == 1
 
     assert rows(store) == {}
+
+
+def take_steps(store):
+    """Have all jobs that wait take three steps each, and complete."""
+    for job in store.claim(limit=10, now=5):
+        for each in range(3):
+            store.keep_step(KeepStep(job.id, job.state.execution, each, f"{each}", SMALL), now=5)
+        store.end(job, COMPLETED, now=5 + job.id % 3)
+
+
+def test_jobs_with_many_steps_are_pruned_in_several_transactions(store, monkeypatch):
+    monkeypatch.setattr(job_table, "MOST_STEPS_DELETED", 5)
+    store.insert_many([a_new_job() for _ in range(5)])
+    take_steps(store)
+
+    left = []
+    while store.prune(finished_before=99, limit=10) == 10:
+        left.append((store.count(), len(rows(store))))
+
+    assert left == [(3, 9), (1, 3)]
+    assert store.count() == len(rows(store)) == 0
+
+
+def test_a_group_of_jobs_with_many_steps_is_pruned_in_several_transactions(store, monkeypatch):
+    monkeypatch.setattr(job_table, "MOST_STEPS_DELETED", 5)
+    batches = [store.create_group(NewGroup(BATCH, "import", 0)) for _ in range(2)]
+    for batch in batches:
+        store.insert_members(batch, [a_new_job() for _ in range(3)])
+        store.close_group(batch, now=1)
+    take_steps(store)
+
+    left = []
+    while store.prune(finished_before=99, limit=10) == 10:
+        left.append(store.count())
+
+    assert left == [4, 2, 0]
+    assert store.prune(finished_before=99, limit=10) == 0
+    assert rows(store) == {}
+
+
+def test_a_bulk_of_jobs_with_many_steps_is_deleted_some_at_a_time(store, monkeypatch):
+    monkeypatch.setattr(job_table, "MOST_STEPS_DELETED", 5)
+    store.insert_many([a_new_job() for _ in range(5)])
+    take_steps(store)
+    ids = store.ids(Filter())
+
+    assert store.delete_many(ids, Chosen(), now=9) == (2, 0, 0, frozenset())
+    assert store.ids(Filter()) == ids[2:]
 
 
 def test_a_fresh_retry_deletes_it_and_leaves_the_record_of_a_plain_job(store, job):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from antq_actors.errors import NotRetryable
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.state import ENDED, NOT_COMPOSED, Composed
+from antq_actors.jobs.state import ENDED, NOT_COMPOSED, Composed, Status
 from antq_actors.storage.jobs.dependents import Dependents, Waiters
 from antq_actors.storage.jobs.groups import (
     APART,
@@ -25,6 +25,7 @@ from antq_actors.storage.jobs.groups import (
     GroupTable,
     callbacks_for,
     end_of,
+    ended_as,
 )
 from antq_actors.workflows import counters
 from antq_actors.workflows.counters import End, Event
@@ -191,10 +192,11 @@ class Composition:
         if state.composed is not None:
             self.dependents.pruned(id_, state, state.composed)
 
-    def damaged(self, id_: int, now: Instant) -> Composed | None:
+    def damaged(self, id_: int, was: Status | None, now: Instant) -> Composed | None:
         """Return what the state of a job that is damaged, and fails, says of others.
 
-        None: it has nothing to do with any.
+        *was*: its status before; None: that is not known. Returns None if it has nothing to do with
+        any.
         """
         self._now = max(self._now, now)
         has_dependents = self.dependents.damaged(id_)
@@ -203,9 +205,14 @@ class Composition:
             return Composed(has_dependents=True) if has_dependents else None
         group, kind = found
         self._changed[group] = None
-        self._miscounted.add(group)
         if kind == APART:
             self._with_lost_callback.add(group)
+        elif was is None or was is Status.CANCELLED:  # perhaps as one that was not needed
+            self._miscounted.add(group)
+        else:
+            if was in ENDED:
+                self._count(group, ended_as(was), -1, now)
+            self._count(group, End.FAILED, 1, now, id_)
         return Composed(
             group=group,
             is_counted=kind == JOB,
@@ -293,22 +300,29 @@ class Composition:
 
         It is taken from its row. At most *limit* go at once: then it comes back to its row.
         """
-        group = self.groups.get(id_)
-        since = 0 if group is None else counters.old_from(group)
+        since = self.old_from(id_)
         if not since or since >= ended_before:
             return 0
-        pruned = self._prune_members(id_, ended_before, limit)
-        if pruned < limit:
+        pruned, is_all = self._prune_members(id_, ended_before, limit)
+        if is_all:
             self.groups.remove(id_)
         else:
             self._jobs.enter_row(id_, since)
         return pruned
 
-    def _prune_members(self, group: int, ended_before: Instant, limit: int) -> int:
-        """Delete up to *limit* members of a group, and of the groups among them."""
+    def old_from(self, id_: int) -> Instant:
+        """Return from when on a group grows old; 0: not yet, or there is none."""
+        group = self.groups.get(id_)
+        return 0 if group is None else counters.old_from(group)
+
+    def _prune_members(self, group: int, ended_before: Instant, limit: int) -> tuple[int, bool]:
+        """Delete up to *limit* members of a group, and of the groups among them.
+
+        Return how many went, and whether these were all.
+        """
         pruned = 0
         path = [(group, iter(self.groups.some_members(group, 0, limit)))]
-        while pruned < limit:
+        while pruned < limit and not self._jobs.has_deleted_enough:
             parent, members = path[-1]
             id_, kind = next(members, (0, JOB))
             if kind == GROUP:
@@ -320,7 +334,7 @@ class Composition:
             else:  # nothing is left in it
                 path.pop()
                 if not path:
-                    break
+                    return pruned, True
                 id_, parent = parent, path[-1][0]
                 part = self.groups.get(id_)
                 end = None if part is None else part.counted_as
@@ -330,7 +344,7 @@ class Composition:
                 counted.gone.add(end)
             self.groups.remove_member(parent, id_)
             pruned += 1
-        return pruned
+        return pruned, False
 
     # ---- for the end of the transaction ---------------------------------------------------
 

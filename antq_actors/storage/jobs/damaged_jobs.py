@@ -152,7 +152,8 @@ class DamagedJobs(JobReader):
         spec = b"" if self._jobs.large_spec(id_) else encoding.spec_in(found)
         if self._meta.limited():
             state = replace(state, limited=self._found_limits(spec or self._jobs.large_spec(id_)))
-        composed = self.composition.damaged(id_, now or instant.now())
+        was = _status_before(lanes, found)
+        composed = self.composition.damaged(id_, was, now or instant.now())
         if self.steps().has_any(id_):
             composed = replace(composed or Composed(), has_steps=True)
         record = encoding.JobRecord(replace(state, composed=composed), digest, spec)
@@ -169,3 +170,17 @@ class DamagedJobs(JobReader):
         except DamagedRecord:
             return None
         return NOWHERE if flow is not None and flow.gates else None
+
+
+def _status_before(lanes: list[bytes], found: bytes) -> Status | None:
+    """Return the status that a damaged job had, by the lanes and the record that it was found in.
+
+    None: these do not agree, or do not say it.
+    """
+    if len(lanes) != 1:
+        return None
+    status, _ = keys.split_lane(lanes[0])
+    try:
+        return status if encoding.decode_job(found).state.status is status else None
+    except DamagedRecord:
+        return status

@@ -85,11 +85,16 @@ _decode_spec = msgspec.msgpack.Decoder(GroupSpec).decode
 
 def end_of(state: JobState) -> End:
     """Return how a job that has ended counts in its group."""
-    if state.status is Status.COMPLETED:
-        return End.COMPLETED
-    if state.status is Status.FAILED:
-        return End.FAILED
     is_unneeded = state.composed is not None and state.composed.is_unneeded
+    return ended_as(state.status, is_unneeded=is_unneeded)
+
+
+def ended_as(status: Status, *, is_unneeded: bool = False) -> End:
+    """Return how a job that has ended with this status counts in its group."""
+    if status is Status.COMPLETED:
+        return End.COMPLETED
+    if status is Status.FAILED:
+        return End.FAILED
     return End.UNNEEDED if is_unneeded else End.CANCELLED
 
 
@@ -230,12 +235,15 @@ class GroupTable:
         return list(islice(self.members(group, after), limit))
 
     def group_of(self, id_: int) -> tuple[int, bytes] | None:
-        """Search the group to which a job belongs whose record is damaged; it reads all rows."""
-        end = _key(id_)
-        for key in keys_with(self._txn, self._members, b""):
-            if key.endswith(end) and len(key) == 2 * len(end):
-                kind: bytes = self._txn.get(key, db=self._members)
-                return int.from_bytes(key[: len(end)]), kind
+        """Search the group to which a job belongs whose record is damaged, one group at a time."""
+        end, group = _key(id_), 0
+        with self._txn.cursor(self._members) as cursor:
+            while group <= keys.LARGEST_ID and cursor.set_range(_key(group) + end):
+                key: bytes = cursor.key()
+                found = int.from_bytes(key[: len(end)])
+                if key == _key(found) + end:
+                    return found, cursor.value()
+                group = max(found, group + 1)
         return None
 
     def count_anew(self, id_: int, group: Group) -> Ends:

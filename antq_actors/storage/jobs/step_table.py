@@ -152,10 +152,10 @@ class StepTable:
 
     # ---- whole ----------------------------------------------------------------------------
 
-    def delete(self, id_: int) -> None:
-        """Delete all that a job has kept."""
+    def delete(self, id_: int) -> int:
+        """Delete all that a job has kept; return how many rows that were."""
         key = keys.job_key(id_)
-        delete_range(self._txn, self._table, key + _CHECKPOINT, key + _END)
+        return delete_range(self._txn, self._table, key + _CHECKPOINT, key + _END)
 
     def rows(self, id_: int) -> list[KeptRow]:
         """Read all that a job has kept, without signatures; damaged rows are left out."""

@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     """Keys and values."""
 
 
+MOST_STEPS_DELETED: Final = 20_000
+"""Rows of steps after which a transaction deletes no further job: that many take some 10 ms."""
+
+
 class JobEntries(EntryReader):
     """Reads and writes what the LMDB tables have of each job, in one transaction.
 
@@ -53,7 +57,7 @@ class JobEntries(EntryReader):
     committed.
     """
 
-    __slots__ = ("_tables", "_txn", "deltas", "ended", "has_changed")
+    __slots__ = ("_tables", "_txn", "deltas", "ended", "has_changed", "steps_deleted")
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
@@ -64,6 +68,13 @@ class JobEntries(EntryReader):
         """Whether rows of ended jobs changed that no count tells of."""
         self.ended: list[int] | None = None
         """The jobs that end or go in this transaction; None: they are not collected."""
+        self.steps_deleted = 0
+        """Rows of steps that were deleted with jobs in this transaction."""
+
+    @property
+    def has_deleted_enough(self) -> bool:
+        """Whether so many rows of steps were deleted that others go in a later transaction."""
+        return self.steps_deleted >= MOST_STEPS_DELETED
 
     def add(
         self,
@@ -202,7 +213,7 @@ class JobEntries(EntryReader):
 
     def forget_steps(self, id_: int) -> None:
         """Delete the steps and the checkpoint of a job."""
-        StepTable(self._txn, self._tables).delete(id_)
+        self.steps_deleted += StepTable(self._txn, self._tables).delete(id_)
         self.has_changed = True
 
     def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:

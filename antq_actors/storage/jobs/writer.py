@@ -239,17 +239,36 @@ class JobWriter(DamagedJobs):
             self.composition.removed(id_, record.state, now or instant.now())
 
     def prune(self, *, finished_before: Instant, limit: int) -> int:
-        """Delete up to *limit* jobs of all queues that ended before an instant; return how many."""
+        """Delete up to *limit* jobs of all queues that ended before an instant; return how many.
+
+        There are fewer where they have many steps; then it returns *limit*, as more are left.
+        """
         ids = self._jobs.take_ended(finished_before, limit)
         pruned = 0
-        for id_ in ids:
+        for position, id_ in enumerate(ids):
+            if self._jobs.has_deleted_enough:
+                self._return_to_rows(set(ids[position:]), finished_before)
+                return limit
             try:
                 self._prune_one(id_, finished_before)
                 pruned += 1
             except JobNotFound:  # a row of a group; or of no job, and it is gone by now
                 left = max(0, limit - pruned)
                 pruned += self.composition.prune(id_, finished_before, left)
-        return max(pruned, len(ids))
+        return limit if self._jobs.has_deleted_enough else max(pruned, len(ids))
+
+    def _return_to_rows(self, ids: Collection[int], finished_before: Instant) -> None:
+        """Write that jobs and groups have ended which were taken from their rows, to be pruned."""
+        for id_ in sorted(ids):
+            try:
+                ended_at = self._existing(id_).state.ended_at
+            except JobNotFound:
+                ended_at = self.composition.old_from(id_)
+            except DamagedRecord as damage:
+                self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
+                continue
+            if ended_at and ended_at < finished_before:
+                self._jobs.enter_row(id_, ended_at)
 
     def _prune_one(self, id_: int, finished_before: Instant) -> None:
         """Delete a job that was taken from its row, unless its record says something else."""

@@ -80,12 +80,15 @@ def items_before(
                 yield key, value
 
 
-def delete_range(txn: lmdb.Transaction, table: _Database, start: bytes, end: bytes) -> None:
-    """Delete the keys of an LMDB table from *start* to before *end*."""
+def delete_range(txn: lmdb.Transaction, table: _Database, start: bytes, end: bytes) -> int:
+    """Delete the keys of an LMDB table from *start* to before *end*; return how many."""
+    deleted = 0
     with txn.cursor(table) as cursor:
         is_there = cursor.set_range(start)
         while is_there and cast("bytes", cursor.key()) < end:
             is_there = cursor.delete()
+            deleted += 1
+    return deleted
 
 
 def items_from(
