@@ -18,7 +18,7 @@ from antq_actors.jobs.outcome import (
 )
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import Chosen, Filter, Settlement
-from antq_actors.storage.jobs import job_store
+from antq_actors.storage.jobs import composition, job_store
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import BATCH, GroupTable
 from antq_actors.storage.jobs.table import places_of
@@ -350,6 +350,28 @@ def test_what_is_left_of_a_cancelled_batch_is_done_by_tasks(store):
     assert group(store, outer).ends == Ends(failed=1, cancelled=700)
     assert group(store, inner).ends == Ends(cancelled=600)
     assert callbacks(store) == [Event.FAILURE, Event.COMPLETE]
+
+
+def test_the_ends_of_very_many_batches_in_batches_go_on_in_further_transactions(store, monkeypatch):
+    monkeypatch.setattr(composition, "MOST_GROUPS_UP", 3)
+    batches = [a_batch(store)]
+    for _ in range(10):
+        batches.append(a_batch(store, parent=batches[-1], callbacks=()))
+    store.insert_member(batches[-1], a_new_job())
+    for each in batches:
+        store.close_group(each, now=1)
+
+    finish(store, COMPLETED)
+    ended = []
+    while True:
+        assert store.findings() == []
+        ended.append(sum(group(store, each).ended_at > 0 for each in batches))
+        if not store.do_task(now=9):
+            break
+
+    assert ended == [4, 8, 11]
+    assert group(store, batches[0]).ends == Ends(completed=1)
+    assert callbacks(store) == [Event.SUCCESS, Event.COMPLETE]
 
 
 def test_a_batch_in_a_batch_counts_once_when_it_has_ended(store):

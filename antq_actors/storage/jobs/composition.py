@@ -9,7 +9,7 @@ What follows is collected, and done once, by :meth:`Composition.flush`, before t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -27,6 +27,7 @@ from antq_actors.storage.jobs.groups import (
     end_of,
     ended_as,
 )
+from antq_actors.storage.jobs.tasks import SettleEdges
 from antq_actors.workflows import counters
 from antq_actors.workflows.counters import End, Event
 
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from antq_actors.storage.jobs.table import JobEntries
     from antq_actors.storage.lmdb.tables import Tables
     from antq_actors.workflows.counters import Group
+
+
+MOST_GROUPS_UP: Final = 500
+"""How often the end of a group is followed up to the group around it in one transaction."""
 
 
 class Changes(Waiters, Protocol):
@@ -92,6 +97,10 @@ class Composition:
         """The groups of which a callback was damaged, or is gone."""
         self._with_failing_part: set[int] = set()
         """The groups that have a failure, as a part of them has."""
+        self._around: set[int] = set()
+        """The groups that have changed because a group in them has."""
+        self._went_up = 0
+        """How often that was so in this transaction."""
         self.groups = GroupTable(txn, tables)
         self.dependents = Dependents(txn, tables, jobs, self.groups, changes)
 
@@ -358,10 +367,21 @@ class Composition:
             id_ = next(iter(self._changed))
             del self._changed[id_]
             group = self.groups.get(id_)
-            if group is not None:
+            if group is not None and not self._is_left_to_task(id_):
                 self._settle(id_, group, now)
         has_changed = self.dependents.flush()
         return self.groups.flush() or has_changed
+
+    def _is_left_to_task(self, id_: int) -> bool:
+        """Leave a group to a task if too many groups in groups have ended in this transaction."""
+        if id_ not in self._around:
+            return False
+        self._around.discard(id_)
+        self._went_up += 1
+        if self._went_up <= MOST_GROUPS_UP:
+            return False
+        self.dependents.tasks.add(SettleEdges(id_))
+        return True
 
     def _settle(self, id_: int, group: Group, now: Instant) -> None:
         """Store the callbacks of a group that are due, and whether it has ended."""
@@ -379,6 +399,7 @@ class Composition:
         if Event.FAILURE in due and spec is not None and spec.kind == PART and group.parent:
             self._with_failing_part.add(group.parent)  # its jobs are nodes of the workflow
             self._changed[group.parent] = None
+            self._around.add(group.parent)
         for event in due:
             for callback in callbacks_for(spec, event):
                 state = lifecycle.made_later(callback.state, now=now)
@@ -402,6 +423,7 @@ class Composition:
                 self._jobs.ended.append(id_)
         counted_as = counters.end_of(group) if has_ended and group.parent else None
         if counted_as is not group.counted_as:
+            self._around.add(group.parent)
             if group.counted_as is not None:
                 self._count(group.parent, group.counted_as, -1, now)
             if counted_as is not None:

@@ -97,6 +97,8 @@ class GraphVerbs(GroupVerbs):
         if isinstance(task, CancelGroup):
             self.go_on_cancelling(task, now=now)
         else:
+            if self.composition.groups.get(task.upstream) is not None:
+                self.composition.touch(task.upstream, now)
             self.composition.dependents.expect(task.upstream, task.after, task.stage)
         self.has_changed = True
         return True

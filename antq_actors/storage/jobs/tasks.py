@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class SettleEdges(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """Have those that wait for a job or a group looked at, behind one of them."""
+    """Have those that wait for a job or a group looked at, behind one of them.
+
+    Of a group also whether it has ended, as groups in it have.
+    """
 
     upstream: int
     after: int = 0
