@@ -209,7 +209,9 @@ _MODULES: Final = {
 }
 """The module of each export; those that are not listed are in ``antq_actors.errors``."""
 
-_PUBLIC_MODULES: Final = ("cluster", "errors", "explain", "maintenance", "otp", "queues")
+_PUBLIC_MODULES: Final = (
+    *("cluster", "errors", "explain", "maintenance", "otp", "queues", "telemetry"),
+)
 """``import antq_actors`` is enough for ``antq_actors.errors``."""
 
 

@@ -92,7 +92,7 @@ def test_every_error_stands_in_errors_under_antqerror(name):
 
 
 def test_dir_shows_what_is_exported_and_nothing_that_is_left_over():
-    modules = {"errors", "explain", "maintenance", "otp", "queues"}
+    modules = {"errors", "explain", "maintenance", "otp", "queues", "telemetry"}
     modules |= {"cluster"} if find_spec("ray") else set()
 
     shown = {name for name in dir(antq_actors) if not name.startswith("__")}

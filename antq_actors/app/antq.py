@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import threading
+import time
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
@@ -24,6 +25,7 @@ from antq_actors.app.runtime import (
     stop_tree,
 )
 from antq_actors.errors import AlreadyExists, ForkError, LimitReached, NotStarted
+from antq_actors.events.hub import Hub
 from antq_actors.jobs import current_app
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
@@ -99,6 +101,7 @@ class AntQ(JobVerbs):
             crons=crons,
         )
         limits.check(self._config.queues)
+        self.antq_hub = Hub()
         self._changing = threading.RLock()
         self._running: Runtime | None = None
 
@@ -162,7 +165,9 @@ class AntQ(JobVerbs):
                 "an application that keeps its jobs in memory is started without queues, so nothing"
                 " can perform them; outside of tests, give it a path: AntQ('jobs')"
             )
-        runtime = Runtime(self._config, runs_queues=runs_queues)
+        if runs_queues:
+            self.antq_hub.await_number()
+        runtime = Runtime(self._config, runs_queues=runs_queues, hub=self.antq_hub)
         try:
             self._running = runtime
             # Before the tree: a job that has waited begins before all of it is up, and may enqueue.
@@ -173,6 +178,7 @@ class AntQ(JobVerbs):
         except BaseException as error:
             current_app.leave(self)
             runtime.abandon()
+            self.antq_hub.set_number(0)
             with suppress(ValueError):
                 _started.remove(self)
             self._running = None
@@ -190,6 +196,7 @@ class AntQ(JobVerbs):
         which it would wait for.
         """
         timeout = configuration.check_timeout(timeout)
+        deadline = time.monotonic() + timeout
         runtime = self._running
         if runtime is not None:
             if os.getpid() != runtime.pid:
@@ -213,6 +220,7 @@ class AntQ(JobVerbs):
                 _started.remove(self)
             if self._running is runtime:
                 self._running = None
+            self.antq_hub.flush(max(0.0, deadline - time.monotonic()))
 
     def hurry(self) -> None:
         """Let a ``stop`` that is under way wait no longer for running jobs."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from antq_actors.app.batch_verbs import BatchVerbs
 from antq_actors.app.bulk_verbs import BulkVerbs
+from antq_actors.app.event_verbs import EventVerbs
 from antq_actors.app.explaining import ExplainVerbs
 from antq_actors.app.known_names import warned
 from antq_actors.app.queries import (
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     from antq_actors.storage.locks.node_lock import NodeInfo
 
 
-class JobVerbs(BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs, KeptValues):
+class JobVerbs(
+    BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs, KeptValues, EventVerbs
+):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | RemoteRuntime:

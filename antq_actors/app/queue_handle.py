@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.checks import short_repr
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
 """Seconds a queue actor has for an answer, and to come back when it died."""
+
+
+def check_why(by: object, reason: object) -> None:
+    """Raise TypeError unless both are text or None: who pauses a queue, and why."""
+    for name, value in (("by", by), ("reason", reason)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be a str or None, got {short_repr(value)}")
 
 
 class QueueHandle:
@@ -80,15 +88,17 @@ class QueueHandle:
         checked = None if n is None else check_global_concurrency(n)
         self._store.write(JobStore.set_global_concurrency, self.name, checked)
 
-    def pause(self) -> None:
+    def pause(self, by: str | None = None, reason: str | None = None) -> None:
         """Have the queue claim no more jobs, on every node of the path, also after restarts.
 
-        Running jobs go on.
+        Running jobs go on. *by* and *reason* say who wants that, and why, to those who listen to
+        the event ``QueuePaused``. Raises TypeError for what is no text.
         """
+        check_why(by, reason)
         if self._actor is None:
-            self._store.write(JobStore.set_paused, self.name, paused=True)
+            self._store.write(JobStore.set_paused, self.name, paused=True, by=by, reason=reason)
         else:
-            self._call(self._actor, Pause())
+            self._call(self._actor, Pause(by, reason))
 
     def resume(self) -> None:
         """Have the queue claim jobs again, on every node of the path."""

@@ -18,7 +18,7 @@ from antq_actors.app.crons import check_entry
 from antq_actors.app.enqueue import BATCH_BYTES, BATCH_JOBS, batch_error, items_of
 from antq_actors.app.limit_handle import LimitHandle
 from antq_actors.app.queries import id_of
-from antq_actors.app.queue_handle import QueueHandle
+from antq_actors.app.queue_handle import QueueHandle, check_why
 from antq_actors.errors import BatchError, NotStarted
 from antq_actors.jobs import batch, resolver
 from antq_actors.jobs.result import fetch_from
@@ -342,9 +342,10 @@ class RemoteQueue(QueueHandle):
         """Ask the application to let all processes perform up to *n* of its jobs at once."""
         self._application.call("queue.set_global_concurrency", self.name, n)
 
-    def pause(self) -> None:
+    def pause(self, by: str | None = None, reason: str | None = None) -> None:
         """Ask the application, in its own process, to pause the queue."""
-        self._application.call("queue.pause", self.name)
+        check_why(by, reason)
+        self._application.call("queue.pause", self.name, by, reason)
 
     def resume(self) -> None:
         """Ask the application, in its own process, to resume the queue."""

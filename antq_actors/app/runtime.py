@@ -36,7 +36,10 @@ from antq_actors.errors import (
     StoreNotOpened,
     UnknownQueue,
 )
+from antq_actors.events.hub import Hub
+from antq_actors.executors.thread import kind_for
 from antq_actors.jobs import instant
+from antq_actors.jobs.worker_registry import defined
 from antq_actors.otp.kernel import errors as otp_errors
 from antq_actors.otp.kernel.cell import current_cell
 from antq_actors.otp.kernel.errors import CallExit, OtpError
@@ -59,7 +62,7 @@ from antq_actors.storage.lmdb.open_stores import close_left_open, opened
 from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from antq_actors.app import config as configuration
     from antq_actors.app.cron_handle import CronInfo
@@ -134,11 +137,24 @@ _taking: Final = threading.RLock()
 _taken: Final[set[tree.ActorNames | None]] = set()
 
 
+def known_executor(
+    queues: Mapping[str, configuration.QueueConfig], queue: str, worker_name: str
+) -> str | None:
+    """Return what performs the jobs of a queue and a worker; None: the worker is to be found."""
+    worker, settings = defined(worker_name), queues.get(queue)
+    if worker is None:
+        return None
+    return kind_for(worker, None if settings is None else settings.executor)
+
+
 class Runtime:
     """All that exists while an application runs. Its store answers when the tree has started."""
 
-    def __init__(self, settings: configuration.Config, *, runs_queues: bool) -> None:
+    def __init__(
+        self, settings: configuration.Config, *, runs_queues: bool, hub: Hub | None = None
+    ) -> None:
         self.pid = os.getpid()
+        self._hub = Hub() if hub is None else hub
         self._settings = settings
         self.runs_queues = runs_queues
         self.names = _free_names()
@@ -154,7 +170,8 @@ class Runtime:
             raise
 
     def _begin(self, settings: configuration.Config) -> None:
-        self.store = StorageClient(self.names.storage, self.path)
+        self.store = StorageClient(self.names.storage, self.path, hub=self._hub)
+        self.store.tracker.executor_of = partial(known_executor, settings.queues)
         metadata = node_lock.describe(
             {
                 name: node_lock.QueueInfo(queue.concurrency, queue.executor)

@@ -136,6 +136,7 @@ def _storage(
         signer=Signer(config.signing_keys),
         idle=store.idle,
         waits=store.waits,
+        tracker=store.tracker,
         watch_interval=WATCH_INTERVAL_SECONDS if config.path and runs_queues else None,
         id="storage",
         name=names.storage,

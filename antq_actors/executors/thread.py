@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import ASYNC, THREAD, NotReady, run_coroutine
 from antq_actors.jobs import resolver, worker_registry
+from antq_actors.jobs.attempt_error import describe, summary
 from antq_actors.jobs.outcome import COMPLETED, COMPLETED_WITH_NONE, GivenBack, NotRun
 from antq_actors.jobs.perform import AttemptRunner
 from antq_actors.otp.actors.task_actor import RemoteCell, TaskActor, TaskCell, ordered_reason
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.otp.actors.task_actor import Exits
     from antq_actors.otp.kernel.cell import ServerRef
+    from antq_actors.storage.jobs.journal import JobTracker
 
 _INTERRUPT: Final = (Interrupt,)
 
@@ -106,10 +108,16 @@ class FindingCell(WorkerCell):
     actor_class = FindingWorker
 
     def __init__(
-        self, attempt: Attempt, clock: Callable[[], Instant], exits: Exits, of_queue: str | None
+        self,
+        attempt: Attempt,
+        clock: Callable[[], Instant],
+        exits: Exits,
+        of_queue: str | None,
+        tracker: JobTracker,
     ) -> None:
         super().__init__(attempt, clock, exits)
         self._of_queue = of_queue
+        self._tracker = tracker
 
     def run(self) -> ExitReason:
         """Find the worker, which may import it; perform the job if its executor is ``thread``."""
@@ -132,8 +140,14 @@ class FindingCell(WorkerCell):
             if may_come and isinstance(error, WorkerNotFound):
                 return GivenBack(worker_registry.wait_seconds(name, job.id, time.monotonic()))
             kind = THREAD
+            self._tracker.refused(job.id, job.state.execution, _reason(error))
         self.end_if_forked()
+        self._tracker.found(job.id, job.state.execution, kind)
         return None if kind == THREAD else NotRun("its worker wants another executor", kind)
+
+
+def _reason(error: Exception) -> str:
+    return summary(describe(error, propagate=_INTERRUPT), type(error).__name__)
 
 
 class RemoteWorkerCell(RemoteCell):

@@ -68,6 +68,11 @@ class SetConcurrency:
 class Pause:
     """Claim nothing more, on every node of the path, until Resume; kept over restarts."""
 
+    by: str | None = None
+    """Who wants that, for the event."""
+    reason: str | None = None
+    """Why, as well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resume:

@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.events import NodeStarted, NodeStopped
 from antq_actors.jobs import instant
 from antq_actors.queues.services.rescuer import cancel_abandoned
 from antq_actors.storage.locks import node_lock
@@ -73,6 +74,9 @@ class QueueNode:
                     self._declare()
                     self._declare = None  # a node that was lost and comes back started long ago
                 self._number = self._store.open_node(self._queues, self._described())
+                if self._queues:
+                    self._store.hub.set_number(self._number)
+                    self._store.hub.tell(NodeStarted)
             return self._number
 
     @property
@@ -118,6 +122,9 @@ class QueueNode:
             if self._number is not None:
                 self._store.close_node(self._number)
                 self._number = None
+                if self._queues:
+                    self._store.hub.tell(NodeStopped)
+                    self._store.hub.set_number(0)
 
 
 class InterpreterSetting:

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import AntqError, StorageError
+from antq_actors.events import ConcurrencyChanged, QueueStarted, QueueStopped
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.otp.actors.gen_server import GenServer
@@ -50,6 +51,7 @@ from antq_actors.storage.requests import StandingClaim
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from antq_actors.events import QueueEvent
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import StoredJob
     from antq_actors.otp.kernel.messages import Call
@@ -120,6 +122,7 @@ class QueueActor(GenServer):
             self._state,
             clock,
             lambda id_, count: store.read(JobReader.errors, id_, count),
+            tracker=store.tracker,
         )
         self._drain_callers: list[Any] = []
         self._request: Write | None = None
@@ -154,14 +157,19 @@ class QueueActor(GenServer):
         self._attempts.executors.warm_up()
         self._report()
         log.info("queue %r runs with concurrency %d", self._settings.name, self._state.concurrency)
+        self._tell(QueueStarted)
         self._advance()
 
     def terminate(self, reason: ExitReason) -> None:
         """Stop running attempts, give their jobs back. After a crash, the replacement does that."""
         set_slots(self._settings.workers, 0)
         log.info("queue %r ends", self._settings.name)
-        if isinstance(reason, Crash):
-            return
+        if not isinstance(reason, Crash):
+            self._give_back()
+        self._tell(QueueStopped, orphans=len(self._attempts.orphans()))
+
+    def _give_back(self) -> None:
+        """Stop running attempts and store what came of them; give back what is left."""
         standing = self._withdraw()
         self._attempts.stop_all()
         self._attempts.end_all(INTERRUPTION_TIMEOUT_SECONDS / 2)
@@ -225,8 +233,9 @@ class QueueActor(GenServer):
                 self._state.concurrency_set(n)
                 self._resize(n)
                 self._advance_soon()
-            case Pause():
-                self._store.write(JobStore.set_paused, self._settings.name, paused=True)
+            case Pause(by, why):
+                name = self._settings.name
+                self._store.write(JobStore.set_paused, name, paused=True, by=by, reason=why)
                 log.info("queue %r is paused", self._settings.name)
             case Resume():
                 self._store.write(JobStore.set_paused, self._settings.name, paused=False)
@@ -442,6 +451,9 @@ class QueueActor(GenServer):
 
     # ---- requests -------------------------------------------------------------------------
 
+    def _tell(self, type_: type[QueueEvent], **values: int) -> None:
+        self._store.hub.tell(type_, queue=self._settings.name, **values)
+
     def _status(self) -> QueueStatus:
         facts = self._store.read(JobReader.facts, self._settings.name, self._clock())
         return QueueStatus(
@@ -459,6 +471,7 @@ class QueueActor(GenServer):
 
     def _resize(self, n: int) -> None:
         log.info("queue %r now runs with concurrency %d", self._settings.name, n)
+        self._tell(ConcurrencyChanged, concurrency=n)
         set_slots(self._settings.workers, n)
         self._attempts.executors.resize(n)
         self._report()

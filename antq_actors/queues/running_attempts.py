@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.queues.messages import QueueSettings
     from antq_actors.queues.queue_state import QueueState
+    from antq_actors.storage.jobs.journal import JobTracker
     from antq_actors.storage.jobs.progress import Reported
 
 log: Final = logging.getLogger("antq_actors.queues")
@@ -180,8 +181,11 @@ class RunningAttempts:
         state: QueueState,
         clock: Callable[[], Instant],
         read_errors: Callable[[int, int], tuple[ErrorEntry, ...]],
+        *,
+        tracker: JobTracker,
     ) -> None:
         self._queue = queue
+        self._tracker = tracker
         self._read_errors = read_errors
         self._settings = settings
         self._application = partial(current_app.of_queue, settings.application)
@@ -227,7 +231,10 @@ class RunningAttempts:
             self._start_cells([WorkerCell(each, clock, exits) for each in attempts])
         elif kind is None:
             of_queue = self._settings.executor
-            self._start_cells([FindingCell(each, clock, exits, of_queue) for each in attempts])
+            tracker = self._tracker
+            self._start_cells(
+                [FindingCell(each, clock, exits, of_queue, tracker) for each in attempts]
+            )
         else:
             run_queue.wake_for_waiting()
             try:
@@ -378,6 +385,8 @@ class RunningAttempts:
         running, end = exited
         if running.timer is not None:
             timers.cancel_timer(running.timer)
+        if running.stop_cause is StopCause.TIMEOUT:
+            self._tell_timed_out(running, end)
         if isinstance(end, NotRun):
             if end.executor is None:
                 self._not_started(running.attempt, end.reason)
@@ -388,6 +397,12 @@ class RunningAttempts:
                 self._ask_for_delay(running.attempt, end)
         elif jobs_log.isEnabledFor(logging.INFO):
             log_end(running.attempt.job, end, self._clock())
+
+    def _tell_timed_out(self, running: RunningAttempt, end: Outcome | NotRun) -> None:
+        attempt = running.attempt
+        if attempt.failed is None and isinstance(end, Failed):  # else it was to say the delay
+            abandoned = is_abandoned(running.cell)
+            self._tracker.timed_out(attempt.job, abandoned=abandoned)
 
     def _ask_for_delay(self, attempt: Attempt, failed: Failed) -> None:
         """Start a worker actor that asks for the retry delay of an attempt ended from outside."""
@@ -411,7 +426,11 @@ class RunningAttempts:
             cell = running.cell
             reason = cell.reason or Killed()
             is_killed_with_parent = cell.killed_with_parent and isinstance(reason, Killed)
-            self._state.exited(cell, reason, killed_with_parent=is_killed_with_parent, is_last=True)
+            exited = self._state.exited(
+                cell, reason, killed_with_parent=is_killed_with_parent, is_last=True
+            )
+            if exited is not None and running.stop_cause is StopCause.TIMEOUT:
+                self._tell_timed_out(*exited)
 
     def _later(self, seconds: float, message: object) -> timers.Timer:
         return timers.send_after(self._queue, message, seconds)

@@ -7,13 +7,15 @@ one by one, and only the guilty one gets the error.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import lmdb
 
 from antq_actors.errors import AntqError, StorageError
+from antq_actors.events.hub import Hub
 from antq_actors.jobs import instant
 from antq_actors.otp import NOREPLY, GenServer, reply
 from antq_actors.otp.kernel.messages import Call
@@ -24,6 +26,7 @@ from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.idle_waiters import IdleLooks, IdleWaiters, LookForIdle, WatchForIdle
 from antq_actors.storage.job_waiters import JobLooks, JobWaiters, WatchForJobs
 from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.journal import JobTracker
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb.directory import StoreRemoved
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.otp.kernel.reasons import ExitReason
+    from antq_actors.storage.jobs.journal import Journal
+
+Done: TypeAlias = "tuple[int | None, list[tuple[object, ...]], Sequence[int] | None]"
+"""The number of a transaction, what is to be logged, and the jobs that it ended."""
 
 _MOST_REQUESTS: Final = 1_000
 _MOST_CARRYING: Final = 100
@@ -69,7 +76,7 @@ class StorageActor(GenServer):
     for commits of other processes, after which *wake_for_commands* is called for all queues, as
     *wake* is; None for no looking. While no other process has the store open, it is twice as long.
     *signer* signs and verifies what jobs are enqueued with. *idle* are the callers that wait for
-    idleness, *waits* those that wait for jobs to end.
+    idleness, *waits* those that wait for jobs to end. *tracker*: what is told of jobs, to whom.
 
     It holds no state but the environment, so its restart loses nothing.
     """
@@ -89,6 +96,7 @@ class StorageActor(GenServer):
         signer: Signer | None = None,
         idle: IdleWaiters | None = None,
         waits: JobWaiters | None = None,
+        tracker: JobTracker | None = None,
         clock: Callable[[], Instant] = instant.now,
     ) -> None:
         super().__init__()
@@ -111,6 +119,8 @@ class StorageActor(GenServer):
         """The last transaction that this actor has committed."""
         self._idle = IdleWaiters() if idle is None else idle
         self._waits = JobWaiters() if waits is None else waits
+        self._tracker = JobTracker(Hub()) if tracker is None else tracker
+        self._hub = self._tracker.hub
         self._clock = clock
         self._is_flush_due = False
         """Whether a `_Flush` is on its way."""
@@ -305,9 +315,11 @@ class StorageActor(GenServer):
         Standing claims that may be served are *taken* from the others, by queue.
         """
         commits: list[None] = []
-        transaction, findings, ended = self._env.write(
-            partial(self._run, requests, taken, commits), commits, flushes=False
-        )
+        work = partial(self._run, requests, taken, commits)
+        if self._hub.wanted:
+            transaction, findings, ended = self._commit_and_tell(work, commits)
+        else:
+            transaction, findings, ended = self._env.write(work, commits, flushes=False)
         self._keep_standing(requests, taken)
         if transaction is None:
             return findings
@@ -322,19 +334,38 @@ class StorageActor(GenServer):
             self._watch.seen = transaction
         return findings
 
+    def _commit_and_tell(self, work: Callable[..., Done], commits: list[None]) -> Done:
+        """Commit a transaction that notes what it does, and publish that as events.
+
+        Whatever else is told in the meantime comes after it, such as that a job has begun which was
+        stored in it.
+        """
+        began = time.monotonic()
+        told: list[Journal | None] = []
+        try:
+            done = self._env.write(lambda txn: work(txn, told), commits, flushes=False)
+        except BaseException:
+            self._hub.release()
+            raise
+        journal = told[-1]
+        self._hub.release([] if journal is None else journal.take(began, done[0] is not None))
+        return done
+
     def _run(
         self,
         requests: Collection[Write],
         taken: dict[str, StandingClaim],
         commits: list[None],
         txn: lmdb.Transaction,
-    ) -> tuple[int | None, list[tuple[object, ...]], Sequence[int] | None]:
+        told: list[Journal | None] | None = None,
+    ) -> Done:
         """Call the verbs of the Writes in the transaction *txn*, and note their results in them.
 
         Return the number of the transaction if it changes anything, what is to be logged, and the
-        jobs that it ends, if somebody waits for any.
+        jobs that it ends, if somebody waits for any. *told* gets its journal.
         """
         store = JobStore(txn, self._env.tables, self._signer)
+        journal = None if told is None else store.note_events(self._tracker)
         ended = store.collect_ended() if self._waits.waiters else None
         for standing in taken.values():
             if standing.commits is commits:  # the transaction was aborted, and is repeated
@@ -342,14 +373,10 @@ class StorageActor(GenServer):
         for request in requests:
             if request.commits:
                 continue
-            request.refusal = None
             request.commits = commits
-            try:
-                request.value = request.verb(store, *request.args, **request.kwargs)
-            except StorageError:
-                raise  # in the middle of a verb, perhaps
-            except AntqError as refusal:
-                request.refusal = refusal
+            _call_verb(request, store)
+            if journal is not None:
+                journal.end_verb()
         if store.due and (self._standing or taken):
             self._serve(store, taken, commits)
         for queue_name in store.due if self._served else ():
@@ -358,6 +385,9 @@ class StorageActor(GenServer):
                 # It has more than it was served before: it is woken, which does for both.
                 self._served.pop(queue_name, None)
         store.flush()
+        if told is not None:
+            told.append(journal)
+            self._hub.hold()
         # Noted before the commit: it harms no queue to be woken for nothing.
         self._due |= store.due
         self._commanded |= store.commanded
@@ -448,6 +478,17 @@ class StorageActor(GenServer):
             for queue_name in queues:
                 self._wake_for_commands(queue_name)
             self._looks.look_soon()
+
+
+def _call_verb(request: Write, store: JobStore) -> None:
+    """Do what a Write asks for, and note in it the result or the refusal."""
+    request.refusal = None
+    try:
+        request.value = request.verb(store, *request.args, **request.kwargs)
+    except StorageError:
+        raise  # in the middle of a verb, perhaps
+    except AntqError as refusal:
+        request.refusal = refusal
 
 
 def _retried(look: Callable[[], None]) -> None:

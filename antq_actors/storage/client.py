@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
+from antq_actors.events.hub import Hub
 from antq_actors.otp import CallTimeout
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls
@@ -24,6 +25,7 @@ from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.idle_waiters import IdleWaiters, LookForIdle
 from antq_actors.storage.job_waiters import JobWaiters, WatchForJobs
 from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.journal import JobTracker
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import open_stores
 from antq_actors.storage.lmdb.directory import in_words
@@ -66,7 +68,12 @@ class StorageClient:
         path: str | os.PathLike[str],
         *,
         timeout: float = _TIMEOUT_SECONDS,
+        hub: Hub | None = None,
     ) -> None:
+        self.hub = Hub() if hub is None else hub
+        """Where is told what is done by means of the store."""
+        self.tracker = JobTracker(self.hub)
+        """What the storage actor tells of jobs."""
         self._dest = dest
         self._path = Path(os.path.realpath(path))
         self._timeout = timeout

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from antq_actors.events import Pruned
 from antq_actors.jobs import instant
 from antq_actors.queues.services.periodic import PeriodicService
 from antq_actors.storage.jobs.job_store import JobStore
@@ -46,6 +47,8 @@ class Pruner(PeriodicService[PrunerConfig]):
         pruned = self.store.write(
             JobStore.prune, finished_before=finished_before, limit=self.config.batch
         )
+        if pruned:
+            self.store.hub.tell(Pruned, count=pruned)
         return pruned + self.store.write(
             JobStore.delete_results, expired_at=now, limit=self.config.batch
         )

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.events import NodeDied, Rescued
 from antq_actors.queues.services.periodic import PeriodicService
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
@@ -64,5 +65,8 @@ def rescue_dead_nodes(store: StorageClient, *, max_interruptions: int, now: Inst
         cancel_abandoned(store, node, now)
         store.close_node(node)
         log.warning("node %d died; %d of its jobs were given back", node, given_back)
+        store.hub.tell(NodeDied, peer=node, jobs=given_back)
         rescued += given_back
+    if rescued:
+        store.hub.tell(Rescued, count=rescued)
     return rescued

@@ -59,6 +59,8 @@ class Arrivals(StepWriter):
         first = self._first_free_id()
         self._next_id = first + len(news)
         self._jobs.add_many(first, news, self._signer)
+        if self._jobs.journal is not None:
+            self._jobs.journal.stored_together(first, news)
         self.due |= queues
         return list(range(first, self._next_id))
 
@@ -100,6 +102,8 @@ class Arrivals(StepWriter):
         if spec is not None and spec.flow is not None and spec.flow.gates:
             state = self.limited.arrive(id_, NewJob(state, spec), state.updated_at)
         self._jobs.add_signed(id_, state, None if spec is None else spec.unique_digest, signed)
+        if self._jobs.journal is not None and spec is not None:
+            self._jobs.journal.stored(id_, state, spec)
         if state.limited is not None:
             self.limited.promote(state.updated_at)
         self.due.add(state.queue_name)

@@ -100,6 +100,8 @@ class DamagedJobs(JobReader):
         except DamagedRecord as damage:
             self._mark_damaged(id_, str(damage), now)
             return False
+        if self._jobs.journal is not None:
+            self._jobs.journal.moved(id_, old, state, error)
         if old.composed is not None:
             self.composition.after(id_, old, state, now)
         return True
@@ -158,6 +160,8 @@ class DamagedJobs(JobReader):
             composed = replace(composed or Composed(), has_steps=True)
         record = encoding.JobRecord(replace(state, composed=composed), digest, spec)
         self._jobs.replace(id_, record, error)
+        if self._jobs.journal is not None:
+            self._jobs.journal.refused(id_, queue_name, why, spec or self._jobs.large_spec(id_))
         if self._meta.limited():
             self.limited.count_anew(now or instant.now())
         return record

@@ -137,6 +137,8 @@ class ImportVerbs(WorkflowVerbs):
         *known*: the ids here of those that came before. *keep_ids* None: they keep their ids if
         this store never had a job.
         """
+        if self._jobs.journal is not None:
+            self._jobs.journal.is_import = True
         if keep_ids is None:
             keep_ids = self._first_free_id() == 1
         numbers = KnownIds(known)

@@ -182,6 +182,8 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
                 those, theirs = list(compress(those, current)), list(compress(theirs, current))
             changed = bulk.change(those, theirs, transition)
             settled.update(changed)
+            if self._jobs.journal is not None:
+                self._jobs.journal.completed_together(changed, transition.result)
             now, composed = transition.result.updated_at, transition.result.composed
             # A job that has a result and nothing to do with others has neither.
             if composed is not None and (composed.group or composed.has_dependents):
@@ -238,6 +240,8 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
                     _stored((id_, state, spec, ()))
                     for id_, spec in zip(map(int.from_bytes, ids), specs[run], strict=True)
                 ]
+                if self._jobs.journal is not None:
+                    self._jobs.journal.claimed_together(jobs, heads[run], set(changed))
                 if len(changed) == len(ids):
                     claimed += jobs
                     continue

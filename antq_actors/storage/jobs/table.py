@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited, NewJob
     from antq_actors.storage.format.encoding import JobRecord, Signer
+    from antq_actors.storage.jobs.journal import Journal
     from antq_actors.storage.lmdb.tables import Tables
 
     Items = list[tuple[bytes, bytes]]
@@ -57,7 +58,7 @@ class JobEntries(EntryReader):
     committed.
     """
 
-    __slots__ = ("_tables", "_txn", "deltas", "ended", "has_changed", "steps_deleted")
+    __slots__ = ("_tables", "_txn", "deltas", "ended", "has_changed", "journal", "steps_deleted")
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
@@ -68,6 +69,8 @@ class JobEntries(EntryReader):
         """Whether rows of ended jobs changed that no count tells of."""
         self.ended: list[int] | None = None
         """The jobs that end or go in this transaction; None: they are not collected."""
+        self.journal: Journal | None = None
+        """What the transaction does, as events; None: nobody listens."""
         self.steps_deleted = 0
         """Rows of steps that were deleted with jobs in this transaction."""
 
@@ -197,6 +200,8 @@ class JobEntries(EntryReader):
             self.delete_result(id_)
         if has_steps(record.state):
             self.forget_steps(id_)
+        if self.journal is not None:
+            self.journal.changed += 1
         if self.ended is not None:
             self.ended.append(id_)
 

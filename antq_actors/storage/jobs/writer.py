@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.jobs.composition import Composition
+    from antq_actors.storage.jobs.journal import JobTracker, Journal
     from antq_actors.storage.jobs.limited_jobs import LimitedJobs
     from antq_actors.storage.jobs.progress import Reported
     from antq_actors.storage.lmdb.tables import Tables
@@ -100,6 +101,11 @@ class JobWriter(DamagedJobs):
         self._jobs.ended = ended
         return ended
 
+    def note_events(self, tracker: JobTracker) -> Journal | None:
+        """Return the journal of what the transaction does, if somebody listens to that."""
+        self._jobs.journal = journal = tracker.journal(self.get)
+        return journal
+
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
         if self._composition is not None:
@@ -146,6 +152,8 @@ class JobWriter(DamagedJobs):
             spec = limited_jobs.with_texts(new)
             state = self.limited.arrive(id_, new, state.updated_at)
         self._jobs.add(id_, state, spec, self._signer, errors)
+        if self._jobs.journal is not None:
+            self._jobs.journal.stored(id_, state, spec)
         if state.limited is not None:
             self.limited.promote(state.updated_at)
         self.due.add(new.state.queue_name)
@@ -313,20 +321,27 @@ class JobWriter(DamagedJobs):
         try:
             record = self._read_or_fail(id_, now)
         except JobNotFound:
-            return False
+            return self._dropped(settlement)
         state = record.state
         if state.status is not Status.RUNNING or state.execution != execution:
-            return False
+            return self._dropped(settlement)
         if type(outcome) is GivenBack and outcome.closes is not None:
             outcome = self._close_limit(id_, record, outcome.closes, now)
         after, error = lifecycle.settle(state, outcome, now=now)
         if not self._move(id_, record, after, error, now=now):
             return False
+        if self._jobs.journal is not None:
+            self._jobs.journal.settled(id_, state, settlement.outcome, after, error)
         if after.status is Status.ENQUEUED:
             self.due.add(state.queue_name)
         if state.isolated:  # all queues of its node have waited for it
             self.due.update(self.queues())
         return True
+
+    def _dropped(self, settlement: Settlement) -> bool:
+        if self._jobs.journal is not None:
+            self._jobs.journal.dropped(settlement.id, settlement.execution)
+        return False
 
     def rescue(
         self,
@@ -349,6 +364,8 @@ class JobWriter(DamagedJobs):
     ) -> int:
         """Store one outcome for all jobs that run on *node*, of all queues or one; count them."""
         settled = 0
+        if self._jobs.journal is not None:
+            self._jobs.journal.begin_settling(node)
         for status, queue in self._jobs.lanes():
             if status is not Status.RUNNING or queue_name not in (None, queue):
                 continue
@@ -403,18 +420,34 @@ class JobWriter(DamagedJobs):
             job = self._jobs.verified(id_, record, state, self._signer)
         except DamagedRecord as error:
             self._note("job %d was refused: %s", id_, str(error))
-            self._move(id_, record, *lifecycle.settle(state, Refused(str(error)), now=now), now=now)
+            after, entry = lifecycle.settle(state, Refused(str(error)), now=now)
+            if self._move(id_, record, after, entry, now=now) and self._jobs.journal is not None:
+                self._jobs.journal.refused_attempt(id_, state, after, str(error))
             return False
         if not self._move(id_, record, state, now=now):
             return False
+        if self._jobs.journal is not None:
+            self._jobs.journal.claimed(job, record.state.scheduled_at)
         claimed.append(job)
         return True
 
     # ---- queues and nodes -----------------------------------------------------------------
 
-    def set_paused(self, queue_name: str, *, paused: bool) -> None:
-        """Store that a queue is paused, or resumed, on every node and over restarts."""
+    def set_paused(
+        self,
+        queue_name: str,
+        *,
+        paused: bool,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Store that a queue is paused, or resumed, on every node and over restarts.
+
+        *by* and *reason* are told in its event, and not stored.
+        """
         keys.lane(Status.ENQUEUED, queue_name)
+        if self._jobs.journal is not None and self._meta.is_paused(queue_name) is not paused:
+            self._jobs.journal.paused(queue_name, paused=paused, by=by, reason=reason)
         self._meta.set_paused(queue_name, paused=paused)
         if not paused:
             self.due.add(queue_name)

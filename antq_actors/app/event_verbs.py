@@ -1,0 +1,48 @@
+"""What an application tells of itself, to those who subscribe to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from antq_actors.checks import short_repr
+from antq_actors.events.hub import GONE, Hub
+from antq_actors.otp.kernel.cell import ServerRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.events import Event
+    from antq_actors.events.hub import Subscription
+
+
+class EventVerbs:
+    """The events of an application, whether it runs or not; `AntQ` says how it does."""
+
+    antq_hub: Hub
+
+    def subscribe(
+        self, listener: Callable[[Event], object] | ServerRef, /, *types: type[Event]
+    ) -> Subscription:
+        """Deliver what the application does from now on to *listener*, as typed events.
+
+        *types*: classes of events (:mod:`antq_actors.telemetry`), or what several have in common,
+        such as ``JobEvent``; none means all. The listener is a function, called with one event
+        after the other in a thread of its own, or the ref of an actor, which gets them as
+        messages. A subscription may be made before the application starts, and outlives its stop;
+        end it with ``cancel``, or use it as ``with``.
+
+        While a listener is busy, 10,000 events wait for it; what comes then is dropped and counted
+        in ``dropped``. What it raises is logged, and it is kept. Raises TypeError for a listener
+        that is neither, and for what is no class of events.
+        """
+        if isinstance(listener, ServerRef):
+            ref = listener
+            return self.antq_hub.subscribe(
+                lambda event: None if ref.deliver(event) else GONE, types
+            )
+        if not callable(listener):
+            raise TypeError(
+                "a listener to events is a function, or the ref of an actor, got"
+                f" {short_repr(listener)}"
+            )
+        return self.antq_hub.subscribe(listener, types)

@@ -1,0 +1,288 @@
+"""What an application does, as typed values: one type for each thing that can happen.
+
+    a job    --comes in--> JobsEnqueued
+             --is claimed-> JobStarted, or JobRefused; then JobEnded
+                            JobInterrupted: it was cut short, and given back or failed by that
+                            JobTimedOut: beside its JobEnded
+             --is cancelled-> JobCancelled; if it runs, JobEnded follows
+    a queue  QueueStarted, QueuePaused, QueueResumed, ConcurrencyChanged, QueueStopped
+    a store  Committed
+    a node   NodeStarted, NodeStopped, NodeDied, Rescued, Pruned
+
+They are equal by value and can be pickled. `Hub` (`hub.py`) delivers them; `antq_actors.telemetry`
+is where users find them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+
+from antq_actors.introspection import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+__all__ = [
+    "Committed",
+    "ConcurrencyChanged",
+    "Event",
+    "JobCancelled",
+    "JobEnded",
+    "JobEvent",
+    "JobInterrupted",
+    "JobRefused",
+    "JobStarted",
+    "JobTimedOut",
+    "JobsEnqueued",
+    "NodeDied",
+    "NodeStarted",
+    "NodeStopped",
+    "Pruned",
+    "QueueEvent",
+    "QueuePaused",
+    "QueueResumed",
+    "QueueStarted",
+    "QueueStopped",
+    "Rescued",
+]
+
+EndOutcome: TypeAlias = Literal["completed", "retrying", "snoozed", "cancelled", "failed"]
+"""What an execution of a job came to."""
+
+ExecutorKind: TypeAlias = Literal["thread", "async", "process", "ray"]
+"""Where jobs are performed."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that an application has done."""
+
+    at: datetime
+    """When it happened, in UTC. Of JobStarted and JobEnded it is the instant that is stored."""
+    node: int
+    """The number of its node; 0 where no queues run."""
+
+
+# ---- jobs ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JobEvent(Event):
+    """Something happened to a job."""
+
+    id: int
+    worker: str
+    """The stored name of its worker."""
+    queue: str
+    attempt: int
+    """The attempt that it is about, from 1; 0: there was none yet."""
+    meta: Mapping[str, str]
+    """What it was enqueued with as ``meta``."""
+
+
+@dataclass(frozen=True)
+class JobsEnqueued(Event):
+    """Jobs of one worker were stored together: by one call, or a batch of one."""
+
+    worker: str
+    """The stored name of their worker."""
+    queue: str
+    ids: tuple[int, ...]
+    """In the order in which they were given."""
+    count: int
+
+
+@dataclass(frozen=True)
+class JobStarted(JobEvent):
+    """An execution of a job has begun: a queue has claimed it."""
+
+    queue_time: float
+    """Seconds from when it was due until it was claimed."""
+    executor: ExecutorKind
+    """What performs it."""
+
+
+@dataclass(frozen=True)
+class JobEnded(JobEvent):
+    """An execution of a job has ended, and what came of it is stored."""
+
+    outcome: EndOutcome
+    duration: float
+    """Seconds since it was claimed."""
+    queue_time: float
+    """Seconds from when it was due until it was claimed."""
+    error_type: str | None
+    """The name of the exception's class; None where there was none: of a `Fail`, say."""
+    next_at: datetime | None
+    """When a retrying or snoozed job is due; None for others."""
+
+
+@dataclass(frozen=True)
+class JobInterrupted(JobEvent):
+    """An execution was cut short through no fault of its job, which is given back.
+
+    If that was one interruption too many, JobEnded follows.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobCancelled(JobEvent):
+    """A waiting job was cancelled, or one that runs was told to end: then JobEnded follows."""
+
+    by: str | None
+    """What has cancelled it, where that was no call: a job that it waited for, a newer job."""
+
+
+@dataclass(frozen=True)
+class JobRefused(JobEvent):
+    """A job could not be begun; JobEnded follows if that was an attempt."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobTimedOut(JobEvent):
+    """An attempt was ended by its timeout."""
+
+    abandoned: bool
+    """Whether its thread could not be interrupted, and still runs."""
+
+
+# ---- queues ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class QueueEvent(Event):
+    """Something happened to a queue."""
+
+    queue: str
+
+
+@dataclass(frozen=True)
+class QueueStarted(QueueEvent):
+    """A queue claims jobs from now on."""
+
+
+@dataclass(frozen=True)
+class QueuePaused(QueueEvent):
+    """A queue claims nothing more, on any node, until it is resumed."""
+
+    by: str | None
+    """Who has paused it, as that was given."""
+    reason: str | None
+    """Why, as that was given."""
+
+
+@dataclass(frozen=True)
+class QueueResumed(QueueEvent):
+    """A queue that was paused claims jobs again."""
+
+
+@dataclass(frozen=True)
+class QueueStopped(QueueEvent):
+    """A queue has ended on this node; its jobs were given back."""
+
+    orphans: int
+    """Threads of its jobs that were abandoned and still run."""
+
+
+@dataclass(frozen=True)
+class ConcurrencyChanged(QueueEvent):
+    """A queue performs another number of jobs at once from now on."""
+
+    concurrency: int
+
+
+# ---- the store -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Committed(Event):
+    """A transaction of the store was committed."""
+
+    jobs: int
+    """Jobs that were stored or changed in it."""
+    waited: float
+    """Seconds until it had the store's write lock."""
+    took: float
+    """Seconds from then to the commit."""
+
+
+# ---- nodes -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NodeStarted(Event):
+    """This process runs queues from now on, under the number ``node``."""
+
+
+@dataclass(frozen=True)
+class NodeStopped(Event):
+    """This process runs queues no more."""
+
+
+@dataclass(frozen=True)
+class NodeDied(Event):
+    """Another node has died; what ran there is given back."""
+
+    peer: int
+    """Its number."""
+    jobs: int
+    """Jobs that ran there."""
+
+
+@dataclass(frozen=True)
+class Rescued(Event):
+    """Jobs of nodes that died were given back."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Pruned(Event):
+    """Ended jobs were deleted, as they were kept long enough."""
+
+    count: int
+
+
+def _event_types(of: type[Event]) -> list[type[Event]]:
+    return [of, *(each for sub in of.__subclasses__() for each in _event_types(sub))]
+
+
+EVENTS: Final = frozenset(_event_types(Event))
+"""The classes of events, and those that they have in common."""
+
+E = TypeVar("E", bound=Event)
+_new: Final = object.__new__
+
+
+def make(type_: type[E], values: dict[str, Any]) -> E:
+    """Return an event of these *values*, one for each of its fields, which are not checked.
+
+    It takes less than half as long as calling the class, which sets the fields one by one.
+    """
+    event = _new(type_)
+    event.__dict__.update(values)
+    return event
+
+
+def renumbered(event: E, node: int) -> E:
+    """Return the same event of another node."""
+    return make(type(event), {**vars(event), "node": node})
+
+
+def field_names(type_: type[Event]) -> tuple[str, ...]:
+    """Return the names of the fields of an event's class, in order.
+
+    >>> field_names(JobsEnqueued)
+    ('at', 'node', 'worker', 'queue', 'ids', 'count')
+    """
+    return tuple(each.name for each in fields(type_))
+
+
+def __dir__() -> list[str]:
+    return shown(globals())

@@ -1,0 +1,410 @@
+"""What a transaction of the store does, as the events that are told when it is committed.
+
+There, and nowhere else, is decided what becomes of a job, and when: so events have the instants
+that are stored, and an outcome that is dropped is none. There is a journal only while somebody
+listens to what it notes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors import events
+from antq_actors.checks import escaped
+from antq_actors.errors import AntqError
+from antq_actors.jobs import instant
+from antq_actors.jobs.instant import datetime_for_display
+from antq_actors.jobs.outcome import GivenBack, Interrupted
+from antq_actors.jobs.state import Status
+from antq_actors.storage.format import encoding
+from antq_actors.storage.lmdb import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from antq_actors.events import Event
+    from antq_actors.events.hub import Hub
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
+
+_OUTCOMES: Final[dict[Status, str]] = {
+    Status.COMPLETED: "completed",
+    Status.RETRYING: "retrying",
+    Status.CANCELLED: "cancelled",
+    Status.FAILED: "failed",
+}
+"""Of executions, by what their jobs are afterwards; for others it is snoozed."""
+
+GIVEN_BACK: Final = "given back by its queue, which stopped or could not start it"
+
+
+class Begun(NamedTuple):
+    """An execution of a job that this application has claimed."""
+
+    execution: int
+    worker: str
+    queue: str
+    attempt: int
+    meta: dict[str, str]
+    at: Instant
+    queue_time: float
+    is_told: bool
+    """Whether it was told that it has begun: not while its worker is yet to be found."""
+
+
+class JobTracker:
+    """What an application has claimed, as far as events tell of it; outlives its storage actor."""
+
+    def __init__(
+        self, hub: Hub, executor_of: Callable[[str, str], str | None] = lambda _q, _w: None
+    ) -> None:
+        self.hub = hub
+        self.executor_of = executor_of
+        """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
+        self.begun: dict[int, Begun] = {}
+
+    def journal(self, read: Callable[[int], StoredJob]) -> Journal | None:
+        """Return a journal for a transaction in which *read* reads jobs; None: it is not needed."""
+        return None if self.hub.wanted.isdisjoint(_JOURNALED) else Journal(self, read)
+
+    def found(self, id_: int, execution: int, kind: str) -> None:
+        """Publish that a job has begun whose worker had to be found first."""
+        begun = self._take_untold(id_, execution)
+        if begun is not None and events.JobStarted in self.hub.wanted:
+            at = datetime_for_display(begun.at)
+            self.hub.publish(_started(id_, begun, at, self.hub.node or 0, kind))
+
+    def refused(self, id_: int, execution: int, reason: str) -> None:
+        """Publish that a job cannot be begun, as it has no worker."""
+        begun = self._take_untold(id_, execution)
+        if begun is not None:
+            values = _of_job(id_, begun)
+            self.hub.tell(events.JobRefused, **values, reason=escaped(reason))
+
+    def timed_out(self, job: StoredJob, *, abandoned: bool) -> None:
+        """Publish that an attempt of a job was ended by its timeout."""
+        id_, state, spec, _ = job
+        self.hub.tell(
+            events.JobTimedOut,
+            id=id_,
+            worker=spec.worker,
+            queue=state.queue_name,
+            attempt=state.attempts,
+            meta=meta_of(spec),
+            abandoned=abandoned,
+        )
+
+    def _take_untold(self, id_: int, execution: int) -> Begun | None:
+        begun = self.begun.get(id_)
+        if begun is None or begun.execution != execution or begun.is_told:
+            return None
+        self.begun[id_] = begun._replace(is_told=True)
+        return begun
+
+
+class Journal:
+    """What one transaction does, in order. It is dropped when the transaction is aborted."""
+
+    def __init__(self, tracker: JobTracker, read: Callable[[int], StoredJob]) -> None:
+        self._entered = time.monotonic()
+        self._tracker = tracker
+        self._read = read
+        self._wanted = tracker.hub.wanted
+        self._node = tracker.hub.node or 0
+        self._date = tracker.hub.clock
+        self._events: list[Event] = []
+        self._stored: dict[tuple[str, str], list[int]] = {}
+        """The ids of the jobs that a verb has stored, by worker and queue."""
+        self.is_import = False
+        """Whether what is stored now was enqueued elsewhere, and long ago."""
+        self._is_foreign = False
+        """Whether what ends now was run by another process: then it is that one's event."""
+        self.changed = 0
+        """How many jobs it has stored or changed."""
+
+    def take(self, began: float, has_changed: bool) -> list[Event]:  # noqa: FBT001 - a fact
+        """Return what is to be told of the transaction, which was committed.
+
+        It was wanted when it *began*, by the monotonic clock; *has_changed*: it has a number.
+        """
+        self.end_verb()
+        if has_changed and events.Committed in self._wanted:
+            waited, took = self._entered - began, time.monotonic() - self._entered
+            self.note(events.Committed, jobs=self.changed, waited=waited, took=took)
+        return self._events
+
+    # ---- jobs come in --------------------------------------------------------------------------
+
+    def end_verb(self) -> None:
+        """Note the jobs that a verb has stored: those of one call come together."""
+        self.is_import = self._is_foreign = False
+        if self._stored:
+            self._tell_stored(self._date())
+
+    def _tell_stored(self, at: datetime) -> None:
+        if events.JobsEnqueued in self._wanted:
+            for (worker, queue), ids in self._stored.items():
+                values = {"worker": worker, "queue": queue, "ids": tuple(ids), "count": len(ids)}
+                self._add(events.JobsEnqueued, at, values)
+        self._stored = {}
+
+    def stored(self, id_: int, state: JobState, spec: JobSpec) -> None:
+        """Note that a new job was stored."""
+        self.changed += 1
+        if not self.is_import:
+            self._stored.setdefault((spec.worker, state.queue_name), []).append(id_)
+
+    def stored_together(self, first: int, news: Sequence[NewJob]) -> None:
+        """Note that new jobs were stored; *first* is the first of their ids."""
+        for id_, new in enumerate(news, first):
+            self.stored(id_, new.state, new.spec)
+
+    # ---- executions begin ----------------------------------------------------------------------
+
+    def claimed(self, job: StoredJob, due: Instant | None) -> None:
+        """Note that a job was claimed that was *due* then."""
+        id_, state, spec, _ = job
+        now = state.started_at or state.updated_at
+        worker, queue = spec.worker, state.queue_name
+        if self._stored:  # by what was settled in the same verb, and perhaps this very job
+            self._tell_stored(datetime_for_display(now))
+        kind = self._tracker.executor_of(queue, worker)
+        waited = 0.0 if due is None or due > now else (now - due) / instant.SECOND
+        begun = Begun(
+            *(state.execution, worker, queue, state.attempts, meta_of(spec), now, waited),
+            kind is not None,
+        )
+        # Also if it is aborted: then it is claimed again, with the same number.
+        self._tracker.begun[id_] = begun
+        if kind is not None and events.JobStarted in self._wanted:
+            self._events.append(_started(id_, begun, datetime_for_display(now), self._node, kind))
+
+    def claimed_together(
+        self, jobs: Sequence[StoredJob], heads: Sequence[bytes | None], changed: set[bytes]
+    ) -> None:
+        """Note that jobs were claimed, if their keys in ``jobs`` are among the *changed* ones.
+
+        Their records had these *heads* before.
+        """
+        self.changed += len(changed)
+        last, due = None, None
+        for job, head in zip(jobs, heads, strict=True):
+            if head != last and head is not None:
+                last, due = head, encoding.decode_job(head)[0].scheduled_at
+            if len(changed) == len(jobs) or keys.job_key(job.id) in changed:
+                self.claimed(job, due)
+
+    # ---- executions end ------------------------------------------------------------------------
+
+    def completed_together(self, ids: Sequence[bytes], after: JobState) -> None:
+        """Note that executions completed of jobs with these keys in ``jobs``."""
+        self.changed += len(ids)
+        for key in ids:
+            self._end(keys.id_at_end(key), after, after, None)
+
+    def begin_settling(self, node: int) -> None:
+        """Note that executions on a *node* are ended by this verb, which may be another process."""
+        self._is_foreign = node != self._node
+
+    def settled(
+        self,
+        id_: int,
+        before: JobState,
+        outcome: Outcome,
+        after: JobState,
+        error: ErrorEntry | None,
+    ) -> None:
+        """Note what the *outcome* of an execution came to."""
+        if self._is_foreign:
+            return
+        limited = outcome.closes if isinstance(outcome, GivenBack) else None
+        is_cut_short = limited is None and isinstance(outcome, GivenBack | Interrupted)
+        if is_cut_short and after.status is not Status.CANCELLED:
+            begun = self._tracker.begun.get(id_)
+            is_told = begun is None or begun.execution != before.execution or begun.is_told
+            if is_told and events.JobInterrupted in self._wanted:
+                reason = outcome.reason if isinstance(outcome, Interrupted) else GIVEN_BACK
+                values = _of_job(id_, self._begun(id_, before))
+                self._add(
+                    events.JobInterrupted,
+                    datetime_for_display(after.updated_at),
+                    {**values, "reason": reason},
+                )
+            if after.status is not Status.FAILED:
+                self._tracker.begun.pop(id_, None)
+                return
+        next_at = after.scheduled_at
+        if limited is not None:  # the limit is closed that long, and not the job put off
+            next_at = instant.after(after.updated_at, limited.retry_after)
+        self._end(id_, before, after, error, next_at)
+
+    def _end(
+        self,
+        id_: int,
+        before: JobState,
+        after: JobState,
+        error: ErrorEntry | None,
+        next_at: Instant | None = None,
+    ) -> None:
+        if events.JobEnded not in self._wanted:
+            self._tracker.begun.pop(id_, None)
+            return
+        begun = self._begun(id_, before)
+        self._tracker.begun.pop(id_, None)
+        outcome = _OUTCOMES.get(after.status, "snoozed")
+        is_put_off = outcome in ("retrying", "snoozed") and next_at is not None
+        now = after.updated_at
+        self._events.append(
+            events.make(
+                events.JobEnded,
+                {
+                    "at": datetime_for_display(now),
+                    "node": self._node,
+                    "id": id_,
+                    "worker": begun.worker,
+                    "queue": begun.queue,
+                    "attempt": begun.attempt,
+                    "meta": begun.meta,
+                    "outcome": outcome,
+                    "duration": max(0, now - begun.at) / instant.SECOND,
+                    "queue_time": begun.queue_time,
+                    "error_type": None if error is None else error.error_type,
+                    "next_at": datetime_for_display(next_at or 0) if is_put_off else None,
+                },
+            )
+        )
+
+    def dropped(self, id_: int, execution: int) -> None:
+        """Note that an execution ended that counts no more: its job was deleted, or taken away."""
+        begun = self._tracker.begun.get(id_)
+        if begun is not None and begun.execution == execution:
+            del self._tracker.begun[id_]
+
+    def refused_attempt(self, id_: int, before: JobState, after: JobState, reason: str) -> None:
+        """Note that a job was claimed and failed by that, as its spec is not as it was written."""
+        if events.JobRefused in self._wanted:
+            values = _of_job(id_, self._begun(id_, before))
+            at = datetime_for_display(after.updated_at)
+            self._add(events.JobRefused, at, {**values, "reason": escaped(reason)})
+        self._end(id_, before, after, None)
+
+    def refused(self, id_: int, queue: str, reason: str, spec: bytes) -> None:
+        """Note that a job can never be begun, as its records are not as they were written."""
+        self.changed += 1
+        self._tracker.begun.pop(id_, None)
+        if events.JobRefused not in self._wanted:
+            return
+        try:
+            found = encoding.decode_spec(encoding.contents(spec))
+            worker, meta = found.worker, meta_of(found)
+        except AntqError:
+            worker, meta = encoding.UNREADABLE, {}
+        values = {"id": id_, "worker": worker, "queue": queue, "attempt": 0, "meta": meta}
+        self._add(events.JobRefused, self._date(), {**values, "reason": escaped(reason)})
+
+    # ---- jobs are changed otherwise ------------------------------------------------------------
+
+    def moved(self, id_: int, before: JobState, after: JobState, error: ErrorEntry | None) -> None:
+        """Note that a job's state was changed, but for the ends of executions."""
+        self.changed += 1
+        if events.JobCancelled not in self._wanted:
+            return
+        if before.status is Status.RUNNING:
+            is_cancelled = after.status is Status.RUNNING and after.cancelling
+        else:
+            is_cancelled = after.status is Status.CANCELLED
+        if not is_cancelled:
+            return
+        values = _of_job(id_, self._begun(id_, after))
+        by = None if error is None else error.error
+        self._add(events.JobCancelled, datetime_for_display(after.updated_at), {**values, "by": by})
+
+    def paused(
+        self, queue: str, *, paused: bool, by: str | None = None, reason: str | None = None
+    ) -> None:
+        """Note that a queue was paused, or resumed."""
+        if paused:
+            self.note(events.QueuePaused, queue=queue, by=by, reason=reason)
+        else:
+            self.note(events.QueueResumed, queue=queue)
+
+    def note(self, type_: type[Event], **values: Any) -> None:
+        """Note an event of now, if somebody listens to those of this class."""
+        if type_ in self._wanted:
+            self._add(type_, self._date(), values)
+
+    # ---- what events are made of -----------------------------------------------------------------
+
+    def _begun(self, id_: int, state: JobState) -> Begun:
+        """Return what is known of a job's execution, or of a job that has none, read if need be."""
+        begun = self._tracker.begun.get(id_)
+        if begun is not None and begun.execution == state.execution:
+            return begun
+        try:
+            spec = self._read(id_).spec
+        except AntqError:
+            return Begun(
+                *(state.execution, encoding.UNREADABLE, state.queue_name, state.attempts, {}),
+                *(state.updated_at, 0.0, True),
+            )
+        at = state.started_at or state.updated_at
+        waited = (at - spec.inserted_at) / instant.SECOND if state.execution == 1 else 0.0
+        meta = meta_of(spec)
+        return Begun(
+            *(state.execution, spec.worker, state.queue_name, state.attempts, meta, at),
+            *(max(0.0, waited), True),
+        )
+
+    def _add(self, type_: type[Event], at: datetime, values: dict[str, Any]) -> None:
+        self._events.append(events.make(type_, {"at": at, "node": self._node, **values}))
+
+
+_JOURNALED: Final = frozenset(
+    {
+        events.Committed,
+        events.JobCancelled,
+        events.JobEnded,
+        events.JobInterrupted,
+        events.JobRefused,
+        events.JobsEnqueued,
+        events.JobStarted,
+        events.QueuePaused,
+        events.QueueResumed,
+    }
+)
+"""What is noted in transactions, or needs what is noted there."""
+
+
+def meta_of(spec: JobSpec) -> dict[str, str]:
+    """Return the ``meta`` of a job, as a copy."""
+    return dict(spec.meta or ())
+
+
+def _of_job(id_: int, begun: Begun) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "worker": begun.worker,
+        "queue": begun.queue,
+        "attempt": begun.attempt,
+        "meta": begun.meta,
+    }
+
+
+def _started(id_: int, begun: Begun, at: datetime, node: int, kind: str) -> events.JobStarted:
+    return events.make(
+        events.JobStarted,
+        {
+            "at": at,
+            "node": node,
+            "id": id_,
+            "worker": begun.worker,
+            "queue": begun.queue,
+            "attempt": begun.attempt,
+            "meta": begun.meta,
+            "queue_time": begun.queue_time,
+            "executor": kind,
+        },
+    )

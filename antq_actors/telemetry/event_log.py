@@ -1,0 +1,63 @@
+"""A listener that writes each event as one record of the ordinary logging."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from antq_actors.checks import escaped, short_repr
+from antq_actors.events import Event, field_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log: Final = logging.getLogger("antq_actors.events")
+
+Format: TypeAlias = Literal["json", "text"]
+
+
+def log_events(format: Format = "json") -> Callable[[Event], None]:  # noqa: A002 - as it is called
+    """Return a listener that logs each event at INFO, to the logger ``antq_actors.events``.
+
+    *format*: ``"json"``, an object with ``event``, the name of the event's class, and its fields,
+    instants in ISO 8601; or ``"text"``, a line with the same. Raises ValueError and TypeError for
+    another format.
+
+    >>> from antq_actors import AntQ
+    >>> app = AntQ()
+    >>> with app.subscribe(log_events("text")):
+    ...     pass
+    """
+    if not isinstance(format, str):
+        raise TypeError(f"format must be 'json' or 'text', got {short_repr(format)}")
+    if format not in _FORMATS:
+        raise ValueError(f"format must be 'json' or 'text', got {format!r}")
+    line_of = _FORMATS[format]
+
+    def write(event: Event) -> None:
+        if log.isEnabledFor(logging.INFO):
+            log.info("%s", line_of(event))
+
+    return write
+
+
+def _as_json(event: Event) -> str:
+    return json.dumps({"event": type(event).__name__, **_values(event)})
+
+
+def _as_text(event: Event) -> str:
+    shown = (f"{name}={value}" for name, value in _values(event).items())
+    return escaped(f"{type(event).__name__} {' '.join(shown)}")
+
+
+def _values(event: Event) -> dict[str, Any]:
+    values = {name: getattr(event, name) for name in field_names(type(event))}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in values.items()
+    }
+
+
+_FORMATS: Final = {"json": _as_json, "text": _as_text}
