@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
     from antq_actors.jobs.job import AttemptError, Job, current_job
+    from antq_actors.jobs.middleware import JobDraft, Middleware
     from antq_actors.jobs.options import JobOptions, WorkerOptions
     from antq_actors.jobs.outcome import Cancel, Fail, RateLimited, Snooze
     from antq_actors.jobs.result import Result
@@ -110,12 +111,14 @@ __all__ = [
     "InvalidSchedule",
     "Job",
     "JobCancelled",
+    "JobDraft",
     "JobFailed",
     "JobNotFound",
     "JobOptions",
     "LimitHandle",
     "LimitInfo",
     "LimitReached",
+    "Middleware",
     "Node",
     "NodeInfo",
     "NotAWorker",
@@ -181,9 +184,11 @@ _MODULES: Final = {
     "Health": "antq_actors.executors.base",
     "Imported": "antq_actors.storage.admin.transfer",
     "Job": "antq_actors.jobs.job",
+    "JobDraft": "antq_actors.jobs.middleware",
     "JobOptions": "antq_actors.jobs.options",
     "LimitHandle": "antq_actors.app.limit_handle",
     "LimitInfo": "antq_actors.flow.limits",
+    "Middleware": "antq_actors.jobs.middleware",
     "Node": "antq_actors.app.workflow_nodes",
     "NodeInfo": "antq_actors.storage.locks.node_lock",
     "Progress": "antq_actors.jobs.control",

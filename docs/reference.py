@@ -48,6 +48,7 @@ GROUPS: Final = {
         "RateLimited",
         "Result",
     ],
+    "Middleware": ["Middleware", "JobDraft"],
     "Periodic jobs": ["Cron", "Every", "CronHandle", "CronInfo"],
     "Batches": ["Batch", "BatchStatus"],
     "Workflows": ["Workflow", "chain", "group", "Node", "Group", "WorkflowRun", "WorkflowStatus"],
@@ -57,7 +58,7 @@ GROUPS: Final = {
 """The sections of the page and what they show, in this order. Errors need no entry here."""
 
 NOT_MADE_BY_USERS: Final = {
-    *("QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith"),
+    *("QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith", "JobDraft"),
     *("CronHandle", "CronInfo", "LimitHandle", "LimitInfo", "GateStatus"),
     *("Batch", "BatchStatus"),
     *("Node", "Group", "WorkflowRun", "WorkflowStatus"),

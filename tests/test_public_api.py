@@ -49,7 +49,8 @@ EXPORTS = [
     *("BulkOutcome", "Cancel", "Concurrency"),
     *("EnqueueWith", "Explanation", "Fail", "FunctionWorker", "GateStatus"),
     *("Cron", "CronHandle", "CronInfo", "Every"),
-    *("Health", "Imported", "Job", "JobOptions", "LimitHandle", "LimitInfo", "NodeInfo"),
+    *("Health", "Imported", "Job", "JobDraft", "JobOptions", "LimitHandle", "LimitInfo"),
+    *("Middleware", "NodeInfo"),
     *("Progress", "QueueConfig", "QueueHandle", "QueueInfo", "QueueStatus", "RateLimit"),
     *("RateLimited", "Result", "Snooze", "Status", "Unique", "Worker"),
     *("WorkerOptions", "current_job", "worker"),
@@ -244,6 +245,7 @@ def test_the_arguments_of_an_application_have_the_promised_defaults():
         "max_interruptions": 3,
         "signing_key_file": None,
         "crons": (),
+        "middleware": (),
     }
     assert parameters["path"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert all(

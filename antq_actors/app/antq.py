@@ -24,15 +24,16 @@ from antq_actors.app.runtime import (
     start_error,
     stop_tree,
 )
-from antq_actors.errors import AlreadyExists, ForkError, LimitReached, NotStarted
+from antq_actors.errors import AlreadyExists, ForkError, LimitReached, NotStarted, StartError
 from antq_actors.events.hub import Hub
+from antq_actors.executors.base import PROCESS, pack_middleware
 from antq_actors.jobs import current_app
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
 from antq_actors.otp.kernel import errors as otp_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from antq_actors.app.job_process import JobProcessRuntime
     from antq_actors.flow.cron import Cron, Every
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.middleware import Middleware
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
@@ -80,6 +82,7 @@ class AntQ(JobVerbs):
         max_interruptions: int = 3,
         signing_key_file: str | os.PathLike[str] | None = None,
         crons: Iterable[Cron | Every] = (),
+        middleware: Sequence[Middleware | str] = (),
     ) -> None:
         """Describe an application; nothing is started or opened yet.
 
@@ -88,8 +91,10 @@ class AntQ(JobVerbs):
         long ended jobs are kept, None for ever. The *max_interruptions*-th crash of its node fails
         a job. *signing_key_file* holds the keys that jobs are signed with; without one they are
         looked for in ``ANTQ_SIGNING_KEYS``. With keys, nothing unsigned is run. *crons* are
-        periodic entries, beside those that workers have as their option ``cron``. Raises TypeError
-        and ConfigError for values that make no sense, UnknownQueue for an entry of another queue.
+        periodic entries, beside those that workers have as their option ``cron``. *middleware* is
+        what is called around enqueuing and performing jobs, the outermost first: instances of
+        :class:`Middleware`, and ``"module:Class"`` strings. Raises TypeError and ConfigError for
+        values that make no sense, UnknownQueue for an entry of another queue.
         """
         self._config = configuration.check(
             path,
@@ -99,6 +104,7 @@ class AntQ(JobVerbs):
             max_interruptions=max_interruptions,
             signing_key_file=signing_key_file,
             crons=crons,
+            middleware=middleware,
         )
         limits.check(self._config.queues)
         self.antq_hub = Hub()
@@ -160,6 +166,8 @@ class AntQ(JobVerbs):
 
     def _start(self, *, runs_queues: bool) -> None:
         limits.check(self._config.queues)  # which workers defined by now may contradict
+        if runs_queues:
+            self._set_up_middleware()
         if self.is_volatile and self.start_queues and not runs_queues:
             log.warning(
                 "an application that keeps its jobs in memory is started without queues, so nothing"
@@ -186,6 +194,21 @@ class AntQ(JobVerbs):
                 refusal = start_error(error)
                 raise refusal from refusal.__cause__ or error
             raise
+
+    def _set_up_middleware(self) -> None:
+        """Set up the middleware in this process. Raises StartError, ConfigError."""
+        pipeline = self._config.middleware
+        if pipeline is None:
+            return
+        if any(queue.executor == PROCESS for queue in self._config.queues.values()):
+            pack_middleware(pipeline)
+        try:
+            pipeline.set_up()
+        except Exception as error:
+            raise StartError(
+                f"the application could not start: setup of its middleware {pipeline.begun} raised"
+                f" {type(error).__name__}: {error}"
+            ) from error
 
     def stop(self, *, timeout: float | timedelta = 30.0) -> None:
         """Stop: claim no more, wait up to *timeout* seconds for running jobs, interrupt the rest.

@@ -20,6 +20,7 @@ from antq_actors.flow.cron_options import JOB_OPTIONS
 from antq_actors.flow.limit_options import Concurrency, RateLimit
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.limits import check_limits, check_rate_limit
+from antq_actors.jobs.middleware import Pipeline, check_middleware
 from antq_actors.jobs.options import (
     LONGEST_TIMEOUT_SECONDS,
     Options,
@@ -115,6 +116,8 @@ class Config:
     has_own_queues: bool = True
     """Whether *queues* were given, and are not the default."""
     crons: tuple[Entry, ...] = ()
+    middleware: Pipeline | None = None
+    """What is called around jobs; None: nothing."""
 
 
 _SETTINGS: Final = tuple(
@@ -132,6 +135,7 @@ def check(
     max_interruptions: object,
     signing_key_file: str | os.PathLike[str] | None = None,
     crons: object = (),
+    middleware: object = (),
 ) -> Config:
     """Check the arguments of AntQ and return them as a Config.
 
@@ -152,6 +156,7 @@ def check(
         signing_keys=signing_keys.load(key_file),
         has_own_queues=queues is not None,
         crons=check_crons(crons, checked_queues, runs_queues=start_queues),
+        middleware=_middleware(middleware),
     )
 
 
@@ -258,6 +263,13 @@ def _is_encodable(path: Path) -> bool:
     return True
 
 
+def _middleware(middleware: object) -> Pipeline | None:
+    try:
+        return check_middleware(middleware)
+    except TypeError as error:
+        raise WrongSetting(str(error)) from None
+
+
 def _queues(queues: object) -> Mapping[str, QueueConfig]:
     if queues is None:
         return {"default": QueueConfig()}
@@ -343,8 +355,10 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Collection[str], where: 
 
 def described(config: Config) -> dict[str, Any]:
     """Return the arguments of AntQ that describe *config*. No keys: only where they are."""
-    # A job process fires nothing, and its entries may have workers that cannot be sent there.
-    arguments = {name: getattr(config, name) for name in _SETTINGS if name != "crons"}
+    # A job process fires nothing, and its entries may have workers that cannot be sent there. It
+    # has its middleware otherwise.
+    left_out = {"crons", "middleware"}
+    arguments = {name: getattr(config, name) for name in _SETTINGS if name not in left_out}
     if not config.has_own_queues:
         arguments["queues"] = None
     return arguments

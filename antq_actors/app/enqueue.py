@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from antq_actors.app import crons
 from antq_actors.app.limits import of_queue
 from antq_actors.checks import list_known, short_repr
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.limits import JobLimits
+    from antq_actors.jobs.middleware import JobDraft, Pipeline
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
     from antq_actors.storage.client import StorageClient
@@ -156,6 +159,7 @@ class Enqueuer:
         self._store = store
         self._clock = clock
         self._served = served
+        self._middleware = config.middleware
         is_chosen = config.has_own_queues or config.start_queues or served is None
         self._default_queue = next(iter(config.queues)) if is_chosen else ""
         """Empty: the first one of the nodes that live."""
@@ -178,19 +182,44 @@ class Enqueuer:
         checked = template.check(args)
         encoded, snapshot = encode_and_snapshot(checked)
         new = template.new_job(state, checked, encoded)
-        job = template.job(self._store.write(JobStore.insert, new), snapshot, state)
+        if self._middleware is None:
+            job = template.job(self._store.write(JobStore.insert, new), snapshot, state)
+        else:
+            job = self._store_within(self._middleware, template, new, snapshot)
         if self._served is not None:
             self._served.note(state.queue_name)
         return job
 
+    def _store_within(
+        self, middleware: Pipeline, template: JobTemplate, new: NewJob, args: dict[str, Any]
+    ) -> Job:
+        """Store a job within the middleware of the application, and return it."""
+
+        def store(new: NewJob) -> Job:
+            job = template.job(self._store.write(JobStore.insert, new), args, new.state)
+            return replace(job, meta=dict(new.spec.meta or ()))
+
+        return middleware.store(middleware.draft(new, args), store)
+
     def prepare(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None,
+        options: Mapping[str, Any],
+        *,
+        is_elsewhere: bool = False,
     ) -> NewJob:
-        """Check a job and return it, to be stored later. Raises what `enqueue` raises before."""
+        """Check a job and return it, to be stored later. Raises what `enqueue` raises before.
+
+        *is_elsewhere*: another process calls the middleware.
+        """
         template = self._template_for(worker, options)
         state = template.state_at(self._clock())
         checked = template.check(args)
-        return template.new_job(state, checked, encode_args(checked))
+        new = template.new_job(state, checked, encode_args(checked))
+        if self._middleware is None or is_elsewhere:
+            return new
+        return self._middleware.draft(new, checked).antq_job()
 
     def prepare_encoded(
         self,
@@ -201,7 +230,10 @@ class Enqueuer:
     ) -> NewJob:
         """Return a job whose arguments are checked and encoded, to be stored. Raises the same."""
         template = self._template_for(worker, options)
-        return template.new_job(template.state(self._clock()), args, encoded)
+        new = template.new_job(template.state(self._clock()), args, encoded)
+        if self._middleware is None:
+            return new
+        return self._middleware.draft(new, args).antq_job()
 
     def enqueue_many(
         self,
@@ -223,6 +255,8 @@ class Enqueuer:
         template.state(self._clock())
         ids: list[int] = []
         batch: list[NewJob] = []
+        drafts: list[JobDraft] = []
+        middleware = self._middleware
         index = size = 0
         while True:
             try:
@@ -231,16 +265,18 @@ class Enqueuer:
                     break
                 state, args = template.state(self._clock()), template.check(item)
                 new = template.new_job(state, args, encode_args(args))
+                if middleware is not None:
+                    drafts.append(middleware.draft(new, args))
             except Exception as error:
-                ids += self._insert(batch, insert)
+                self._insert(ids, batch, drafts, insert, index)
                 raise batch_error(index, ids, error) from error
             batch.append(new)
             index += 1
             size += len(new.spec.args)
             if len(batch) == BATCH_JOBS or size >= BATCH_BYTES:
-                ids += self._insert(batch, insert)
-                batch, size = [], 0
-        ids += self._insert(batch, insert)
+                self._insert(ids, batch, drafts, insert, index)
+                batch, drafts, size = [], [], 0
+        self._insert(ids, batch, drafts, insert, index)
         return ids
 
     def declaration(self, entry: Entry, name: str) -> CronDeclaration:
@@ -255,14 +291,27 @@ class Enqueuer:
         return crons.declared_here(entries, self._queues, self._checked_template, self._clock())
 
     def _insert(
-        self, batch: list[NewJob], insert: Callable[[list[NewJob]], list[int | None]] | None
-    ) -> list[int]:
+        self,
+        ids: list[int],
+        batch: list[NewJob],
+        drafts: list[JobDraft],
+        insert: Callable[[list[NewJob]], list[int | None]] | None,
+        index: int,
+    ) -> None:
+        """Store a batch, up to the item before *index*, and append its ids to *ids*."""
         if not batch:
-            return []
+            return
         store = self._store
-        stored = store.write(JobStore.insert_many, batch) if insert is None else insert(batch)
+
+        def insert_all(news: list[NewJob]) -> list[int]:
+            stored = store.write(JobStore.insert_many, news) if insert is None else insert(news)
+            return [id_ for id_ in stored if id_ is not None]
+
+        if self._middleware is None:
+            ids += insert_all(batch)
+        else:
+            ids += batch_within(self._middleware, drafts, insert_all, index, ids)
         self.note(batch[0].state.queue_name)
-        return [id_ for id_ in stored if id_ is not None]
 
     def note(self, queue: str) -> None:
         """Note that a job was stored in a queue; log a warning if nobody runs that."""
@@ -352,6 +401,39 @@ class Enqueuer:
 
 
 _END: Final[Any] = object()
+
+
+def batch_within(
+    middleware: Pipeline,
+    drafts: Sequence[JobDraft],
+    insert: Callable[[list[NewJob]], list[int]],
+    index: int,
+    before: list[int],
+) -> list[int]:
+    """Store a batch of jobs within the middleware, up to the item before *index*; return its ids.
+
+    *before*: those of the batches before. Raises BatchError from what a middleware raises.
+    """
+    stored: list[int] = []
+    refusal: BaseException | None = None
+    first = index - len(drafts)
+
+    def insert_noting(news: list[NewJob]) -> list[int]:
+        nonlocal refusal, first
+        try:
+            stored.extend(insert(news))
+        except BaseException as error:
+            refusal = error
+            raise
+        first = index
+        return stored.copy()
+
+    try:
+        return middleware.store_many(drafts, insert_noting)
+    except Exception as error:
+        if error is refusal:  # of the store
+            raise
+        raise batch_error(first, before + stored, error) from error
 
 
 def batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:

@@ -172,6 +172,7 @@ def _queue(
         max_jobs=queue.max_jobs,
         max_memory=queue.max_memory,
         max_abandoned=queue.max_abandoned,
+        middleware=config.middleware,
     )
     return Supervisor.child_spec(
         [

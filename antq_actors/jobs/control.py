@@ -110,6 +110,8 @@ class Control(msgspec.Struct, eq=False):
     """To be stored with its outcome."""
     is_over: bool = False
     """Whether it has an outcome: what its threads ask for then comes too late."""
+    middleware: Any = None
+    """The `Pipeline` within which it is performed; None: within nothing."""
 
     def request_stop(self) -> None:
         """Set the flag that the attempt is to stop, and call *on_stop_request* if there is one."""

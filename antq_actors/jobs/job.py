@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsIndex, TypeAlias, TypeVar
 
 import msgspec
 
@@ -478,6 +478,21 @@ def current_job() -> Job | None:
 # what is set there ends with it, also when it is cut short, and its tasks inherit it.
 enter_job: Final = _current.set
 """Make a job the current one in this context; None: there is none."""
+
+
+LogFields: TypeAlias = tuple[int, str, str, int]
+"""Of the job during which something is logged: id, worker, queue and attempt."""
+
+logged_elsewhere: Final[ContextVar[LogFields | None]] = ContextVar("antq_logged", default=None)
+"""The job of a log record that another process has made, while it is handled here."""
+
+
+def log_fields() -> LogFields | None:
+    """Return what a record that is logged now has to say of its job; None: there is none."""
+    job = _current.get()
+    if job is None:
+        return logged_elsewhere.get()
+    return job.id, job.worker, job.queue_name, job.attempts
 
 
 def check_outside_of_jobs(verb: str) -> None:

@@ -27,6 +27,7 @@ from antq_actors.jobs.control import CONTROL, Control
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.job import AttemptError, Job, LateErrors, enter_job
+from antq_actors.jobs.middleware import Passage
 from antq_actors.jobs.outcome import (
     COMPLETED,
     COMPLETED_WITH_NONE,
@@ -115,6 +116,8 @@ class AttemptRunner(msgspec.Struct):
     """What performs the attempt: a new instance, or the function worker itself."""
     job: Any = None
     """The job with its arguments, as ``perform`` is given it."""
+    passage: Any = None
+    """Its `Passage` through the middleware; None: there is none."""
 
     def run(self) -> Outcome:
         """Perform the job in this thread, in an own context; return its outcome, log a failure.
@@ -133,6 +136,8 @@ class AttemptRunner(msgspec.Struct):
         since = forked_child.generation
         try:
             self._prepare()
+            if self.attempt.control.middleware is not None:
+                return self._classify(self._perform_within())
             returned = self.worker.perform(self.job)
             if returned is not None and inspect.iscoroutine(returned):
                 returned = self.run_coroutine(_end_if_forked(returned, since))
@@ -162,6 +167,9 @@ class AttemptRunner(msgspec.Struct):
         since = forked_child.generation
         try:
             self._prepare()
+            if self.attempt.control.middleware is not None:
+                self._enter_middleware()
+                return self._classify(await self._perform_within_async())
             returned = self.worker.perform(self.job)
             if inspect.isawaitable(returned):
                 returned = await returned
@@ -221,6 +229,64 @@ class AttemptRunner(msgspec.Struct):
 
         application = self.attempt.control.application
         return job if application is None else with_outputs(job, flow, application)
+
+    # ---- within the middleware ------------------------------------------------------------
+
+    def _enter_middleware(self) -> None:
+        """Have the attempt pass through the middleware, which may have to be set up first.
+
+        Raises what that raises.
+        """
+        self.passage = Passage(self.job, self.attempt.control.middleware)
+        self.passage.enter()
+
+    def _perform_within(self) -> Any:
+        """Perform the job within the middleware, in this thread; return what comes of that."""
+        self._enter_middleware()
+        since = forked_child.generation
+        if getattr(self.worker, "antq_is_async", False):
+            return self.run_coroutine(_end_if_forked(self._perform_within_async(), since))
+        returned = self.passage.run(self._perform_inside)
+        if returned is not None and inspect.iscoroutine(returned):
+            returned = self.run_coroutine(_end_if_forked(returned, since))
+        forked_child.end_if_forked(since)
+        return returned
+
+    def _perform_inside(self) -> Any:
+        """Have the worker perform the job, as the innermost of what is around that."""
+        since = forked_child.generation
+        try:
+            returned = self.worker.perform(self.job)
+            if returned is not None and inspect.iscoroutine(returned):
+                returned = self.run_coroutine(_end_if_forked(returned, since))
+        except self.propagate:
+            raise
+        except BaseException as error:
+            forked_child.end_if_forked(since, error)
+            raise
+        forked_child.end_if_forked(since)
+        return returned
+
+    async def _perform_within_async(self) -> Any:
+        """Perform the job within the middleware, on an event loop; return what comes of that."""
+        since = forked_child.generation
+
+        async def perform() -> Any:
+            try:
+                returned = self.worker.perform(self.job)
+                if inspect.isawaitable(returned):
+                    returned = await returned
+            except self.propagate:
+                raise
+            except BaseException as error:
+                forked_child.end_if_forked(since, error)
+                raise
+            forked_child.end_if_forked(since)
+            return returned
+
+        returned = await self.passage.run_async(perform)
+        forked_child.end_if_forked(since)
+        return returned
 
     # ---- classify -------------------------------------------------------------------------
 
@@ -300,6 +366,8 @@ class AttemptRunner(msgspec.Struct):
                 self._log_refused(refused, error)
                 return refused
             stack_trace = trace(error, propagate=self.propagate)
+            if self.passage is not None and (culprit := self.passage.culprit(error)) is not None:
+                text = cut(f"{culprit}: {text}", TEXT_LIMIT)
             return self._finish(Failed(text, stack_trace, error_type=name), error)
         except self.propagate:
             raise

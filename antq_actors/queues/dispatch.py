@@ -64,6 +64,7 @@ class QueueExecutors:
                     max_memory=self._settings.max_memory,
                     application=self._settings.application,
                     path=self._settings.path,
+                    middleware=self._settings.middleware,
                 ),
             )
             try:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from antq_actors.executors.base import Health
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.middleware import Pipeline
     from antq_actors.jobs.state import Status
     from antq_actors.queues.node import QueueNode
 
@@ -52,6 +53,8 @@ class QueueSettings:
     """Bytes of memory above which an OS process is replaced after a job; None: any."""
     max_abandoned: int = 20
     """Abandoned threads that still run, above which nothing is claimed."""
+    middleware: Pipeline | None = None
+    """What its application has called around attempts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,7 @@ class RunningAttempts:
     def start(self, jobs: Sequence[StoredJob]) -> None:
         """Start a worker actor with an attempt for each of the claimed jobs."""
         now = time.monotonic()
+        middleware = self._settings.middleware
         by_kind: dict[str | None, list[Attempt]] = {}
         by_worker: dict[str, list[Attempt]] = {}
         for job in jobs:
@@ -210,6 +211,8 @@ class RunningAttempts:
             control = Control(None if spec.timeout is None else now + spec.timeout)
             control.application = self._application
             control.on_report = self._on_report
+            if middleware is not None:
+                control.middleware = middleware
             read = partial(self._read_errors, job.id, errors) if errors else None
             attempts = by_worker.get(spec.worker)
             if attempts is None:

@@ -32,6 +32,7 @@ from antq_actors.events import (
 from antq_actors.events.hub import Subscription
 from antq_actors.introspection import shown
 from antq_actors.telemetry.event_log import log_events
+from antq_actors.telemetry.job_filter import JobFilter
 
 __all__ = [
     "Committed",
@@ -40,6 +41,7 @@ __all__ = [
     "JobCancelled",
     "JobEnded",
     "JobEvent",
+    "JobFilter",
     "JobInterrupted",
     "JobRefused",
     "JobStarted",

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.executors import places
-from antq_actors.executors.base import attempt_runner
+from antq_actors.executors.base import SentPipeline, attempt_runner
 from antq_actors.executors.process import wire
 from antq_actors.executors.process.output import LogsToParent, PipeHandler
 from antq_actors.executors.process.parent_connection import (
@@ -108,6 +108,8 @@ class _ProcessChild:
                 case wire.Have(pickled):
                     self._parent.begin(None)
                     self._end(self._have(pickled))
+                case wire.Equip(packed):
+                    self._application.middleware = SentPipeline(packed)
                 case wire.Perform():
                     outcome = self._perform(order)
                     memory = _memory_bytes() if self._boot.measures_memory else 0
@@ -127,6 +129,7 @@ class _ProcessChild:
             if wanted.job.state.errors
             else None
         )
+        control.middleware = self._application.middleware
         attempt = Attempt(wanted.job, control, wanted.failed, read)
         self._parent.begin(control)
         self._job_id = wanted.job.id

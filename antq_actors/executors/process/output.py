@@ -29,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from antq_actors.executors.process import wire
 from antq_actors.jobs.attempt_error import describe, summary
+from antq_actors.jobs.job import log_fields, logged_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,7 +126,7 @@ class PipeHandler(logging.Handler):
             raised = None
             if error is not None:
                 raised = pickled_error(error), error_text(error)
-            self._parent.send(wire.Logged(_pickled(attributes), raised))
+            self._parent.send(wire.Logged(_pickled(attributes), raised, log_fields()))
         except Exception:  # noqa: BLE001 - as every handler of the standard library does
             self.handleError(record)
 
@@ -183,7 +184,11 @@ def handle_record(logged: wire.Logged) -> None:
             record.exc_info = exc_info(*logged.raised, record.exc_text or "")
         logger = logging.getLogger(record.name)
         if logger.isEnabledFor(record.levelno):
-            logger.handle(record)
+            job = logged_elsewhere.set(logged.job)
+            try:
+                logger.handle(record)
+            finally:
+                logged_elsewhere.reset(job)
     except Exception:
         log.debug("a log record of a process is lost", exc_info=True)
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from antq_actors.executors.base import SentPipeline
     from antq_actors.jobs.batch import Batch
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
@@ -219,6 +220,8 @@ class PipeApplication(KeptValues):
         self.path = path
         """The directory that the application of the queue was described with."""
         self.default_queue = "default"
+        self.middleware: SentPipeline | None = None
+        """What the application has called around jobs; None: nothing, or it was not sent yet."""
 
     def enqueue(
         self,

@@ -8,8 +8,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.errors import NotStarted
+from antq_actors.errors import ConfigError, NotStarted
 from antq_actors.executors import places
+from antq_actors.executors.base import pack_middleware
 from antq_actors.executors.process import output, wire
 from antq_actors.jobs import current_app, resolver
 from antq_actors.jobs.outcome import Failed
@@ -40,6 +41,8 @@ class ProcessSession:
     def __init__(self, process: OsProcess, modules: list[str], settings: Settings) -> None:
         self.process = process
         self._application = settings.application
+        self._middleware = settings.middleware
+        """What is still to be sent; None: nothing."""
         self.performed = 0
         """Attempts that have come to an end there."""
         self._known: dict[str, AnyWorker | bytes] = {}
@@ -64,6 +67,8 @@ class ProcessSession:
         process.forget_stderr()
         try:
             failed = self._send_worker(attempt.job.spec.worker, attempt.job.id)
+            if failed is None:
+                failed = self._send_middleware()
             if failed is None:
                 self._send_script_objects(attempt.job.spec.args)
                 failed = self._wait_until_ready(attempt) if self._unready else None
@@ -172,6 +177,21 @@ class ProcessSession:
             self._known[name] = digest
             self.process.send(wire.Define(name, pickled))
         self._unready += 1
+        return None
+
+    def _send_middleware(self) -> Failed | None:
+        """Send the OS process the middleware of the application, before its first attempt.
+
+        Failed: one cannot be pickled.
+        """
+        if self._middleware is None:
+            return None
+        try:
+            packed = pack_middleware(self._middleware)
+        except ConfigError as error:
+            return Failed(str(error), retry_in=None)
+        self.process.send(wire.Equip(packed))
+        self._middleware = None
         return None
 
     def _send_script_objects(self, encoded: bytes) -> None:

@@ -1,7 +1,7 @@
 """What goes over the pipe between a slot and its OS process: pickled tuples, one at a time.
 
-The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Stop* and *Reply*; the child sends
-the rest. Both ends are the same program, and no other program has the pipe.
+The parent sends *Boot*, *Import*, *Define*, *Have*, *Equip*, *Perform*, *Stop* and *Reply*; the
+child sends the rest. Both ends are the same program, and no other program has the pipe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from antq_actors.executors.base import PackedMiddleware
     from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.job import LogFields
     from antq_actors.jobs.outcome import Failed, Outcome
     from antq_actors.jobs.state import StoredJob
 
@@ -53,6 +55,12 @@ class Have(NamedTuple):
     """Classes and functions of the parent's script, by value: arguments mean them by name."""
 
     pickled: bytes
+
+
+class Equip(NamedTuple):
+    """From now on, perform attempts within this middleware."""
+
+    middleware: PackedMiddleware
 
 
 class Perform(NamedTuple):
@@ -146,6 +154,8 @@ class Logged(NamedTuple):
     """The record's attributes."""
     raised: tuple[bytes, str] | None = None
     """The exception of the record: pickled if it can be, and as text."""
+    job: LogFields | None = None
+    """The job during which it was made."""
 
 
 LOCATE: Final[int] = signal.SIGRTMAX - 3 if hasattr(signal, "SIGRTMAX") else signal.SIGUSR2
