@@ -369,8 +369,10 @@ def _interruption(state: JobState, outcome: Interrupted) -> str:
 
 
 def _ended(state: JobState, status: Status, now: Instant) -> JobState:
-    # Nothing but a retry changes an ended job, so this is when it ended: JobState.ended_at.
-    return replace(state, status=status, node=0, scheduled_at=None, updated_at=now)
+    # Nothing but a retry changes an ended job, so this is when it ended: JobState.ended_at. It did
+    # not before it began, though the clock was turned back, or was read before another change.
+    ended_at = max(now, state.updated_at)
+    return replace(state, status=status, node=0, scheduled_at=None, updated_at=ended_at)
 
 
 def _snoozed(state: JobState, now: Instant, due: Instant) -> JobState:

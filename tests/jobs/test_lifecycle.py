@@ -200,6 +200,30 @@ def test_a_job_has_ended_when_its_last_execution_has(outcome, ended_at):
     assert (after.started_at, after.ended_at) == (NOW, ended_at)
 
 
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Completed(),
+        Failed("no"),
+        Refused("no worker"),
+        Cancelled("enough"),
+        Interrupted("node 7 died", 1),
+    ],
+)
+def test_a_job_has_not_ended_before_it_began_though_the_clock_was_turned_back(outcome):
+    after = lifecycle.settle(a_running_job(max_attempts=1), outcome, now=NOW - 3600)[0]
+
+    assert (after.started_at, after.ended_at) == (NOW, NOW)
+
+
+def test_a_job_that_failed_while_its_cancellation_waited_was_not_cancelled_before_that():
+    failed = lifecycle.settle(a_running_job(max_attempts=2), Failed("no"), now=LATER)[0]
+
+    cancelled = lifecycle.cancel(failed, now=NOW - 1)
+
+    assert (cancelled.started_at, cancelled.ended_at) == (NOW, LATER)
+
+
 def test_a_job_that_is_retried_has_not_ended_any_more():
     failed = lifecycle.settle(a_running_job(), Failed("no"), now=LATER)[0]
 
