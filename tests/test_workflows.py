@@ -737,6 +737,16 @@ def test_an_output_that_was_not_kept_fails_its_dependent_which_says_why(app):
     assert "pickle" in second.errors[0].error
 
 
+def test_a_node_whose_output_was_not_kept_fails_whatever_attempts_are_left(app):
+    flow = Workflow("lost")
+    lock = flow.add(unpicklable)
+    flow.add(use, {"value": lock.output}, max_attempts=9)
+    _, second = ended(app.start_workflow(flow)).jobs()
+
+    assert (second.status, second.attempts) == (Status.FAILED, 1)
+    assert second.errors[0].error_type == "ResultNotKept"
+
+
 def test_an_output_of_a_node_that_did_not_complete_is_none(app):
     flow = Workflow("none")
     bad = flow.add(fail)

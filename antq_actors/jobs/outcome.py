@@ -154,7 +154,10 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """What the job names is no worker: it fails at once, whatever attempts are left."""
+    """The job can never be run: it fails at once, whatever attempts are left.
+
+    What it names is no worker, or an output that it needs is gone.
+    """
 
     error: str
     error_type: str | None = None

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from antq_actors import forked_child
 from antq_actors.checks import escaped, to_seconds
-from antq_actors.errors import NotAWorker
+from antq_actors.errors import NotAWorker, ResultNotKept
 from antq_actors.jobs import instant, lifecycle, resolver
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, summary, trace, users_part
 from antq_actors.jobs.control import CONTROL, Control
@@ -361,7 +361,7 @@ class AttemptRunner(msgspec.Struct):
         """Return the outcome of an attempt that raised *error*, and log it."""
         try:
             text, name = describe(error, propagate=self.propagate), type(error).__name__
-            if type(error) is NotAWorker and self.job is None:
+            if isinstance(error, NotAWorker | ResultNotKept) and self.job is None:
                 refused = Refused(text, name)
                 self._log_refused(refused, error)
                 return refused
@@ -437,7 +437,7 @@ class AttemptRunner(msgspec.Struct):
     # ---- log ------------------------------------------------------------------------------
 
     def _log_refused(self, refused: Refused, error: BaseException) -> None:
-        """Log that what the job names is no worker, as *error* says."""
+        """Log that the job can never be run, as *error* says."""
         job = self.attempt.job
         values = (job.spec.worker, job.id, summary(refused.error, refused.error_type))
         # Without its frames: none of them is the user's.
