@@ -4,11 +4,16 @@ import pytest
 from conformance import COMMAND, MARKS, PAGE, known, page, proofs, rules_file, rules_of
 
 DATA = rules_file()
-FOUND = proofs()
 
 
-def test_the_page_is_up_to_date():
-    is_up_to_date = PAGE.exists() and PAGE.read_text(encoding="utf-8") == page(DATA, FOUND)
+@pytest.fixture(scope="module")
+def found():
+    """What the marks of all tests say: it is read when it is asked for, and not by each program."""
+    return proofs()
+
+
+def test_the_page_is_up_to_date(found):
+    is_up_to_date = PAGE.exists() and PAGE.read_text(encoding="utf-8") == page(DATA, found)
 
     assert is_up_to_date, f"docs/otp/conformance.md is out of date; write it anew: {COMMAND}"
 
@@ -19,13 +24,13 @@ def test_the_rules_are_numbered_from_1_to_86_and_the_deviations_from_1_to_12():
 
 
 @pytest.mark.parametrize("mark", MARKS)
-def test_each_rule_deviation_and_row_of_a_table_is_proven_by_a_test(mark):
-    assert [name for name in known(DATA)[mark] if not FOUND[mark][name]] == []
+def test_each_rule_deviation_and_row_of_a_table_is_proven_by_a_test(mark, found):
+    assert [name for name in known(DATA)[mark] if not found[mark][name]] == []
 
 
 @pytest.mark.parametrize("mark", MARKS)
-def test_no_test_is_marked_with_what_does_not_exist(mark):
-    tests = {name: tests for name, tests in FOUND[mark].items() if name not in known(DATA)[mark]}
+def test_no_test_is_marked_with_what_does_not_exist(mark, found):
+    tests = {name: tests for name, tests in found[mark].items() if name not in known(DATA)[mark]}
 
     assert tests == {}
 

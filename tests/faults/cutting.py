@@ -1,0 +1,57 @@
+"""Runs the program `cut_short.py`, which cuts threads short and says what the places are."""
+
+import json
+
+AT_LEAST = {"calls": 120, "lines": 350, "instructions": 1_500}
+"""Places of an enqueue; that there are so many shows that they are found."""
+
+LONGEST = 400.0
+"""Seconds: three places that hang for a minute each, which are told, and all others."""
+
+ENQUEUES = {
+    "app/antq.py",
+    "app/enqueue.py",
+    "jobs/new_job.py",
+    "otp/kernel/loop.py",
+    "otp/kernel/mailbox.py",
+    "otp/kernel/messages.py",
+    "otp/messaging/calls.py",
+    "storage/actor.py",
+    "storage/client.py",
+    "storage/format/encoding.py",
+    "storage/jobs/table.py",
+    "storage/jobs/writer.py",
+    "storage/lmdb/environment.py",
+}
+"""Files in which an enqueue is cut short, wherever else."""
+
+SERVED = ENQUEUES | {
+    "otp/threads/run_queue.py",
+    "queues/running_attempts.py",
+    "storage/jobs/job_store.py",
+    "storage/requests.py",
+}
+"""The same of an enqueue that serves a queue with free slots."""
+
+WAITS = {
+    "app/antq.py",
+    "app/waiting.py",
+    "otp/kernel/messages.py",
+    "otp/messaging/calls.py",
+    "storage/client.py",
+}
+"""The same of a wait."""
+
+PATHS = {"enqueue": ENQUEUES, "served": SERVED, "wait": WAITS}
+
+CLEAN = {"problems": [], "lost": [], "doubled": [], "findings": []}
+
+
+def cut(program, *arguments):
+    """Run a program that cuts threads short; return at how many places, and what it found."""
+    status, out, errors = program("cut_short.py", *arguments).end(LONGEST)
+    assert status == 0, errors
+    found = json.loads(out.splitlines()[-1])
+    files = found.pop("files", ())
+    assert set(files) >= PATHS.get(arguments[0], set())
+    return found.pop("places"), found
