@@ -111,11 +111,17 @@ IMPERATIVE = ("antq_actors", "benchmarks", "docs", "examples", "tests")
 
 
 def matches(row, name):
-    if row != row.lower():
+    if row in AS_WRITTEN:
         return name.strip("_") == row
-    return (
-        re.fullmatch(row.replace("*_", "(.*_)?").replace("_*", "(_.*)?"), words(name)) is not None
-    )
+    return re.fullmatch(pattern(row), words(name)) is not None
+
+
+def pattern(row):
+    return row.replace("*_", "(?:.*_)?").replace("_*", "(?:_.*)?")
+
+
+AS_WRITTEN = frozenset(row for row in NAMES if row != row.lower())
+ANY_WORDS = re.compile("|".join(pattern(row) for row in NAMES if row not in AS_WRITTEN))
 
 
 def words(name):
@@ -126,6 +132,8 @@ def words(name):
 
 @cache
 def replacement(name):
+    if name.strip("_") not in AS_WRITTEN and not ANY_WORDS.fullmatch(words(name)):
+        return None  # most names: they are not compared with each row
     return next((instead for row, instead in NAMES.items() if matches(row, name)), None)
 
 
