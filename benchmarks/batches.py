@@ -1,6 +1,7 @@
-"""What a batch costs: its members inserted, and run, beside as many jobs of no batch.
+"""What a batch, and a group of a workflow, costs beside as many other jobs: inserted, and run.
 
-Its callback joins them: it is enqueued in the commit of the last one.
+A job joins them: the callback of the batch, or the node behind the group. It is enqueued in the
+commit of the last one.
 """
 
 from __future__ import annotations
@@ -10,16 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from measure import TIMEOUT_SECONDS, Measure, application, main, ratio
 
-from antq_actors import worker
+from antq_actors import Workflow, worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SLOTS: Final = 50
-DIFFERENT: Final = {
-    "insert": "  insert rate of members against jobs of no batch",
-    "run": "  microseconds a member against a job of no batch",
-}
+ALONE, BATCH, GROUP = "jobs of no batch", "members of a batch", "members of a workflow's group"
 
 
 @worker
@@ -33,38 +31,45 @@ def join() -> None:
 
 
 def bench(*, short: bool) -> Iterator[Measure]:
-    """Members and other jobs in turn, each round on a new store."""
+    """Each kind of jobs in turn, each round on a new store."""
     children, rounds = (100, 1) if short else (100_000, 3)
-    took: dict[tuple[str, bool], list[float]] = {}
+    took: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
-        for is_batch in (False, True):
-            inserted, ran = _round(children, is_batch=is_batch)
-            took.setdefault(("insert", is_batch), []).append(inserted)
-            took.setdefault(("run", is_batch), []).append(ran)
-    for is_batch, what in ((False, "jobs of no batch"), (True, "members of a batch")):
+        for kind in (ALONE, BATCH, GROUP):
+            inserted, ran = _round(children, kind)
+            took.setdefault(("insert", kind), []).append(inserted)
+            took.setdefault(("run", kind), []).append(ran)
+    for kind in (ALONE, BATCH, GROUP):
         for verb in ("insert", "run"):
-            values = [1e6 * seconds / children for seconds in took[verb, is_batch]]
-            yield Measure(f"{verb} {children:,} {what}", "us each", values)
-    yield ratio(DIFFERENT["insert"], took["insert", False], took["insert", True], ">= 0.7")
-    yield ratio(DIFFERENT["run"], took["run", True], took["run", False], "<= 1.1")
+            values = [1e6 * seconds / children for seconds in took[verb, kind]]
+            yield Measure(f"{verb} {children:,} {kind}", "us each", values)
+    for kind in (BATCH, GROUP):
+        inserted, ran = took["insert", kind], took["run", kind]
+        name = f"  insert rate of {kind} against {ALONE}"
+        yield ratio(name, took["insert", ALONE], inserted, ">= 0.7")
+        yield ratio(f"  microseconds of {kind} against {ALONE}", ran, took["run", ALONE], "<= 1.1")
 
 
-def _round(children: int, *, is_batch: bool) -> tuple[float, float]:
+def _round(children: int, kind: str) -> tuple[float, float]:
     """Return the seconds in which so many jobs were inserted, and in which they ran."""
     items = ({"number": number} for number in range(children))
     with application(durable=True, queues={"default": SLOTS}) as app:
         app.queue("default").pause()
         began = time.perf_counter()
-        if is_batch:
+        if kind == BATCH:
             with app.batch("children", on_success=join.build()) as batch:
                 batch.enqueue_many(child, items)
+        elif kind == GROUP:
+            flow = Workflow("children")
+            flow.add(join, after=flow.add_many(child, items))
+            app.start_workflow(flow)
         else:
             app.enqueue_many(child, items)
         inserted = time.perf_counter()
         app.queue("default").resume()
         assert app.wait_idle(timeout=TIMEOUT_SECONDS)  # noqa: S101 - it is no measure else
         ran = time.perf_counter()
-        assert app.count_jobs(worker=join) == is_batch  # noqa: S101
+        assert app.count_jobs(worker=join) == (kind != ALONE)  # noqa: S101
     return inserted - began, ran - inserted
 
 

@@ -16,6 +16,7 @@ from antq_actors import (
     StorageError,
     Unique,
     Worker,
+    Workflow,
     current_job,
     worker,
 )
@@ -140,6 +141,17 @@ def test_a_batch_is_stored_within_the_middleware_once(logged, outer):
     ]
     assert [logged.get_job(id_).meta["outer"] for id_ in ids] == ["1", "2"]
     assert logged.get_job(1).meta["last"] == "inner"
+
+
+def test_each_job_of_a_group_in_a_workflow_is_seen_once_and_gets_its_meta(logged, outer):
+    flow = Workflow("group")
+    flow.add_many(Note, ({"n": n} for n in (1, 2)), meta={"mine": "yes"})
+
+    jobs = logged.start_workflow(flow).jobs()
+
+    assert outer.calls == ["outer on 1", "inner on 1", "outer on 2", "inner on 2"]
+    metas = [{"mine": "yes", "outer": str(n), "inner": str(n)} for n in (1, 2)]
+    assert [job.meta for job in jobs] == metas
 
 
 def test_a_draft_says_what_is_enqueued_and_only_its_meta_may_be_changed(logged, outer):

@@ -21,7 +21,7 @@ from antq_actors import (
 from antq_actors.app.workflow_plan import Planner
 from antq_actors.jobs import instant
 from antq_actors.jobs.new_job import JobTemplate
-from antq_actors.storage.jobs.workflow_verbs import NewNode
+from antq_actors.storage.jobs.plan_items import NewNode
 from antq_actors.workflows.outputs import holder_in, outputs_in
 
 

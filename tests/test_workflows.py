@@ -34,7 +34,7 @@ from antq_actors.queues.services.rescuer import cancel_abandoned
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore
-from antq_actors.storage.jobs.workflow_verbs import NewPart
+from antq_actors.storage.jobs.plan_items import NewPart
 
 LONG = 60
 
@@ -62,6 +62,14 @@ def note(text: str = "") -> str:
 @worker
 def total_upstream(job: Job) -> int:
     return sum(job.upstream.values())
+
+
+@worker
+def expand_group(job: Job) -> int:
+    flow = Workflow("inner")
+    flow.add_many(note, ({} for _ in range(600)))
+    job.expand(flow)
+    return 3
 
 
 @worker(unique=Unique(args=["n"]))
@@ -107,6 +115,25 @@ def test_a_group_is_waited_for_as_one_and_its_outputs_are_read_in_order(app):
     run = app.start_workflow(flow, output=total)
 
     assert run.result(timeout=LONG) == sum(range(700))
+
+
+@pytest.mark.parametrize("make", [list, iter])
+def test_members_of_a_group_keep_their_order_and_names_if_some_wait_for_others(app, make):
+    flow = Workflow("mixed")
+    six = flow.add(number, {"n": 6})
+    arguments = [5, [six.output], 7, 8, six.output, 9]
+    many = flow.add_many(number, make([{"n": n} for n in arguments]), name="many")
+    last = flow.add(add_up, {"numbers": []}, after=many)
+    run = app.start_workflow(flow, output=last)
+
+    assert run.result(timeout=LONG) == 0
+    _, *members, joined = run.jobs()
+    assert [job.args["n"] for job in members if isinstance(job.args["n"], int)] == [5, 7, 8, 9]
+    assert list(joined.upstream.items()) == [
+        (f"many[{place}]", value) for place, value in enumerate([5, [6], 7, 8, 6, 9])
+    ]
+    assert {job.workflow for job in members} == {run}
+    assert app.verify() == []
 
 
 def test_upstream_has_the_results_of_the_nodes_directly_before_by_name(app):
@@ -513,7 +540,7 @@ def test_a_node_added_after_one_that_has_ended_begins_at_once(app):
 @worker
 def expand_into(numbers: list[int], job: Job) -> None:
     flow = Workflow("inner")
-    many = flow.add_many(number, [{"n": n} for n in numbers])
+    many = flow.add_many(number, [{"n": n} for n in numbers], priority=2)
     flow.add(add_up, {"numbers": many.outputs}, after=many)
     job.expand(flow)
 
@@ -521,7 +548,7 @@ def expand_into(numbers: list[int], job: Job) -> None:
 @worker(executor="process")
 def expand_in_process(numbers: list[int], job: Job) -> None:
     flow = Workflow("inner")
-    many = flow.add_many(number, [{"n": n} for n in numbers])
+    many = flow.add_many(number, [{"n": n} for n in numbers], priority=2)
     flow.add(add_up, {"numbers": many.outputs}, after=many)
     job.expand(flow)
 
@@ -540,6 +567,7 @@ def test_dependents_of_a_node_wait_for_all_that_it_expanded_into(app, outer):
 
     assert run.result(timeout=LONG) == 5
     assert len(run.jobs()) == 6
+    assert [job.priority for job in app.list_jobs(worker=number)] == [2, 2, 2]
     assert app.workflows() == [run]
     assert app.verify() == []
 
@@ -773,6 +801,40 @@ def test_outputs_and_upstream_work_in_every_executor(app, where):
 
     result = app.start_workflow(flow, output=last).result(timeout=LONG)
     assert result == [1, {"one": 1}, "where"]
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_members_of_a_group_are_scheduled_from_their_release(app, is_behind):
+    flow = Workflow("late")
+    first = flow.add(note)
+    after = first if is_behind else None
+    flow.add_many(number, ({"n": n} for n in range(600)), after=after, schedule_in=3600)
+    run = app.start_workflow(flow)
+
+    until(lambda: len(run.jobs(Status.SCHEDULED)) == 600, "all of them to be scheduled")
+    [upstream] = app.list_jobs(worker=note)
+    since = upstream.ended_at if is_behind else upstream.inserted_at
+    late = [(job.scheduled_at - since).total_seconds() for job in run.jobs(Status.SCHEDULED)]
+    assert min(late) >= 3600
+    assert app.verify() == []
+
+
+def test_a_group_with_a_unique_job_twice_is_refused_whole(app):
+    flow = Workflow("twice")
+    flow.add_many(once, ({"n": n % 2} for n in range(3)))
+
+    with pytest.raises(AlreadyExists):
+        app.start_workflow(flow)
+
+    assert app.count_jobs() == 0
+
+
+def test_a_group_that_an_expansion_has_is_stored_with_the_completion(app):
+    run = app.start_workflow(chain(expand_group.build(), total_upstream.build()))
+
+    assert not ended(run).status().open
+    assert sum(run.status().nodes.values()) == 602
+    assert app.verify() == []
 
 
 def test_large_workflows_are_stored_in_pieces(app):

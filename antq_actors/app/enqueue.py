@@ -229,7 +229,10 @@ class Enqueuer:
         options: Mapping[str, Any],
     ) -> NewJob:
         """Return a job whose arguments are checked and encoded, to be stored. Raises the same."""
-        template = self._template_for(worker, options)
+        return self.prepare_as(self._template_for(worker, options), args, encoded)
+
+    def prepare_as(self, template: JobTemplate, args: Mapping[str, Any], encoded: bytes) -> NewJob:
+        """Return a job of a template, with these arguments, given as bytes, too, to be stored."""
         new = template.new_job(template.state(self._clock()), args, encoded)
         if self._middleware is None:
             return new
@@ -317,6 +320,13 @@ class Enqueuer:
         """Note that a job was stored in a queue; log a warning if nobody runs that."""
         if self._served is not None:
             self._served.note(queue)
+
+    def template(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
+        """Return what jobs of a worker with these options have in common.
+
+        Raises what `enqueue` raises for any of them.
+        """
+        return self._template_for(worker, options)
 
     def _template_for(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
         """Return the template of a job, the one that is kept for its worker if it can be."""

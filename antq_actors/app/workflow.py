@@ -27,6 +27,7 @@ from antq_actors.app.workflow_nodes import (
     ingredients,
     named,
     no_job,
+    of_template,
     read_once,
 )
 from antq_actors.checks import checked_abandoned, list_known, short_repr
@@ -154,7 +155,7 @@ class Workflow:
 
         The iterable is read when the workflow is started. All else is as in :meth:`add`.
         """
-        check_template(worker, options)
+        template = check_template(worker, options)
         items: Iterable[Any] = args_iterable
         if isinstance(args_iterable, Mapping | str | bytes) or not isinstance(
             args_iterable, Iterable
@@ -165,7 +166,7 @@ class Workflow:
             )
         outputs: list[Output] = []
         if isinstance(args_iterable, list | tuple):  # else they are known when they are read
-            items = made = [ingredients(worker, item, options) for item in args_iterable]
+            items = made = [of_template(template, worker, item, options) for item in args_iterable]
             outputs = [each for job in made for each in outputs_in(job.args)]
         awaited = self._awaited(after, on, outputs)
         planned = PlannedGroup(read_once(items), worker, options)

@@ -143,13 +143,34 @@ def ingredients(
 
     Raises what ``enqueue`` does.
     """
-    template = check_template(worker, options)
-    checked = template.check(args)
-    encoded, snapshot = encode_and_snapshot(checked)
-    if MARK in encoded:
-        _refuse_hidden(snapshot)
+    return of_template(check_template(worker, options), worker, args, options)
+
+
+def of_template(
+    template: JobTemplate,
+    worker: AnyWorker,
+    args: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+) -> Ingredients:
+    """Return what a job is made from, where its worker and options were checked."""
+    snapshot, encoded = arguments(template, args)
     template.new_job(template.state(instant.now()), snapshot, encoded)
     return Ingredients(worker, snapshot, encoded, options)
+
+
+def arguments(
+    template: JobTemplate, args: Ingredients | Mapping[str, Any] | None
+) -> tuple[dict[str, Any], bytes]:
+    """Return the arguments of a job as they are now, and their bytes.
+
+    Raises what ``enqueue`` does.
+    """
+    if isinstance(args, Ingredients):
+        return args.args, args.encoded
+    encoded, snapshot = encode_and_snapshot(template.check(args))
+    if MARK in encoded:
+        _refuse_hidden(snapshot)
+    return snapshot, encoded
 
 
 def _refuse_hidden(args: Mapping[str, Any]) -> None:
@@ -245,14 +266,14 @@ def named(vertex: PlannedNode | PlannedGroup) -> PlannedNode | PlannedGroup:
         return PlannedNode(by_name(vertex.job))
     items = [by_name(job) for job in members_of(vertex)]
     worker = None if vertex.worker is None else resolver.name_of(vertex.worker)
-    return PlannedGroup(items, worker, {})
+    return PlannedGroup(items, worker, vertex.options)
 
 
-def worker_of(job: Ingredients) -> Any:
-    """Return the worker of a job, also of one that came from another process."""
-    if isinstance(job.worker, str):
-        return resolver.resolve(job.worker, job_id=0)
-    return job.worker
+def worker_of(made: Ingredients | PlannedGroup) -> Any:
+    """Return the worker of a job or a group, also of one that came from another process."""
+    if isinstance(made.worker, str):
+        return resolver.resolve(made.worker, job_id=0)
+    return made.worker
 
 
 def check_text(value: object, what: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from antq_actors.app.workflow_nodes import (
     Ingredients,
     PlannedGroup,
+    arguments,
     default_name,
     members_of,
     worker_of,
@@ -16,16 +17,21 @@ from antq_actors.app.workflow_nodes import (
 from antq_actors.errors import UnknownNode, WorkflowError
 from antq_actors.jobs.result import DEFAULT_RULE
 from antq_actors.jobs.state import JobFlow
-from antq_actors.storage.jobs.workflow_verbs import NewNode, NewPart, PartEnd
+from antq_actors.storage.jobs.plan_items import NewMembers, NewNode, NewPart, PartEnd
 from antq_actors.workflows.edges import CONDITIONS
-from antq_actors.workflows.outputs import outputs_in
+from antq_actors.workflows.outputs import MARK, outputs_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from antq_actors.app.workflow import Workflow
+    from antq_actors.jobs.new_job import JobTemplate
     from antq_actors.jobs.state import NewJob
-    from antq_actors.storage.jobs.workflow_verbs import PlanItem
+    from antq_actors.storage.jobs.plan_items import PlanItem
+    from antq_actors.workflows.edges import Condition
+
+MOST_ALIKE: Final = 250
+"""Jobs of a group in one item of a plan."""
 
 
 class Stored(Protocol):
@@ -33,6 +39,15 @@ class Stored(Protocol):
 
     def get(self, name: str, /) -> tuple[int, bool] | None:
         """Return the number of one, and whether it is a part; None: there is none of this name."""
+
+
+class Alike(NamedTuple):
+    """How jobs of a group are prepared that have most in common."""
+
+    template: Callable[[PlannedGroup], JobTemplate]
+    """Returns what they have in common."""
+    prepare: Callable[[JobTemplate, Mapping[str, Any], bytes], NewJob]
+    """Returns one of them, of its arguments."""
 
 
 class Planner:
@@ -44,13 +59,17 @@ class Planner:
         output: str | None,
         prepare: Callable[[Ingredients], tuple[NewJob, Mapping[str, Any]]],
         stored: Stored,
+        *,
+        alike: Alike | None = None,
     ) -> None:
         """Plan a workflow; *stored*: the nodes and parts that there are, when it is added to one.
 
-        Raises WorkflowError for a graph that makes no sense.
+        *alike*: prepares jobs that have most in common; None: each is prepared by itself. Raises
+        WorkflowError for a graph that makes no sense.
         """
         self._flow = flow
         self._prepare = prepare
+        self._alike = alike
         self._numbers: dict[str, tuple[int, bool]] = {}
         """Of what is planned or stored, by name, and whether it is a part."""
         self._stored = stored
@@ -104,15 +123,62 @@ class Planner:
             part = self._next()
             self._numbers[name] = part, True
             yield NewPart(name)
-            is_kept = name in self._kept
-            for index, job in enumerate(members_of(vertex)):
-                self._next()
-                member = f"{self._flow.graph.vertices[position].name}[{index}]"
-                if vertex.worker is None:
-                    member = self._free_name(default_name(worker_of(job)))
-                yield self._node(job, member, position, part, is_kept=is_kept)
+            if vertex.worker is None or self._alike is None:
+                yield from self._each_member(vertex, name, position, part)
+            else:
+                yield from self._members(vertex, self._alike, name, position, part)
             self._next()
             yield PartEnd(part)
+
+    def _each_member(
+        self, group: PlannedGroup, name: str, position: int, part: int
+    ) -> Iterator[PlanItem]:
+        """Yield the jobs of a group, each by itself."""
+        is_kept = name in self._kept
+        for place, job in enumerate(members_of(group)):
+            self._next()
+            member = f"{self._name_at(position)}[{place}]"
+            if group.worker is None:
+                member = self._free_name(default_name(worker_of(job)))
+            yield self._node(job, member, position, part, is_kept=is_kept)
+
+    def _members(
+        self, group: PlannedGroup, how: Alike, name: str, position: int, part: int
+    ) -> Iterator[PlanItem]:
+        """Yield the jobs of a group of one worker, those that are alike some at a time."""
+        is_kept, template = name in self._kept, how.template(group)
+        are_alike = template.limits is None and template.options.unique is None
+        alike: NewMembers | None = None
+        try:
+            for place, item in enumerate(group.items):
+                args, encoded = arguments(template, item)
+                if not are_alike or (MARK in encoded and outputs_in(args)):
+                    if alike is not None:
+                        yield alike
+                        alike = None
+                    self._next()
+                    job = Ingredients(group.worker, args, encoded, group.options)
+                    member = f"{self._name_at(position)}[{place}]"
+                    yield self._node(job, member, position, part, is_kept=is_kept)
+                    continue
+                new = how.prepare(template, args, encoded)
+                if alike is None:
+                    flow, after = self._tied(new, self._awaited[position], group.options, is_kept)
+                    alike = NewMembers([], flow, self._name_at(position), place, after, part)
+                alike.news.append(new)
+                if len(alike.news) == MOST_ALIKE:
+                    yield alike
+                    alike = None
+        except Exception:
+            if alike is not None:
+                yield alike  # those before what is wrong come before its error
+            raise
+        if alike is not None:
+            yield alike
+
+    def _name_at(self, position: int) -> str:
+        """Return the name of a vertex: a part that is added is named when it is stored."""
+        return self._flow.graph.vertices[position].name
 
     def _is_known(self, name: str) -> bool:
         """Return whether a node or part of a name is planned or stored; then it has its number."""
@@ -144,24 +210,34 @@ class Planner:
                 )
             awaited.setdefault(output.name, "success")
         new, options = self._prepare(job)
+        flow, after = self._tied(new, awaited, options, is_kept)
+        new = new._replace(spec=replace(new.spec, flow=replace(flow, node=name)))
+        return NewNode(new, after, part)
+
+    def _tied(
+        self,
+        new: NewJob,
+        awaited: Mapping[str, str],
+        options: Mapping[str, Any],
+        is_kept: bool,  # noqa: FBT001 - as its callers have it
+    ) -> tuple[JobFlow, tuple[tuple[int, Condition], ...]]:
+        """Return what ties a job to the workflow, but for its name, and what it waits for."""
         flow = new.spec.flow or JobFlow()
         if is_kept or flow.result is None:  # a node behind it may still be added
             rule = replace(flow.result or DEFAULT_RULE, ttl=None)
             flow = replace(flow, result=rule, is_for_nodes=not is_kept)
         upstream = tuple((each, *self._numbers[each]) for each in awaited)
         needs = tuple(condition == "success" for condition in awaited.values())
-        flow = replace(flow, node=name, upstream=upstream, needs=needs)
+        flow = replace(flow, upstream=upstream, needs=needs)
         state = new.state
         if state.scheduled_at is not None:
             if options.get("schedule_in") is not None:  # that of an expansion is stored later
                 flow = replace(flow, release_in=state.scheduled_at - state.updated_at)
             elif upstream and options.get("schedule_at") is not None:
                 flow = replace(flow, release_at=state.scheduled_at)
-        new = new._replace(spec=replace(new.spec, flow=flow))
-        after = tuple(
+        return flow, tuple(
             (self._numbers[which][0], CONDITIONS[condition]) for which, condition in awaited.items()
         )
-        return NewNode(new, after, part)
 
 
 def take(items: Iterator[PlanItem], most: int) -> tuple[list[PlanItem], bool]:
@@ -170,7 +246,10 @@ def take(items: Iterator[PlanItem], most: int) -> tuple[list[PlanItem], bool]:
     nodes = 0
     for item in items:
         taken.append(item)
-        nodes += isinstance(item, NewNode)
+        if isinstance(item, NewMembers):
+            nodes += len(item.news)
+        else:
+            nodes += isinstance(item, NewNode)
         if nodes > most:
             return taken, True
     return taken, False
@@ -188,13 +267,18 @@ def localized(item: PlanItem, numbers: Sequence[int]) -> PlanItem:
         return item
     if isinstance(item, PartEnd):
         return PartEnd(local(item.part))
-    spec = item.new.spec
-    flow = spec.flow
-    if flow is not None:
+
+    def tied(flow: JobFlow) -> JobFlow:
         upstream = tuple(
             (name, local(number), is_group) for name, number, is_group in flow.upstream
         )
-        spec = replace(spec, flow=replace(flow, upstream=upstream))
+        return replace(flow, upstream=upstream)
+
     after = tuple((local(number), condition) for number, condition in item.after)
     part = local(item.part) if item.part else 0
+    if isinstance(item, NewMembers):
+        return item._replace(flow=tied(item.flow), after=after, part=part)
+    spec = item.new.spec
+    if spec.flow is not None:
+        spec = replace(spec, flow=tied(spec.flow))
     return NewNode(item.new._replace(spec=spec), after, part)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.app.queries import checked_statuses, for_display
 from antq_actors.app.workflow import Workflow, output_name
 from antq_actors.app.workflow_nodes import worker_of
-from antq_actors.app.workflow_plan import Planner, localized, take
+from antq_actors.app.workflow_plan import Alike, Planner, Stored, localized, take
 from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus, no_output
 from antq_actors.checks import short_repr, whole
 from antq_actors.errors import (
@@ -24,27 +24,29 @@ from antq_actors.jobs.state import Status
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.plan_items import distinct_nodes
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.jobs.workflow_verbs import distinct_nodes, name_taken
+from antq_actors.storage.jobs.workflow_verbs import name_taken
 from antq_actors.workflows.counters import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from antq_actors.app.enqueue import Enqueuer
-    from antq_actors.app.workflow_nodes import Ingredients
+    from antq_actors.app.workflow_nodes import Ingredients, PlannedGroup
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.new_job import JobTemplate
     from antq_actors.jobs.state import NewJob, Statuses
     from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.jobs.plan_items import PlanItem
     from antq_actors.storage.jobs.workflow_reader import WorkflowRecord
-    from antq_actors.storage.jobs.workflow_verbs import PlanItem
 
 MOST_AT_ONCE: Final = 5_000
 """Nodes that are stored in one transaction; a workflow of more is stored in pieces."""
 
 PIECE: Final = 1_000
-"""Nodes of a piece."""
+"""Nodes of a piece, which has some more where these are stored together."""
 
 PAGE: Final = 500
 """Jobs that are read at a time."""
@@ -74,7 +76,7 @@ class Workflows:
 
     def start(self, flow: Workflow, output: str | None) -> WorkflowRun:
         """Store a workflow. Raises WorkflowError, AlreadyExists, what `enqueue` raises."""
-        planner = Planner(flow, output, self._prepare, {})
+        planner = self._planner(flow, output, {})
         new = self.new_group(flow)
         if flow.key is not None:  # before an iterator is read, which can be read once
             try:
@@ -129,7 +131,7 @@ class Workflows:
         is_given = flow.has_given_name
         if is_given and stored.get(vertex.name) is not None:
             raise name_taken(id_, vertex.name)
-        items = Planner(flow, None, self._prepare, stored).items()
+        items = self._planner(flow, None, stored).items()
         piece, has_more = take(items, PIECE)
         node = self._open_node() if has_more else 0
         verb = JobStore.add_to_workflow
@@ -164,7 +166,7 @@ class Workflows:
             raise TypeError(
                 f"expand takes a Workflow, a chain() or a group(), got {short_repr(flow)}"
             )
-        planner = Planner(flow, output_name(flow, None), self._prepare, {})
+        planner = self._planner(flow, output_name(flow, None), {})
         items = tuple(planner.items())
         for _ in distinct_nodes(items):
             pass
@@ -177,6 +179,13 @@ class Workflows:
             callbacks = ((Event.FAILURE, self._prepare(flow.on_failure)[0]),)
         is_cancelled = flow.abandoned == "cancel"
         return NewGroup(WORKFLOW, flow.name, self._clock(), callbacks, is_cancelled, flow.key)
+
+    def _planner(self, flow: Workflow, output: str | None, stored: Stored) -> Planner:
+        alike = Alike(self._template, self._enqueuer.prepare_as)
+        return Planner(flow, output, self._prepare, stored, alike=alike)
+
+    def _template(self, group: PlannedGroup) -> JobTemplate:
+        return self._enqueuer.template(worker_of(group), group.options)
 
     def _prepare(self, job: Ingredients) -> tuple[NewJob, Mapping[str, Any]]:
         worker = worker_of(job)

@@ -46,23 +46,29 @@ class Arrivals(StepWriter):
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
         """Store new jobs, return their ids in order; None for a duplicate, or at a full limit."""
-        queues = {state.queue_name for state, _, _ in news}
-        for queue_name in queues:
-            keys.lane(Status.ENQUEUED, queue_name)
         if any(
             spec.unique_digest is not None or (spec.flow is not None and spec.flow.gates)
             for _, spec, _ in news
         ):
+            for queue_name in {state.queue_name for state, _, _ in news}:
+                keys.lane(Status.ENQUEUED, queue_name)
             return [self._insert_unless_duplicate(new) for new in news]
+        return list(self.insert_plain(news))
+
+    def insert_plain(self, news: Sequence[NewJob]) -> range:
+        """Store new jobs that are not unique and have no limits; return their ids in order."""
+        queues = {state.queue_name for state, _, _ in news}
+        for queue_name in queues:
+            keys.lane(Status.ENQUEUED, queue_name)
         if not news:
-            return []
+            return range(0)
         first = self._first_free_id()
         self._next_id = first + len(news)
         self._jobs.add_many(first, news, self._signer)
         if self._jobs.journal is not None:
             self._jobs.journal.stored_together(first, news)
         self.due |= queues
-        return list(range(first, self._next_id))
+        return range(first, self._next_id)
 
     def _insert_unless_duplicate(self, new: NewJob) -> int | None:
         spec = new.spec

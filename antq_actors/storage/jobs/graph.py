@@ -5,7 +5,8 @@ What follows from the ends of these jobs is in :mod:`~antq_actors.storage.jobs.d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -19,9 +20,10 @@ from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.edges import Condition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import JobSpec, JobState
 
 
 class GraphNode(NamedTuple):
@@ -74,6 +76,39 @@ class GraphVerbs(GroupVerbs):
             self.mark_upstream(upstream, now)
         return list(range(first, first + len(nodes)))
 
+    def insert_alike(
+        self,
+        group: int,
+        jobs: Iterable[tuple[JobState, JobSpec]],
+        after: Mapping[int, Condition],
+        *,
+        now: Instant,
+    ) -> None:
+        """Store jobs as members of a group that all wait for the same stored jobs and groups.
+
+        They are stored together, so none of them may be unique or have limits.
+        """
+        members: list[NewJob] = []
+        last: JobState | None = None
+        for given, spec in jobs:
+            if given is not last:  # jobs that are made together share theirs
+                last = given
+                composed = Composed(group=group, pending=len(after))
+                state = replace(lifecycle.suspend(given) if after else given, composed=composed)
+            members.append(_new_job((state, spec, ())))
+        ids = self.insert_plain(members)
+        composition = self.composition
+        composition.note(now)
+        composition.groups.add_members(group, ids)
+        counted = composition.groups.get(group)
+        if counted is not None:
+            counted.total += len(members)
+        edges = [(up, id_, condition) for id_ in ids for up, condition in after.items()]
+        if edges:
+            composition.dependents.edges.add(edges)
+        for upstream in after:
+            self.mark_upstream(upstream, now)
+
     def expand(self, owner: int, part: int, *, now: Instant) -> None:
         """Store that for others a completed job has ended only when a group has."""
         record = self._existing(owner)
@@ -125,3 +160,9 @@ class GraphVerbs(GroupVerbs):
             flow = node.new.spec.flow
             if flow is not None and not node.after:
                 self._refuse_full(node.new.state, flow.gates, now)
+
+
+_new_job: Final[Callable[[tuple[JobState, JobSpec, tuple[()]]], NewJob]] = partial(
+    tuple.__new__, NewJob
+)
+"""Make one of a tuple, without a call of a Python function."""

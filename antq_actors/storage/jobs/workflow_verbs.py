@@ -5,7 +5,7 @@ What becomes of the nodes then is in :mod:`~antq_actors.storage.jobs.composition
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -15,13 +15,24 @@ from antq_actors.errors import (
     WorkflowError,
     WorkflowNotFound,
 )
-from antq_actors.jobs import lifecycle
 from antq_actors.jobs.outcome import Expansion
-from antq_actors.jobs.state import Composed, NewJob
+from antq_actors.jobs.state import Composed
 from antq_actors.storage.jobs.graph import GraphNode, GraphVerbs
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import GROUP, PART, WORKFLOW, digest_key
 from antq_actors.storage.jobs.node_names import MOST_NOTED
+from antq_actors.storage.jobs.plan_items import (
+    NewMembers,
+    NewNode,
+    NewPart,
+    PlanItem,
+    distinct_nodes,
+    made_later,
+    number_of,
+    numbered,
+    renamed,
+    upstream_of,
+)
 from antq_actors.storage.jobs.workflow_reader import (
     WorkflowRow,
     encode_row,
@@ -32,44 +43,15 @@ from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.graph import NameTakenError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import FollowUp
     from antq_actors.workflows.counters import Group
-    from antq_actors.workflows.edges import Condition
 
 
 _PAGE: Final = 500
 """Members that are read at once."""
-
-
-class NewNode(NamedTuple):
-    """A job of a workflow to be stored.
-
-    A number in it is the id of a job or group that is stored, or ``~position`` of an item of the
-    same plan.
-    """
-
-    new: NewJob
-    after: tuple[tuple[int, Condition], ...] = ()
-    part: int = 0
-    """The part that it is a member of; 0: of the workflow itself."""
-
-
-class NewPart(NamedTuple):
-    """A group of jobs within a workflow that others wait for as one."""
-
-    name: str
-
-
-class PartEnd(NamedTuple):
-    """No more jobs are added to a part."""
-
-    part: int
-
-
-PlanItem: TypeAlias = NewNode | NewPart | PartEnd
 
 
 class WorkflowVerbs(GraphVerbs):
@@ -157,7 +139,7 @@ class WorkflowVerbs(GraphVerbs):
             raise name_taken(id_, name)
         free = names.free_name(id_, name)
         if free != name:
-            plan = [_renamed(item, name, free) for item in plan]
+            plan = [renamed(item, name, free) for item in plan]
         numbers = self._store(id_, id_, plan, now, node)
         names.note(id_)
         return free, numbers
@@ -214,7 +196,7 @@ class WorkflowVerbs(GraphVerbs):
         may be what another job has expanded into.
         """
         new, plan = expansion
-        later = [_later(item, now) for item in plan]
+        later = [made_later(item, now) for item in plan]
         try:
             if workflow:
                 self._refuse_duplicates(later)
@@ -286,27 +268,41 @@ class WorkflowVerbs(GraphVerbs):
         now: Instant,
         node: int = 0,
     ) -> list[int]:
-        """Store items of a workflow; return the number of each."""
+        """Store items of a workflow; return the number of each that has one."""
         numbers: list[int] = []
         nodes: list[GraphNode] = []
         for item in plan:
             if isinstance(item, NewNode):
                 first = self._first_free_id()
-                nodes.append(_numbered(item, numbers, first, workflow))
+                nodes.append(numbered(item, numbers, first, workflow))
                 numbers.append(first + len(nodes) - 1)
                 continue
             if nodes:
                 self.insert_graph(parent, nodes, now=now)
                 nodes = []
-            if isinstance(item, NewPart):
+            if isinstance(item, NewMembers):
+                self._store_members(item, numbers, workflow, now)
+            elif isinstance(item, NewPart):
                 new = NewGroup(PART, item.name, now, cancel_abandoned=node > 0)
                 numbers.append(self._part(new, parent, node))
             else:
-                numbers.append(_number(item.part, numbers))
+                numbers.append(number_of(item.part, numbers))
                 self._end_part(numbers[-1], now)
         if nodes:
             self.insert_graph(parent, nodes, now=now)
         return numbers
+
+    def _store_members(
+        self, item: NewMembers, numbers: Sequence[int], workflow: int, now: Instant
+    ) -> None:
+        """Store jobs of a part together; what they wait for is stored."""
+        flow = replace(item.flow, workflow=workflow, upstream=upstream_of(item.flow, numbers))
+        named = (
+            (state, replace(spec, flow=replace(flow, node=f"{item.name}[{place}]")))
+            for place, (state, spec, _) in enumerate(item.news, item.first)
+        )
+        after = {number_of(number, numbers): condition for number, condition in item.after}
+        self.insert_alike(number_of(item.part, numbers), named, after, now=now)
 
     def _open_workflow(self, id_: int) -> Group:
         group = self.composition.groups.get(id_)
@@ -341,77 +337,8 @@ class WorkflowVerbs(GraphVerbs):
                 self._refuse_full(state, spec.flow.gates, state.updated_at)
 
 
-def distinct_nodes(plan: Iterable[PlanItem]) -> Iterator[NewNode]:
-    """Yield the nodes of a plan. Raises AlreadyExists for a unique job that is in it twice."""
-    seen: set[bytes] = set()
-    for item in plan:
-        if not isinstance(item, NewNode):
-            continue
-        spec = item.new.spec
-        if spec.unique_digest is not None:
-            if spec.unique_digest in seen:
-                raise AlreadyExists(
-                    f"{spec.worker} is unique, and the workflow has the same job twice: leave"
-                    " one of them out, or add it with unique=None"
-                )
-            seen.add(spec.unique_digest)
-        yield item
-
-
 def name_taken(id_: int, name: str) -> NameTakenError:
     """Return the error of a node that is added under the name of another one."""
     return NameTakenError(
         f"workflow {id_} has a node {name!r} already; give each a name of its own"
     )
-
-
-def _renamed(item: PlanItem, name: str, free: str) -> PlanItem:
-    """Return an item of what is added under a name, as it is under a *free* one."""
-    if isinstance(item, NewPart):
-        return NewPart(free)
-    if isinstance(item, PartEnd):
-        return item
-    spec = item.new.spec
-    flow = spec.flow
-    if flow is None or flow.node is None:
-        return item
-    flow = replace(flow, node=free + flow.node.removeprefix(name))  # members have an index behind
-    return item._replace(new=item.new._replace(spec=replace(spec, flow=flow)))
-
-
-def _later(item: PlanItem, now: Instant) -> PlanItem:
-    """Return an item of a plan that was made some time ago, as it is stored *now*."""
-    if not isinstance(item, NewNode):
-        return item
-    state, spec, gate_keys = item.new
-    delay = None
-    flow = spec.flow
-    if not item.after and flow is not None and flow.release_in is not None:
-        delay = flow.release_in
-    state = lifecycle.made_later(state, now=now, delay=delay)
-    return item._replace(new=NewJob(state, replace(spec, inserted_at=now), gate_keys))
-
-
-def _number(given: int, numbers: Sequence[int]) -> int:
-    return numbers[~given] if given < 0 else given
-
-
-def _numbered(item: NewNode, numbers: Sequence[int], first: int, workflow: int) -> GraphNode:
-    """Return a node with the numbers of what it waits for, as they are stored.
-
-    *first*: the number of the first node that is stored in one call with it.
-    """
-    new = item.new
-    flow = new.spec.flow
-    if flow is not None:
-        upstream = tuple(
-            (name, _number(number, numbers), is_group) for name, number, is_group in flow.upstream
-        )
-        flow = replace(flow, workflow=workflow, upstream=upstream)
-        new = new._replace(spec=replace(new.spec, flow=flow))
-    awaited = ((_number(number, numbers), condition) for number, condition in item.after)
-    after = tuple(
-        (number if number < first else ~(number - first), condition)
-        for number, condition in awaited
-    )
-    return GraphNode(new, after, _number(item.part, numbers) if item.part else 0)
