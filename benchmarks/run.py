@@ -50,6 +50,7 @@ PROGRAMS: Final = (
     "idle",
     "crons",
     "batches",
+    "cascades",
     "results",
     "life",
     "otp",
