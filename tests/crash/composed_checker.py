@@ -7,7 +7,8 @@ Like checker.py, this file decides and reads no file, and it says what is wrong 
 3. What a job asked for (follow-ups, members, an expansion) is there once if it has completed, and
    never if it has not.
 4. A workflow is stored whole, and each of its jobs ends as the rules say.
-5. A step that was completed never runs again, and a checkpoint that was stored is not forgotten.
+5. A step that was completed never runs again, and a checkpoint that was stored is not forgotten,
+   but after a fresh retry, which knows nothing of both.
 """
 
 from collections import Counter, defaultdict
@@ -17,6 +18,8 @@ from typing import NamedTuple
 from journal import Row
 
 ENDED = {"completed", "failed", "cancelled"}
+IN_STEPS = {"Stepped", "Fresh", "InProcess", "Awaits"}
+ASK_FOR_NOTHING = {"Told", "Follows", "Fresh", "InProcess", "Awaits"}
 
 
 class Fact(NamedTuple):
@@ -69,6 +72,9 @@ def check(rows: Sequence[Row], facts: Sequence[Fact], wholes: Iterable[Whole]) -
         of_name[fact.name].append(fact)
         if fact.status not in ENDED:
             yield f"job {fact.id}: it is {fact.status} for ever"
+        elif fact.worker in IN_STEPS and fact.status != "completed":
+            yield f"job {fact.id}: it is {fact.status}, though each of its steps comes to its end"
+    made = {row.detail for row in rows if row.what == "made"}
     names = set()
     for whole in wholes:
         names.add(whole.name)
@@ -77,15 +83,26 @@ def check(rows: Sequence[Row], facts: Sequence[Fact], wholes: Iterable[Whole]) -
         if whole.what == "batch":
             yield from _batch(whole, of_name[whole.name], rows)
         else:
-            yield from _workflow(whole, of_name[whole.name])
+            yield from _workflow(whole, of_name[whole.name], is_made=whole.name in made)
+    yield from _journal(rows, names, of_name)
+    yield from _asked_for(rows, facts)
+    yield from _steps(rows)
+
+
+def _journal(
+    rows: Iterable[Row], names: set[str], of_name: Mapping[str, Sequence[Fact]]
+) -> Iterator[str]:
+    """Look at what was acknowledged, and at what jobs have found wrong themselves."""
     ran = {row.detail for row in rows if row.what in ("begin", "ran")}
     for row in rows:
         if row.what == "wrong":
             yield f"job {row.job}: {row.detail}"
         if row.what == "made" and row.detail not in names | ran:
             yield f"{row.detail}: lost, it was acknowledged and is not stored"
-    yield from _asked_for(rows, facts)
-    yield from _steps(rows)
+        if row.what == "added" and row.detail is not None:
+            name, _, number = row.detail.partition(" ")
+            if name in names and all(fact.number != int(number) for fact in of_name.get(name, ())):
+                yield f"{name}: node {number} is lost, which was added to it"
 
 
 def _batch(batch: Whole, facts: Sequence[Fact], rows: Iterable[Row]) -> Iterator[str]:
@@ -120,7 +137,7 @@ def _batch(batch: Whole, facts: Sequence[Fact], rows: Iterable[Row]) -> Iterator
             yield f"{where}: {event} is stored {told[event]} times"
 
 
-def _workflow(run: Whole, facts: Sequence[Fact]) -> Iterator[str]:
+def _workflow(run: Whole, facts: Sequence[Fact], *, is_made: bool) -> Iterator[str]:
     where = f"workflow {run.id}"
     nodes = {fact.number: fact for fact in facts if fact.size}
     kind = next((fact.kind for fact in facts), "plain")
@@ -129,14 +146,16 @@ def _workflow(run: Whole, facts: Sequence[Fact]) -> Iterator[str]:
     failed = any(fact.status == "failed" for fact in jobs)
     mended = kind == "mends" and any(fact.fate == "mends" for fact in jobs)
     may_fail = failed or mended or any(fact.status != "completed" for fact in jobs)
-    if not failed <= told <= (may_fail or kind == "disturbed"):
+    is_uncertain = kind == "disturbed" or (kind == "streamed" and not is_made)
+    if not failed <= told <= (may_fail or is_uncertain):
         yield f"{where}: on_failure is stored {told} times"
-    if kind == "disturbed":
+    if is_uncertain:
         return
     size = next((fact.size for fact in nodes.values()), 0)
     if sorted(nodes) != list(range(size)):
         yield f"{where}: of its {size} nodes only these are stored: {sorted(nodes)}"
         return
+    nodes.update((fact.number, fact) for fact in facts if fact.worker == "Outside")
     ends = dict.fromkeys(nodes, "completed") if kind == "mends" else ends_of(nodes)
     for number, fact in nodes.items():
         if fact.status != ends[number]:
@@ -167,12 +186,12 @@ def _asked_for(rows: Iterable[Row], facts: Sequence[Fact]) -> Iterator[str]:
         if what == "Follows" and of not in known and len(ids) > 1:
             yield f"job {of}: it has {len(ids)} follow-ups: {sorted(ids)}"
     for fact in facts:
-        if fact.worker in ("Told", "Follows"):
+        if fact.worker in ASK_FOR_NOTHING:
             continue
         for what, many in (("Follows", 1), ("Added", fact.adds), ("Expanded", fact.expands)):
             most = many if fact.status == "completed" else 0
             ids = asked[fact.id, what]
-            if not (fact.kind != "disturbed") * most <= len(ids) <= most:
+            if not (fact.kind in ("plain", "mends")) * most <= len(ids) <= most:
                 yield (
                     f"job {fact.id}: it is {fact.status}, and asked for {most} of {what}, which are"
                     f" {sorted(ids)}"
@@ -192,22 +211,49 @@ def _asked(rows: Iterable[Row], facts: Iterable[Fact]) -> defaultdict[tuple[int,
 
 
 def _steps(rows: Iterable[Row]) -> Iterator[str]:
-    """Look at what jobs in steps wrote down, in its order."""
-    taken: dict[tuple[int, str], str] = {}
-    passed: dict[int, int] = {}
+    """Look at what jobs in steps wrote down, in its order, from one fresh retry to the next."""
+    of_job: defaultdict[int, list[list[Row]]] = defaultdict(lambda: [[]])
     for row in rows:
-        if row.detail is None:
-            continue
-        number, _, token = row.detail.partition(" ")
-        place = row.job, number
-        if row.what == "step" and place in taken:
+        if row.what == "refreshing":
+            of_job[row.job].append([])
+        elif row.detail is not None:
+            of_job[row.job][-1].append(row)
+    for parts in of_job.values():
+        for number, part in enumerate(parts):
+            yield from _steps_of(part)
+            if number:
+                yield from _since_fresh_retry(part)
+
+
+def _steps_of(rows: Iterable[Row]) -> Iterator[str]:
+    taken: dict[str, str] = {}
+    passed = 0
+    for row in rows:
+        number, _, token = (row.detail or "").partition(" ")
+        if row.what == "step" and number in taken:
             yield f"job {row.job}: its step {number} runs again in {row.process}"
-        elif row.what == "took" and taken.setdefault(place, token) != token:
-            yield f"job {row.job}: its step {number} is {token}, and was {taken[place]}"
+        elif row.what == "took" and taken.setdefault(number, token) != token:
+            yield f"job {row.job}: its step {number} is {token}, and was {taken[number]}"
         elif row.what == "passed":
-            passed[row.job] = int(number)
-        elif row.what == "resumes" and int(number) < passed.get(row.job, 0):
+            passed = int(number)
+        elif row.what == "resumes" and int(number) < passed:
             yield (
                 f"job {row.job}: it resumes at {number} in {row.process}, though it has passed"
-                f" {passed[row.job]}"
+                f" {passed}"
             )
+
+
+def _since_fresh_retry(rows: Iterable[Row]) -> Iterator[str]:
+    """Look whether a job knows anything from before."""
+    known: set[str] = set()
+    passed = 0
+    for row in rows:
+        number, _, token = (row.detail or "").partition(" ")
+        if row.what == "step":
+            known.add(token)
+        elif row.what == "passed":
+            passed = int(number)
+        elif row.what == "took" and token not in known:
+            yield f"job {row.job}: its step {number} is still {token}, after a fresh retry"
+        elif row.what == "resumes" and int(number) > passed + 1:
+            yield f"job {row.job}: it resumes at {number} in {row.process}, after a fresh retry"

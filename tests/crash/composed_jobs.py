@@ -2,25 +2,37 @@
 
 A composition has a name that no other one has, and a kind: of a "plain" one it is known how each
 job ends; what fails in one that "mends" completes when it is retried by hand; one that is
-"disturbed" has jobs that are deleted, and may be cancelled.
+"disturbed" has jobs that are deleted, and may be cancelled; one that is "streamed" is stored piece
+by piece, as very large ones are, and is cancelled if its process is killed meanwhile.
 """
 
-import time
-from contextlib import suppress
+import itertools
+from contextlib import contextmanager, nullcontext, suppress
+from typing import NamedTuple
 
 import journal
 from composed_checker import Fact, Whole
-from crash_workers import BLINK, CrashWorker
+from composed_workers import (
+    IN_STEPS,
+    STEPS,
+    Outside,
+    Part,
+    Stepped,
+    Told,
+)
 
 from antq_actors import (
+    AlreadyExists,
     BatchNotFound,
     JobNotFound,
     NotRetryable,
     Status,
-    Worker,
+    UnknownNode,
     Workflow,
+    WorkflowError,
     WorkflowNotFound,
 )
+from antq_actors.app import workflows
 from antq_actors.app.queries import for_display
 from antq_actors.storage.format.records import Filter
 from antq_actors.workflows.counters import has_ended
@@ -28,121 +40,41 @@ from antq_actors.workflows.counters import has_ended
 PREFIX = "composed:"
 """Of the names of the workers here."""
 KINDS = ("plain", "mends", "disturbed")
+OF_WORKFLOWS = (*KINDS, "streamed")
 FATES = {
     "plain": ("completes", "completes", "once", "fails"),
     "mends": ("completes", "completes", "once", "mends"),
     "disturbed": ("completes", "completes", "fails", "mends"),
+    "streamed": ("completes", "completes", "once", "fails"),
 }
 """By kind: whether a job "completes", fails "once", always, or until it is retried by hand."""
 CONDITIONS = {
     "plain": ("success", "success", "end", "failure"),
     "mends": ("success", "success", "success", "end"),
     "disturbed": ("success", "end", "failure"),
+    "streamed": ("success", "end", "failure"),
 }
 MOST_JOBS = 12
 GROUPED = 3
 """How many nodes are a group, in a workflow that has one."""
-STEPS = 5
-NO = "ValueError: no"
-"""The error of a job that fails."""
+AT_ONCE, PIECE = 4, 2
+"""How many nodes of a workflow that is streamed are stored at first, and at a time then."""
+KEYS = ("a", "b")
+"""Of workflows of which only one with a key is open at a time."""
 ROUNDS = 30
 """More than a composition that mends needs: each retry may let others fail for the first time."""
 EVENTS = ("on_success", "on_complete", "on_failure")
 
 
-class Part(CrashWorker, name="composed:Part"):
-    """A job of a composition, which asks for all that its arguments say, whatever its fate."""
+class Made(NamedTuple):
+    """A composition that the composer remembers."""
 
-    def perform(self, job):
-        if job.args["kind"] != "plain":  # a retry by hand counts anew, and a deletion ends it
-            journal.note("ran", job, detail=job.args["name"])
-            return self._act(job)
-        try:
-            journal.note("begin", job, detail=job.args["name"])
-            return self._act(job)
-        except ValueError:
-            raise
-        except BaseException:
-            journal.note("stop", job)
-            raise
-
-    def _act(self, job):
-        args = job.args
-        job.follow_up(Follows, {"name": args["name"], "kind": args["kind"], "owner": job.id})
-        added = [{**_inner(job), "number": number} for number in range(args.get("adds", 0))]
-        if added:
-            job.batch.enqueue_many(Added, added, max_attempts=1)
-        if args.get("expands"):
-            flow = Workflow("part")
-            items = [{**_inner(job), "number": n} for n in range(args["expands"])]
-            flow.add_many(Expanded, items, max_attempts=1)
-            job.expand(flow)
-        for number, value in zip(args.get("upstream", ()), args.get("values", ()), strict=True):
-            found = list(value) if isinstance(number, list) else value
-            if found != number and args["kind"] != "disturbed":  # else it may have been deleted
-                journal.note("wrong", job, detail=f"the output of {number} is {found!r}")
-        time.sleep(args.get("seconds", 0))
-        self._end(job)
-        return args["number"]
-
-    def _end(self, job):
-        fate = job.args["fate"]
-        fails = (
-            fate == "fails"
-            or (fate == "once" and job.attempts == 1)
-            or (fate == "mends" and not any(error.error == NO for error in job.errors))
-        )
-        if job.args["kind"] == "plain":
-            journal.note("fail" if fails else "end", job)
-        if fails:
-            raise ValueError(NO)
-
-
-class Added(Part, name="composed:Added"):
-    """A member of a batch that a member has added."""
-
-
-class Expanded(Part, name="composed:Expanded"):
-    """A job of what a node has expanded into."""
-
-
-class Follows(Worker, name="composed:Follows"):
-    """A follow-up: that it is stored is what counts."""
-
-    def perform(self, job):
-        journal.note("follows", job, detail=str(job.args["owner"]))
-
-
-class Told(Worker, name="composed:Told"):
-    """A callback: that it is stored is what counts."""
-
-    def perform(self, job):
-        pass
-
-
-class Stepped(CrashWorker, name="composed:Stepped"):
-    """Takes steps, and passes a checkpoint after each; its first attempt may fail between two."""
-
-    def _act(self, job):
-        before = job.checkpointed or 0
-        journal.note("resumes", job, detail=f"{before}")
-        job.follow_up(Follows, {"name": job.args["name"], "kind": "plain", "owner": job.id})
-        for number in range(STEPS):
-            token = job.step(str(number), self._step, job, number)
-            journal.note("took", job, detail=f"{number} {token}")
-            if number >= before:  # a lower one would take its place
-                job.checkpoint(number + 1, every=0)
-                journal.note("passed", job, detail=f"{number + 1}")
-            if number == job.args["fails_after"] and job.attempts == 1:
-                journal.note("fail", job)
-                raise ValueError("once")
-        journal.note("end", job)
-
-    def _step(self, job, number):
-        token = journal.new_call()
-        journal.note("step", job, detail=f"{number} {token}")
-        time.sleep(BLINK)
-        return token
+    kind: str
+    name: str
+    whole: object
+    """The batch, or the run."""
+    nodes: tuple[str, ...] = ()
+    """The names of nodes of a workflow that others may wait for."""
 
 
 class Composer:
@@ -152,29 +84,39 @@ class Composer:
         self._app = app
         self._chance = chance
         self._made = []
+        self._in_steps = []
+        """The ids of jobs that may be retried afresh."""
+        self._numbers = itertools.count(1_000)
 
     def compose(self):
         """Make something of several jobs, or one in steps."""
-        kind = self._chance.choice(KINDS)
+        what = self._chance.choice(["batch", "batch", "workflow", "workflow", "steps", "key"])
+        kind = self._chance.choice(OF_WORKFLOWS if what == "workflow" else KINDS)
         name = f"{kind}/{journal.new_call()}"
-        is_empty = False
-        what = self._chance.choice(["batch", "workflow", "workflow", "steps"])
+        is_made = False
         if what == "steps":
-            args = {"name": name, "kind": "plain", "fails_after": self._chance.randint(0, STEPS)}
-            self._app.enqueue(Stepped, args)
+            self._steps(name)
         elif what == "workflow":
             self._made.append(self._workflow(kind, name))
+            is_made = True
+        elif what == "key":
+            self._with_key(name)
         else:
-            is_empty = self._batch(kind, name)
-        if kind != "disturbed" and not is_empty and what != "steps":
+            is_made = not self._batch(kind, name)
+        if kind != "disturbed" and is_made:
             journal.note("made", detail=name)
         del self._made[:-4]
 
     def disturb(self):
-        """Retry what failed, delete a job, retry it, or cancel all, where the kind allows it."""
+        """Retry what failed, delete a job, retry it, add one, or cancel all, where that may be."""
+        if self._chance.random() < 0.1:
+            self._refresh()
         if not self._made or self._chance.random() < 0.5:
             return
-        kind, name, whole = self._chance.choice(self._made)
+        kind, name, whole, nodes = made = self._chance.choice(self._made)
+        if nodes and self._chance.random() < 0.5:
+            self._add_to(made)
+            return
         with suppress(BatchNotFound, WorkflowNotFound, JobNotFound, NotRetryable):
             if kind == "mends":
                 whole.retry_failed()
@@ -190,13 +132,62 @@ class Composer:
         journal.note("deleting", detail=f"{name} {job.id}")
         self._app.delete_job(job.id)
 
+    def _refresh(self):
+        """Retry a job in steps that has ended, and let it forget them."""
+        if not self._in_steps:
+            return
+        with suppress(JobNotFound, NotRetryable):
+            job = self._app.get_job(self._chance.choice(self._in_steps))
+            if job.status in (Status.COMPLETED, Status.FAILED):
+                journal.note("refreshing", job)
+                self._app.retry_job(job, fresh=True)
+
+    def _add_to(self, made):
+        """Add a node to a workflow from outside, if it is still open."""
+        number = next(self._numbers)
+        ups = self._chance.sample(made.nodes, self._chance.randint(0, min(2, len(made.nodes))))
+        after = {up: self._chance.choice(CONDITIONS[made.kind]) for up in ups}
+        args = {**self._part(made.kind, made.name, number), "after": after}
+        options = {"name": f"outside {number}", "after": after, "max_attempts": _attempts(args)}
+        try:
+            made.whole.add(Outside, args, **options)
+        except UnknownNode as error:  # which may have been deleted
+            if made.kind != "disturbed":
+                journal.note("wrong", detail=f"{error}")
+        except (WorkflowError, WorkflowNotFound):
+            return
+        else:
+            journal.note("added", detail=f"{made.name} {number}")
+
+    def _steps(self, name):
+        args = {"name": name, "kind": "plain", "fails_after": self._chance.randint(0, STEPS)}
+        worker = self._chance.choice(IN_STEPS)
+        job = self._app.enqueue(worker, args)
+        if worker is not Stepped:
+            self._in_steps = [*self._in_steps[-3:], job.id]
+
+    def _with_key(self, name):
+        """Start a workflow of which there may be an open one, which refuses it then."""
+        key = self._chance.choice(KEYS)
+        flow = Workflow("with a key", key=key, abandoned="cancel")
+        flow.add(Part, {**self._part("plain", name, 0), "fate": "completes"})
+        try:
+            started = self._app.start_workflow(flow)
+        except AlreadyExists as error:
+            started = error.workflow
+        else:
+            journal.note("made", detail=name)
+        of_key = [run for run in self._app.workflows(open=True) if run.key == key]
+        if (started.name, started.key) != (flow.name, key) or len(of_key) > 1:
+            journal.note("wrong", detail=f"of the key {key} there are {of_key}, not {started}")
+
     def _batch(self, kind, name, parent=None):
         makes = self._app if parent is None else parent
         callbacks = {event: Told.build(_told(kind, name, event)) for event in EVENTS}
         abandoned = self._chance.choice(["keep", "cancel"]) if kind == "disturbed" else "keep"
         with makes.batch(name, abandoned=abandoned, **callbacks) as batch:
             if parent is None:
-                self._made.append((kind, name, batch))
+                self._made.append(Made(kind, name, batch))
             members = [self._part(kind, name, n) for n in range(self._chance.randint(0, MOST_JOBS))]
             for args in members:
                 args["adds"] = self._chance.choice([0, 0, 0, 2])
@@ -246,7 +237,9 @@ class Composer:
             handles[number] = flow.add(
                 Part, args, name=str(number), after=after, max_attempts=_attempts(args)
             )
-        return kind, name, self._app.start_workflow(flow)
+        nodes = tuple(str(number) for number in handles)
+        with _in_pieces() if kind == "streamed" else nullcontext():
+            return Made(kind, name, self._app.start_workflow(flow), nodes)
 
     def _node(self, kind, name, number, size):
         expands = self._chance.choice([0, 0, 0, 3])
@@ -265,6 +258,17 @@ class Composer:
             "inner": self._chance.choice(["completes", FATES[kind][-1]]),
             "seconds": self._chance.choice([0, 0, 0.01, 0.05]),
         }
+
+
+@contextmanager
+def _in_pieces():
+    """Let workflows be stored as if they had thousands of nodes."""
+    before = workflows.MOST_AT_ONCE, workflows.PIECE
+    workflows.MOST_AT_ONCE, workflows.PIECE = AT_ONCE, PIECE
+    try:
+        yield
+    finally:
+        workflows.MOST_AT_ONCE, workflows.PIECE = before
 
 
 def finish(app, wait):
@@ -336,12 +340,6 @@ def _fact(job, composed):
         args.get("event"),
         composed is not None and composed.is_unneeded,
     )
-
-
-def _inner(job):
-    """Return the arguments of a job that a job adds, or expands into."""
-    args = job.args
-    return {"kind": args["kind"], "name": args["name"], "fate": args["inner"], "owner": job.id}
 
 
 def _told(kind, name, event):

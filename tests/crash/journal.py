@@ -7,6 +7,7 @@ all, and in the order of the writes. Times are CLOCK_MONOTONIC, which all proces
 import itertools
 import os
 import time
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +23,10 @@ class Row(NamedTuple):
     enqueueing was "cut short" by Ctrl-C.
     To a periodic entry, its detail: somebody is "pausing" it, or has "resumed" it.
     To what is composed of several jobs, its detail: it is "made", one of them "ran", or somebody is
-    "deleting" it; one "follows" another, or was given a "wrong" output of it.
+    "deleting" it; one was "added" from outside; one "follows" another, or was given a "wrong"
+    output of it.
     To a job in steps, its detail: it "resumes" at a checkpoint, runs a "step", "took" its value,
-    and has "passed" a checkpoint.
+    and has "passed" a checkpoint; or somebody is "refreshing" it, so that it forgets all of that.
     """
 
     what: str
@@ -52,8 +54,8 @@ class Row(NamedTuple):
     """None: the job has no limit."""
 
 
-class _Place:
-    """Where this process writes."""
+class _Place(NamedTuple):
+    """Where this process writes, and its name."""
 
     directory: Path
     process: str
@@ -65,23 +67,34 @@ _decode = msgspec.json.Decoder(Row).decode
 
 
 def begin(directory, process):
-    """Let this process write in *directory*, under the name *process*."""
-    _Place.directory = Path(directory)
-    _Place.process = process
+    """Let this process write in *directory*, under the name *process*.
+
+    Programs that it starts, such as those of a queue's jobs, write there, too, under names of their
+    own.
+    """
+    os.environ["ANTQ_JOURNAL"] = f"{os.getpid()}:{process}:{directory}"
+    _place.cache_clear()
+
+
+@cache
+def _place():
+    pid, process, directory = os.environ["ANTQ_JOURNAL"].split(":", 2)
+    is_child = os.getpid() != int(pid)
+    return _Place(Path(directory), f"{process}.{os.getpid()}" if is_child else process)
 
 
 def directory():
     """Return where this process writes."""
-    return _Place.directory
+    return _place().directory
 
 
 def process():
     """Return the name of this process."""
-    return _Place.process
+    return _place().process
 
 
 def note(what, job=None, detail=None):
-    row = Row(what, _Place.process, os.getpid(), time.monotonic(), detail=detail)
+    row = Row(what, _place().process, os.getpid(), time.monotonic(), detail=detail)
     if job is not None:
         row = row._replace(
             job=job.id,
@@ -100,7 +113,7 @@ def note(what, job=None, detail=None):
 
 def new_call():
     """Return a name for a call that enqueues a job; no other has it."""
-    return f"{_Place.process}/{next(_numbers)}"
+    return f"{_place().process}/{next(_numbers)}"
 
 
 def acknowledge(*ids, calls=None):
@@ -130,7 +143,7 @@ def begin_anew(directory):
 
 
 def _append(name, data):
-    file = os.open(_Place.directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    file = os.open(_place().directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, data)
         os.fsync(file)

@@ -270,7 +270,9 @@ class Soak:
         self.counts["batches"] += sum(whole.what == "batch" for whole in wholes)
         self.counts["workflows"] += sum(whole.what == "workflow" for whole in wholes)
         self.counts["callbacks"] += sum(fact.event is not None for fact in facts)
+        self.counts["added"] += sum(row.what == "added" for row in rows)
         self.counts["steps"] += sum(row.what == "step" for row in rows)
+        self.counts["refreshed"] += sum(row.what == "refreshing" for row in rows)
 
     def _check_entries(
         self,
@@ -366,7 +368,9 @@ def table(soak: Soak, seed: int, seconds: float, store: Path) -> str:
         ("batches checked in full", f"{counts['batches']}"),
         ("workflows checked in full", f"{counts['workflows']}"),
         ("  callbacks of both", f"{counts['callbacks']}"),
+        ("  nodes added from outside", f"{counts['added']}"),
         ("steps that were run", f"{counts['steps']}"),
+        ("  jobs that forgot them", f"{counts['refreshed']}"),
         ("instants of periodic entries", f"{counts['instants']}"),
         ("  missed while nobody lived", f"{counts['missed']}"),
         ("  skipped: not at once", f"{counts['skipped']}"),

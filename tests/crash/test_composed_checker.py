@@ -41,8 +41,8 @@ def without(facts, *gone):
 
 
 def node(number, status="completed", after=None, **more):
-    more = {"size": 3, "after": after or {}, **more}
-    return Fact(10 + number, "Part", status, "plain/w", number=number, **more)
+    more = {"size": 3, "after": after or {}, "name": "plain/w", **more}
+    return Fact(10 + number, "Part", status, number=number, **more)
 
 
 RUN = Whole(2, "workflow", "plain/w")
@@ -51,6 +51,8 @@ CUT = node(1, "cancelled", {0: "success"})
 AFTER_END = node(2, after={0: "end"})
 OF_RUN = told("on_failure", 204, "plain/w")
 GRAPH = [FAILED, CUT, AFTER_END, follow_up(12), OF_RUN]
+OUTSIDE = Fact(40, "Outside", "cancelled", "plain/w", number=1000, after={0: "success"})
+STREAMED = node(0, "cancelled", kind="streamed", name="streamed/w")
 EXPANDS = node(0, size=1, expands=2, inner="fails")
 INTO = [Fact(n, "Expanded", "failed", "plain/w", fate="fails", of=10) for n in (30, 31)]
 
@@ -113,6 +115,16 @@ STEPS = [
             id="one that waits for an expansion",
         ),
         pytest.param(STEPS, [], [], id="steps"),
+        pytest.param(
+            [*STEPS, row("refreshing", None), row("resumes", "0"), row("step", "0 d")],
+            [],
+            [],
+            id="a fresh retry",
+        ),
+        pytest.param(
+            [row("added", "plain/w 1000")], [*GRAPH, OUTSIDE], [RUN], id="one from outside"
+        ),
+        pytest.param([], [STREAMED], [RUN._replace(name="streamed/w")], id="one half stored"),
         pytest.param([row("follows", "10", 110)], [member(0)], [], id="a pruned follow-up"),
         pytest.param([row("made", "w"), row("begin", "w")], [], [], id="a pruned workflow"),
     ],
@@ -178,6 +190,16 @@ def test_what_has_to_be_is_nothing_to_speak_of(rows, facts, wholes):
             [RUN],
             "job 11 of workflow 2: it is completed, not cancelled",
         ),
+        (
+            [*GRAPH, OUTSIDE._replace(status="completed"), follow_up(40)],
+            [RUN],
+            "job 40 of workflow 2: it is completed, not cancelled",
+        ),
+        (
+            [Fact(50, "Awaits", "failed", "plain/s")],
+            [],
+            "job 50: it is failed, though each of its steps comes to its end",
+        ),
         (without(GRAPH, OF_RUN), [RUN], "workflow 2: on_failure is stored 0 times"),
         (
             [*GRAPH, told("on_failure", 209, "plain/w")],
@@ -207,8 +229,31 @@ def test_what_must_not_be_among_jobs_is_found(facts, wholes, finding):
             "job 5: it resumes at 0 in north, though it has passed 1",
         ),
         ([row("wrong", "the output of 1 is 2")], "job 5: the output of 1 is 2"),
+        (
+            [*STEPS, row("refreshing", None), row("took", "0 a")],
+            "job 5: its step 0 is still a, after a fresh retry",
+        ),
+        (
+            [*STEPS, row("refreshing", None), row("resumes", "2")],
+            "job 5: it resumes at 2 in north, after a fresh retry",
+        ),
         ([row("made", "w", 0)], "w: lost, it was acknowledged and is not stored"),
     ],
 )
 def test_what_must_not_be_in_the_journal_is_found(rows, finding):
     assert list(check(rows, [], [])) == [finding]
+
+
+def test_a_streamed_workflow_is_whole_if_it_was_acknowledged():
+    rows = [row("made", "streamed/w", 0)]
+
+    findings = list(check(rows, [STREAMED], [RUN._replace(name="streamed/w")]))
+
+    assert findings[-1] == "workflow 2: of its 3 nodes only these are stored: [0]"
+
+
+def test_a_node_that_was_added_from_outside_is_not_lost():
+    rows = [row("added", "plain/w 1000")]
+
+    assert list(check(rows, GRAPH, [RUN])) == ["plain/w: node 1000 is lost, which was added to it"]
+    assert list(check(rows, GRAPH, [])) == []  # pruned
