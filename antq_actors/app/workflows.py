@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.app.queries import checked_statuses, for_display
@@ -14,13 +13,11 @@ from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus, no_output
 from antq_actors.checks import short_repr, whole
 from antq_actors.errors import (
     AlreadyExists,
-    JobNotFound,
-    LimitReached,
-    NotRetryable,
     WorkflowNotFound,
 )
 from antq_actors.jobs.outcome import Expansion
 from antq_actors.jobs.state import Status
+from antq_actors.storage.format.records import Chosen
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore
@@ -49,7 +46,9 @@ PIECE: Final = 1_000
 """Nodes of a piece, which has some more where these are stored together."""
 
 PAGE: Final = 500
-"""Jobs that are read at a time."""
+"""Jobs that are read, or retried, at a time."""
+
+_FAILED: Final = Chosen(frozenset({Status.FAILED}))
 
 
 class Workflows:
@@ -208,10 +207,10 @@ class Workflows:
     def retry_failed(self, id_: int) -> None:
         """Enqueue the failed jobs of a workflow again; what they cut off waits again."""
         self._record(id_)
-        for node, status in self._store.read(JobReader.node_statuses, id_):
-            if status is Status.FAILED:
-                with suppress(AlreadyExists, JobNotFound, LimitReached, NotRetryable):
-                    self._store.write(JobStore.retry, node, now=self._clock())
+        ids = [node for node, status in self._statuses(id_) if status is Status.FAILED]
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            self._store.write(JobStore.retry_many, page, _FAILED, now=self._clock())
 
     # ---- looked at ------------------------------------------------------------------------
 
@@ -239,9 +238,21 @@ class Workflows:
         """Count the nodes of a workflow by their statuses."""
         record = self._record(id_)
         counts = dict.fromkeys(Status, 0)
-        for _, status in self._store.read(JobReader.node_statuses, id_):
+        for _, status in self._statuses(id_):
             counts[status] += 1
         return WorkflowStatus(counts, record.is_open)
+
+    def _statuses(self, id_: int) -> list[tuple[int, Status]]:
+        """Read the ids of all jobs of a workflow, in order, and the status of each.
+
+        They are of one moment if there are not very many: nobody writes while they are read.
+        """
+        found: list[tuple[int, Status]] = []
+        left = [(id_, 0)]
+        while left:
+            some, left = self._store.read(JobReader.node_statuses, left, MOST_AT_ONCE)
+            found += some
+        return sorted(found)
 
     def incomplete(self, id_: int) -> int:
         """Return the node that stores the rest of a workflow, or died doing so; 0: none."""
@@ -252,8 +263,7 @@ class Workflows:
         """Return the jobs of a workflow by id."""
         wanted = checked_statuses(status)
         self._record(id_)
-        nodes = self._store.read(JobReader.node_statuses, id_)
-        ids = [node for node, found in nodes if wanted is None or found in wanted]
+        ids = [node for node, found in self._statuses(id_) if wanted is None or found in wanted]
         jobs: list[Job] = []
         for start in range(0, len(ids), PAGE):
             page = self._store.read(JobReader.jobs_page, ids[start : start + PAGE])

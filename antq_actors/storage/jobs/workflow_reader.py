@@ -18,7 +18,7 @@ from antq_actors.storage.jobs.node_names import MOST_NOTED, NodeNames
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from antq_actors.jobs.state import JobFlow, Status, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
@@ -99,17 +99,30 @@ class WorkflowReader(GroupReader):
             found = groups.get(group)
         return None if found is None else self._workflow_record(groups, group)
 
-    def node_statuses(self, id_: int) -> list[tuple[int, Status]]:
-        """Read the ids of all jobs of a workflow, in order, and the status of each."""
-        found = []
-        for node in sorted(_jobs_in(self._groups, id_)):
-            try:
-                record = self._jobs.record(node)
-            except DamagedRecord:
-                continue
-            if record is not None:
-                found.append((node, record.state.status))
-        return found
+    def node_statuses(
+        self, left: Sequence[tuple[int, int]], limit: int
+    ) -> tuple[list[tuple[int, Status]], list[tuple[int, int]]]:
+        """Read the ids and statuses of jobs of groups, each group behind the id of a member.
+
+        Return with them what is *left* when *limit* members have been read; groups among the
+        members are read as well.
+        """
+        found, left = [], list(left)
+        while left and limit > 0:
+            group, after = left.pop()
+            page = self._groups.some_members(group, after, limit)
+            if len(page) == limit:
+                left.append((group, page[-1][0]))
+            limit -= max(1, len(page))
+            left += [(id_, 0) for id_, kind in page if kind == GROUP]
+            for node in (id_ for id_, kind in page if kind == JOB):
+                try:
+                    record = self._jobs.record(node)
+                except DamagedRecord:
+                    continue
+                if record is not None:
+                    found.append((node, record.state.status))
+        return found, left
 
     def jobs_page(self, ids: Sequence[int]) -> list[StoredJob]:
         """Read the jobs with these ids, but for those that are gone."""
@@ -188,13 +201,3 @@ def key_in_use(name: str, key: str, id_: int) -> AlreadyExists:
         " cancel it"
     )
     return AlreadyExists(text, None, id_)
-
-
-def _jobs_in(groups: GroupTable, group: int) -> Iterator[int]:
-    left = [group]
-    while left:
-        for id_, kind in groups.members(left.pop()):
-            if kind == GROUP:
-                left.append(id_)
-            elif kind == JOB:
-                yield id_
