@@ -521,6 +521,22 @@ def test_nodes_that_threads_add_at_once_have_names_of_their_own(paused):
     assert sorted(names) == sorted(f"note-{number}" for number in range(2, 102))
 
 
+def test_a_node_waits_for_one_whose_name_it_would_have_had(paused):
+    flow = Workflow("open")
+    flow.add(number, {"n": 1})
+    run = paused.start_workflow(flow)
+
+    alone = run.add(number, {"n": 2}, after="number")
+    many = run.add_many(number, [{"n": 3}], after="number")
+
+    assert (alone.name, many.name) == ("number-2", "number-3")
+    assert {job.args["n"]: job.status for job in run.jobs()} == {
+        1: Status.ENQUEUED,
+        2: Status.SUSPENDED,
+        3: Status.SUSPENDED,
+    }
+
+
 def test_a_node_added_after_one_that_has_ended_begins_at_once(app):
     Gated.gate.clear()
     flow = Workflow("open")

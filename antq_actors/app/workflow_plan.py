@@ -117,11 +117,11 @@ class Planner:
             vertex = self._flow.vertices[position]
             name = self._flow.graph.vertices[position].name
             if not isinstance(vertex, PlannedGroup):
-                self._numbers[name] = self._next(), False
+                self._number(name, self._next(), is_part=False)
                 yield self._node(vertex.job, name, position, is_kept=name in self._kept)
                 continue
             part = self._next()
-            self._numbers[name] = part, True
+            self._number(name, part, is_part=True)
             yield NewPart(name)
             if vertex.worker is None or self._alike is None:
                 yield from self._each_member(vertex, name, position, part)
@@ -179,6 +179,14 @@ class Planner:
     def _name_at(self, position: int) -> str:
         """Return the name of a vertex: a part that is added is named when it is stored."""
         return self._flow.graph.vertices[position].name
+
+    def _number(self, name: str, number: int, *, is_part: bool) -> None:
+        """Note the number of what is planned; not where it is added and may yet be renamed.
+
+        Then its default name may be that of a stored node, for which it may wait.
+        """
+        if not self._flow.extends:
+            self._numbers[name] = number, is_part
 
     def _is_known(self, name: str) -> bool:
         """Return whether a node or part of a name is planned or stored; then it has its number."""
