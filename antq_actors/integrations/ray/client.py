@@ -80,6 +80,11 @@ _WHY_NOT: Final = (
 
 _POLL_SECONDS: Final = 0.05
 
+_CHECKPOINT_SECONDS: Final = 5.0
+"""Seconds that a job waits for the arrival of a checkpoint which goes with its outcome."""
+_INLINED_BYTES: Final = 64 * 1024
+"""Bytes of an argument that Ray sends along with a call."""
+
 
 class _Hosted:
     """What this process hosts."""
@@ -215,6 +220,23 @@ class RayClient(JobVerbs):
             self._found().on_progress.remote(attempt, progress)
         except (exceptions.RayError, NotStarted):
             self._handle = None
+
+    def hold_checkpoint(self, attempt: int, value: bytes | None, before: Any) -> Any:
+        """Send an attempt's checkpoint from its Ray task to the Ray actor; return what to wait for.
+
+        That is *before* for the next one: so they arrive in their order, and few are on their way.
+        """
+        try:
+            if before is not None:
+                ray.wait([before], timeout=_CHECKPOINT_SECONDS)
+            sent = self._found().on_checkpoint.remote(attempt, value)
+            if value is not None and len(value) > _INLINED_BYTES:
+                # Ray leaves it in this process until it is fetched, and it may end before that.
+                ray.wait([sent], timeout=_CHECKPOINT_SECONDS)
+        except (exceptions.RayError, NotStarted):
+            self._handle = None  # the attempt is interrupted anyway
+            return None
+        return sent
 
     def is_stop_requested(self, attempt: int) -> bool:
         """Return whether an attempt in a Ray task must stop; calls the application's Ray actor."""

@@ -182,6 +182,10 @@ class RayHost:
         """Note the progress of an attempt, reported by its Ray task."""
         executor.on_progress(number, progress)
 
+    def on_checkpoint(self, number: int, value: bytes | None) -> None:
+        """Hold the checkpoint of an attempt, passed in its Ray task."""
+        executor.on_checkpoint(number, value)
+
     def is_stop_requested(self, number: int) -> bool:
         """Return whether an attempt in a Ray task must stop."""
         return executor.is_stop_requested(number)

@@ -411,6 +411,16 @@ def on_progress(number: int, progress: Progress) -> None:
         handle.attempt.control.report(progress)
 
 
+def on_checkpoint(number: int, value: bytes | None) -> None:
+    """Hold a checkpoint for the outcome of an attempt, if that has not ended; None: it is stored.
+
+    So it is not lost with the process of its Ray task.
+    """
+    handle = under_way.get(number)
+    if handle is not None:
+        handle.attempt.control.hold_checkpoint(value)
+
+
 def is_stop_requested(number: int) -> bool:
     """Return whether the attempt of a Ray task must stop; notes that the attempt checks."""
     handle = under_way.get(number)

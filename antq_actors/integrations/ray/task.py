@@ -96,6 +96,8 @@ class _RayControl(Control):
     client: Any = None
     number: int = 0
     """Of the attempt, where it was started."""
+    sent: Any = None
+    """What says that the last checkpoint has arrived; None: there was none."""
     checked_at: float = 0.0
     """When it last asked, on the monotonic clock."""
 
@@ -109,6 +111,10 @@ class _RayControl(Control):
 
     def report(self, progress: Progress) -> None:
         self.client.report(self.number, progress)
+
+    def hold_checkpoint(self, value: bytes | None) -> None:
+        super().hold_checkpoint(value)
+        self.sent = self.client.hold_checkpoint(self.number, value, self.sent)
 
     def _check(self) -> None:
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """Workers that run as tasks of a Ray cluster, and bring about more than themselves."""
 
+import os
 from pathlib import Path
 
 from antq_actors import Fail, Worker, Workflow, worker
@@ -79,6 +80,15 @@ class Composes(Worker, **ON_RAY, result=True, max_attempts=3, retry_delay=0):
         if job.attempts < 3:
             raise ValueError("again")
         return found
+
+    def pass_checkpoints_and_crash(self, job):
+        if job.checkpointed is not None:
+            return len(job.checkpointed)
+        size = job.args["size"]
+        job.checkpoint(b"stored", every=3600)
+        for number in (1, 2):  # the second one is sent when the first one has arrived
+            job.checkpoint(bytes(size + number), every=3600)
+        os.abort()
 
     def report(self, job):
         job.progress(0.25, "a quarter")

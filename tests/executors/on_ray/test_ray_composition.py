@@ -267,6 +267,13 @@ def test_checkpoints_of_a_task_go_with_its_outcome(app):
     assert does(app, "pass_checkpoints").result(timeout=LONG) == [2, "held"]
 
 
+@pytest.mark.parametrize("size", [1_000, 500_000])
+def test_checkpoints_outlive_the_process_of_their_task(app, size):
+    job = does(app, "pass_checkpoints_and_crash", size=size)
+
+    assert job.result(timeout=LONG) in {size + 1, size + 2}
+
+
 def test_progress_of_a_task_is_stored_and_gone_with_its_end(app, tmp_path):
     job = does(app, "report", go=str(tmp_path / "go"))
 
