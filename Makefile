@@ -25,7 +25,8 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them, one after the other
 ifeq ($(OPTIONS),)
 	@failed=0; \
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --ignore=tests/executors || failed=1; \
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
+	  --ignore=tests/executors || failed=1; \
 	$(BIN)/python -m pytest --numprocesses 4 tests/executors || failed=1; \
 	exit $$failed
 else

@@ -2,6 +2,7 @@
 
 import gc
 import signal
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -25,6 +26,9 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+SLOW = frozenset({"crash", "faults", "processes", "web"})
+"""Folders whose tests take longest: the last file to begin would keep one program busy alone."""
+
 
 def pytest_addoption(parser):
     parser.addoption(
@@ -42,6 +46,9 @@ def pytest_collection_modifyitems(config, items):
     rule = config.getoption("--rule")
     if rule is not None:
         items[:] = [item for item in items if rule in rules_of(item)]
+    if hasattr(config, "workerinput"):  # several programs, which take files in this order
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (item.path.parent.name not in SLOW, -tests[item.path]))
 
 
 def pytest_terminal_summary(terminalreporter, config):
