@@ -207,36 +207,50 @@ def damage(store, id_):
     job_store.write(store.env, lambda verbs: verbs.cancel_many([id_], Chosen(), now=9))
 
 
-@pytest.mark.parametrize("limit", [0, 1, 2])
-def test_a_damaged_member_is_counted_without_reading_the_others(store, monkeypatch, limit):
+def test_a_damaged_member_that_had_not_ended_is_counted_without_reading_the_others(
+    store, monkeypatch
+):
     other, _ = a_batch_of(store, 2)
-    batch, ids = a_batch_of(store, 3)
-    finish(store, *[COMPLETED] * (2 + limit))
-    before = group(store, batch).ends
+    batch, ids = a_batch_of(store, 4)
+    finish(store, *[COMPLETED] * 3)
+    store.claim(now=6)
 
     monkeypatch.setattr(GroupTable, "count_anew", None)
-    for id_ in ids[:2]:
+    for id_ in ids[1:3]:
         damage(store, id_)
     monkeypatch.undo()
 
-    assert before == Ends(completed=limit)
-    assert group(store, batch).ends == Ends(completed=max(0, limit - 2), failed=2)
-    assert group(store, batch).cause == ids[0]
+    assert group(store, batch).ends == Ends(completed=1, failed=2)
+    assert group(store, batch).cause == ids[1]
     assert group(store, other).ends == Ends(completed=2)
     assert not any("groups" in finding or "members" in finding for finding in store.findings())
 
 
-def test_a_damaged_member_that_was_cancelled_or_is_not_known_is_counted_all_the_same(store):
-    batch, (cancelled, lost) = a_batch_of(store, 2)
+def test_a_damaged_member_of_which_it_is_not_known_how_it_counts_is_counted_all_the_same(store):
+    batch, (cancelled, lost, completed) = a_batch_of(store, 3, max_attempts=2)
     store.cancel(cancelled, now=3)
+    finish(store, Failed("no", retry_in=1_000), COMPLETED)
     place = places_of(store.get(lost).state).place + keys.job_key(lost)
     assert store.env.write(lambda txn: txn.delete(place, db=store.env.tables.index))
 
-    for id_ in (cancelled, lost):
+    for id_ in (completed, cancelled, lost):
         damage(store, id_)
 
-    assert group(store, batch).ends == Ends(failed=2)
+    assert group(store, batch).ends == Ends(failed=3)
     assert not any("groups" in finding or "members" in finding for finding in store.findings())
+
+
+def test_a_damaged_end_that_a_count_has_left_out_is_counted_once(store):
+    batch, (first, second) = a_batch_of(store, 2)
+    finish(store, COMPLETED, COMPLETED)
+    table = store.env.tables.jobs
+    store.env.write(lambda txn: txn.put(keys.job_key(first), b"\x00\x05wrong", db=table))
+
+    damage(store, second)
+    assert group(store, batch).ends == Ends(failed=1)
+    damage(store, first)
+
+    assert group(store, batch).ends == Ends(failed=2)
 
 
 def test_a_duplicate_is_no_member(store):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from antq_actors.errors import NotRetryable
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.state import ENDED, NOT_COMPOSED, Composed, Status
+from antq_actors.jobs.state import ENDED, NOT_COMPOSED, Composed
 from antq_actors.storage.jobs.dependents import Dependents, Waiters
 from antq_actors.storage.jobs.groups import (
     APART,
@@ -25,7 +25,6 @@ from antq_actors.storage.jobs.groups import (
     GroupTable,
     callbacks_for,
     end_of,
-    ended_as,
 )
 from antq_actors.storage.jobs.tasks import SettleEdges
 from antq_actors.workflows import counters
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.state import JobState, Status
     from antq_actors.storage.jobs.table import JobEntries
     from antq_actors.storage.lmdb.tables import Tables
     from antq_actors.workflows.counters import Group
@@ -216,11 +215,9 @@ class Composition:
         self._changed[group] = None
         if kind == APART:
             self._with_lost_callback.add(group)
-        elif was is None or was is Status.CANCELLED:  # perhaps as one that was not needed
+        elif was is None or was in ENDED:  # a count of all does not count an end that is damaged
             self._miscounted.add(group)
         else:
-            if was in ENDED:
-                self._count(group, ended_as(was), -1, now)
             self._count(group, End.FAILED, 1, now, id_)
         return Composed(
             group=group,

@@ -86,16 +86,11 @@ _decode_spec = msgspec.msgpack.Decoder(GroupSpec).decode
 
 def end_of(state: JobState) -> End:
     """Return how a job that has ended counts in its group."""
-    is_unneeded = state.composed is not None and state.composed.is_unneeded
-    return ended_as(state.status, is_unneeded=is_unneeded)
-
-
-def ended_as(status: Status, *, is_unneeded: bool = False) -> End:
-    """Return how a job that has ended with this status counts in its group."""
-    if status is Status.COMPLETED:
+    if state.status is Status.COMPLETED:
         return End.COMPLETED
-    if status is Status.FAILED:
+    if state.status is Status.FAILED:
         return End.FAILED
+    is_unneeded = state.composed is not None and state.composed.is_unneeded
     return End.UNNEEDED if is_unneeded else End.CANCELLED
 
 
