@@ -26,7 +26,8 @@ from antq_actors.app.runtime import (
 )
 from antq_actors.errors import AlreadyExists, ForkError, LimitReached, NotStarted, StartError
 from antq_actors.events.hub import Hub
-from antq_actors.executors.base import PROCESS, pack_middleware
+from antq_actors.executors.base import PROCESS
+from antq_actors.executors.sent_middleware import pack_middleware
 from antq_actors.jobs import current_app
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
@@ -420,6 +421,37 @@ class AntQ(JobVerbs):
         Raises what :meth:`enqueue` raises before it stores.
         """
         return self._runtime().enqueuer.prepare(worker, args, options)
+
+    def antq_check(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
+    ) -> NewJob:
+        """Check a job as `antq_prepare` does; another process calls the middleware."""
+        return self._here().enqueuer.prepare(worker, args, options, is_elsewhere=True)
+
+    def antq_check_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        options: Mapping[str, Any],
+        /,
+    ) -> tuple[list[NewJob], Exception | None]:
+        """Check the jobs of a batch, up to the first that is refused; return that error, too."""
+        return self._here().enqueuer.check_many(worker, args_iterable, options)
+
+    def antq_insert(self, new: NewJob, /) -> Job:
+        """Store a job that was checked here."""
+        return self._own(self._here().enqueuer.insert(new))
+
+    def antq_insert_many(self, news: list[NewJob], /) -> list[int]:
+        """Store jobs that were checked here; return their ids."""
+        return self._here().enqueuer.insert_many(news)
+
+    def _here(self) -> Runtime:
+        """Return the runtime for another process that enqueues here. Raises NotStarted."""
+        runtime = self._runtime()
+        if not isinstance(runtime, Runtime):  # that process calls its own parent
+            raise NotStarted("this application runs in another process")
+        return runtime
 
     def _runtime(self) -> Runtime | JobProcessRuntime:
         runtime = self._running

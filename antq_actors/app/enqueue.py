@@ -18,11 +18,13 @@ from msgspec.structs import replace
 
 from antq_actors.app import crons
 from antq_actors.app.limits import of_queue
+from antq_actors.app.queries import for_display
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import AntqError, BatchError, UnknownQueue
 from antq_actors.jobs.limits import from_stored
 from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.jobs.resolver import check_worker
+from antq_actors.jobs.state import StoredJob
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.jobs.worker_registry import defined
 from antq_actors.storage.format.values import encode_and_snapshot, encode_args
@@ -220,6 +222,38 @@ class Enqueuer:
         if self._middleware is None or is_elsewhere:
             return new
         return self._middleware.draft(new, checked).antq_job()
+
+    def check_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        options: Mapping[str, Any],
+    ) -> tuple[list[NewJob], Exception | None]:
+        """Check the jobs of a batch for another process; return those before the first bad one.
+
+        Beside them is the error of that one.
+        """
+        template = self._template(worker, options)
+        news: list[NewJob] = []
+        for item in args_iterable:
+            try:
+                state, args = template.state(self._clock()), template.check(item)
+                news.append(template.new_job(state, args, encode_args(args)))
+            except Exception as error:  # noqa: BLE001 - raised there
+                return news, error
+        return news, None
+
+    def insert(self, new: NewJob) -> Job:
+        """Store a job that another process has had checked; return it."""
+        id_ = self._store.write(JobStore.insert, new)
+        self.note(new.state.queue_name)
+        return for_display(StoredJob(id_, new.state, new.spec, ()))
+
+    def insert_many(self, news: list[NewJob]) -> list[int]:
+        """Store jobs that another process has had checked; return their ids."""
+        stored = self._store.write(JobStore.insert_many, news)
+        self.note(news[0].state.queue_name)
+        return [id_ for id_ in stored if id_ is not None]
 
     def prepare_encoded(
         self,

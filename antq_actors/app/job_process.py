@@ -13,11 +13,13 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.app.enqueue import batch_error, batch_within
 from antq_actors.app.remote import RemoteRuntime
 from antq_actors.errors import StartError
-from antq_actors.executors.process import parent_connection
+from antq_actors.executors.process import parent_connection, wire
 from antq_actors.jobs import current_app
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.middleware import JobDraft
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
     from antq_actors.otp.kernel.cell import ServerRef
@@ -123,6 +126,7 @@ class JobProcessRuntime(RemoteRuntime):
             why=_WHY_NOT,
         )
         self.enqueuer = self
+        self._parent = parent
 
     @property
     def root(self) -> ServerRef:
@@ -135,6 +139,9 @@ class JobProcessRuntime(RemoteRuntime):
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
         """Have the parent process store a job; return it."""
+        middleware = self._parent.middleware
+        if middleware is not None:
+            return self._parent.enqueue_within(middleware, worker, args, options)
         job: Job = self.call("enqueue", parent_connection.name_of(worker), args, **options)
         return job
 
@@ -142,5 +149,27 @@ class JobProcessRuntime(RemoteRuntime):
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> NewJob:
         """Have the parent process check a job and return it."""
-        new: NewJob = self.call("antq_prepare", parent_connection.name_of(worker), args, options)
-        return new
+        return self._parent.antq_prepare(worker, args, options)
+
+    def _store_batch(
+        self, sent_worker: Any, batch: list[bytes], options: Mapping[str, Any]
+    ) -> list[int]:
+        """Have the parent process store a batch of jobs, within the middleware of this one."""
+        middleware = self._parent.middleware
+        if middleware is None or not batch:
+            return super()._store_batch(sent_worker, batch, options)
+        middleware.unpack()
+        news, refusal = self.call("antq_check_many", sent_worker, batch, options)
+        drafts: list[JobDraft] = []
+        try:
+            for new, packed in zip(news, batch, strict=False):
+                drafts.append(middleware.draft(new, wire.load(packed) or {}))
+        except Exception as error:  # noqa: BLE001 - raised once those before it are stored
+            refusal = error
+        ids: list[int] = []
+        if drafts:
+            insert = partial(self.call, "antq_insert_many")
+            ids = batch_within(middleware, drafts, insert, len(drafts), [])
+        if refusal is not None:
+            raise batch_error(len(drafts), ids, refusal) from refusal
+        return ids

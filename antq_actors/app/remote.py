@@ -96,7 +96,7 @@ class RemoteRuntime:
         while True:
             batch, error = self._next_batch(items)
             try:
-                ids += self.call("enqueue_many", sent_worker, batch, **options)
+                ids += self._store_batch(sent_worker, batch, options)
             except BatchError as refused:
                 cause = refused.__cause__ or refused
                 raise batch_error(sent + refused.index, ids + refused.ids, cause) from cause
@@ -105,6 +105,13 @@ class RemoteRuntime:
                 raise batch_error(sent, ids, error) from error
             if not batch:
                 return ids
+
+    def _store_batch(
+        self, sent_worker: Any, batch: builtins.list[bytes], options: Mapping[str, Any]
+    ) -> builtins.list[int]:
+        """Have the application store a batch of jobs; return their ids."""
+        ids: builtins.list[int] = self.call("enqueue_many", sent_worker, batch, **options)
+        return ids
 
     def _next_batch(self, items: Iterator[Any]) -> tuple[list[bytes], Exception | None]:
         """Return the next items of ``enqueue_many``, packed, and the error that stopped them."""

@@ -10,12 +10,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from antq_actors.errors import ConfigError
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
-from antq_actors.jobs.middleware import Pipeline, check_middleware
 from antq_actors.jobs.perform import AttemptRunner, never
-from antq_actors.storage import main_objects
 from antq_actors.storage.format.encoding import load_job
 from antq_actors.storage.format.values import encode_value
 
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.middleware import Pipeline
     from antq_actors.jobs.outcome import NotRun, Outcome
     from antq_actors.jobs.perform import Attempt, Propagate
     from antq_actors.otp.kernel.child_spec import ChildSpec
@@ -122,59 +120,6 @@ def make_executor(kind: str, settings: Settings) -> Executor:
     module, _, name = _EXECUTORS[kind].partition(":")
     executor: Executor = getattr(importlib.import_module(module), name)(settings)
     return executor
-
-
-PackedMiddleware: TypeAlias = tuple[str | bytes, ...]
-"""The middleware of an application for another process: names of classes, and pickled instances."""
-
-
-def pack_middleware(pipeline: Pipeline) -> PackedMiddleware:
-    """Return the middleware of an application for another process. Raises ConfigError."""
-    packed: list[str | bytes] = []
-    for each in pipeline.given:
-        try:
-            packed.append(each if isinstance(each, str) else main_objects.dumps_by_value(each))
-        except Exception as error:
-            raise ConfigError(
-                f"middleware {type(each).__name__} cannot be pickled, which processes of jobs need:"
-                f" {type(error).__name__}: {error}; give it as 'module:Class', or leave out of its"
-                " state (__getstate__) what belongs to this process"
-            ) from error
-    return tuple(packed)
-
-
-class SentPipeline(Pipeline):
-    """The middleware of an application in another process, unpacked there when it is set up."""
-
-    def __init__(self, packed: PackedMiddleware) -> None:
-        super().__init__((), ())
-        self._packed: PackedMiddleware | None = packed
-
-    def set_up(self) -> None:
-        """Unpack the middleware that was sent to this process, and set it up here."""
-        self.unpack()
-        super().set_up()
-
-    def unpack(self) -> None:
-        """Import and unpickle the middleware, once. Raises what that raises."""
-        if self._packed is not None:
-            self.begun = None
-            unpacked = check_middleware(list(map(_unpacked, self._packed)))
-            if unpacked is not None:
-                self.__dict__.update(unpacked.__dict__)
-            self._packed = None
-
-
-def _unpacked(packed: str | bytes) -> Any:
-    """Return a name as it is, and an instance as it was sent. Raises ConfigError."""
-    if isinstance(packed, str):
-        return packed
-    try:
-        return main_objects.loads_by_value(packed)
-    except Exception as error:
-        raise ConfigError(
-            f"a middleware cannot be unpickled in this process: {type(error).__name__}: {error}"
-        ) from error
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -40,8 +40,11 @@ class Application(AttemptApplication, Protocol):
         """Store a job of *worker* in the application's store and return it."""
 
 
-class ParentApplication(Protocol):
+class ParentApplication(AttemptApplication, Protocol):
     """The application for whose queue this process performs jobs, in another process."""
+
+    middleware: Any
+    """What is called around jobs in this process; None: nothing."""
 
     @property
     def path(self) -> Path | None:
@@ -49,6 +52,15 @@ class ParentApplication(Protocol):
 
     def call(self, method: str, /, *args: Any, **options: Any) -> Any:
         """Have the parent process do *method* of its application; raise what that raises."""
+
+    def enqueue_within(
+        self,
+        middleware: Any,
+        worker: Any,
+        args: Mapping[str, Any] | None,
+        options: Mapping[str, Any],
+    ) -> Job:
+        """Have the parent process store a job, within the middleware of this process."""
 
 
 # Changed and read by single list operations only: a lock would be carried, perhaps locked, into

@@ -5,9 +5,10 @@ import logging
 import os
 import threading
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
-from antq_actors import Fail, Middleware, Worker, current_job, worker
+from antq_actors import AntQ, Fail, Job, Middleware, Worker, current_job, worker
 
 log = logging.getLogger("middlewares")
 tenant = ContextVar("tenant", default="nobody")
@@ -156,3 +157,47 @@ class Awaited(Worker, result=True):
 @worker(executor="process")
 def in_process() -> None:
     """Do nothing."""
+
+
+class Parents(Middleware):
+    """Says in the meta of a job which job has enqueued it, and in which process."""
+
+    def on_enqueue(self, draft):
+        job = current_job()
+        draft.meta["on"] = f"{job and job.id} in {os.getpid()}"
+
+    def around_enqueue(self, draft, call):
+        if draft.args.get("refuse"):
+            raise PermissionError("refused")
+        draft.meta["around"] = "one"
+        return call()
+
+    def around_enqueue_many(self, drafts, call):
+        for draft in drafts:
+            draft.meta["around"] = f"{len(drafts)}"
+        return call()
+
+
+the_app = AntQ(middleware=[Parents()])
+
+
+@worker(executor="process", result=True, name="middlewares:enqueue_all")
+def enqueue_all(job: Job) -> dict:
+    """Enqueue jobs in all ways, in a job process."""
+    one = Sync.perform_async({"end": "return", "n": (1, 2)}, meta={"mine": "a"})
+    ids = [one.id, the_app.enqueue(Sync).id, *the_app.enqueue_many(Sync, [{}, {}])]
+    job.follow_up(Sync, {"is_follow_up": True})
+    with the_app.batch("b") as batch:
+        ids += [batch.enqueue(Sync).id, *batch.enqueue_many(Sync, [{}, {}, {}])]
+    refused = []
+    for enqueue in (Sync.perform_async, partial(the_app.enqueue, Sync)):
+        try:
+            enqueue({"refuse": True})
+        except PermissionError as error:
+            refused.append(str(error))
+    return {
+        "pid": os.getpid(),
+        "ids": ids,
+        "one": (dict(one.args), dict(one.meta)),
+        "refused": refused,
+    }

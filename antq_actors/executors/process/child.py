@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.executors import places
-from antq_actors.executors.base import SentPipeline, attempt_runner
+from antq_actors.executors.base import attempt_runner
 from antq_actors.executors.process import wire
 from antq_actors.executors.process.output import LogsToParent, PipeHandler
 from antq_actors.executors.process.parent_connection import (
@@ -29,6 +29,7 @@ from antq_actors.executors.process.parent_connection import (
     PipeApplication,
     PipeControl,
 )
+from antq_actors.executors.sent_middleware import SentPipeline
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.attempt_error import describe, trace
 from antq_actors.jobs.perform import Attempt
@@ -122,6 +123,7 @@ class _ProcessChild:
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
         self._import_worker_module(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
+        self._application.enqueues_elsewhere = wanted.enqueues_elsewhere
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
         control = PipeControl(deadline, parent=self._parent, application=lambda: self._application)
         read = (

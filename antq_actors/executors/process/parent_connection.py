@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from antq_actors.errors import NotStarted
 from antq_actors.executors.process import wire
+from antq_actors.executors.sent_middleware import EnqueuesWithin
 from antq_actors.jobs import batch, resolver
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.job import wait_seconds
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from antq_actors.executors.base import SentPipeline
     from antq_actors.jobs.batch import Batch
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
@@ -212,7 +212,7 @@ class PipeControl(Control):
             parent.send(message, self)
 
 
-class PipeApplication(KeptValues):
+class PipeApplication(KeptValues, EnqueuesWithin):
     """The application of the parent, for jobs that enqueue others, look at them and change them."""
 
     def __init__(self, parent: ParentConnection, path: Path | None) -> None:
@@ -220,8 +220,8 @@ class PipeApplication(KeptValues):
         self.path = path
         """The directory that the application of the queue was described with."""
         self.default_queue = "default"
-        self.middleware: SentPipeline | None = None
-        """What the application has called around jobs; None: nothing, or it was not sent yet."""
+        self.enqueues_elsewhere = False
+        """Whether workers enqueue to another application, which calls its own middleware."""
 
     def enqueue(
         self,
@@ -231,6 +231,8 @@ class PipeApplication(KeptValues):
         **options: Unpack[JobOptions],
     ) -> Job:
         """Have the parent process's application store a job. Raises what that raises there."""
+        if self.middleware is not None and not self.enqueues_elsewhere:
+            return self.enqueue_within(self.middleware, worker, args, options)
         job: Job = self._call("enqueue", (name_of(worker), args), options, of_queue=False)
         return job
 
@@ -249,10 +251,22 @@ class PipeApplication(KeptValues):
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
     ) -> NewJob:
         """Have the parent process check a job and return it. Raises what that raises there."""
-        new: NewJob = self._call(
-            "antq_prepare", (name_of(worker), args, options), {}, of_queue=True
-        )
+        if self.middleware is not None:
+            return self.prepare_within(self.middleware, worker, args, options)
+        new: NewJob = self.call("antq_prepare", name_of(worker), args, options)
         return new
+
+    def antq_check(
+        self, worker: AnyWorker, args: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> NewJob:
+        """Have the parent process check a job, and call nothing around that."""
+        new: NewJob = self.call("antq_check", name_of(worker), args, options)
+        return new
+
+    def antq_insert(self, new: NewJob) -> Job:
+        """Have the parent process's application store a job that it has checked."""
+        job: Job = self.call("antq_insert", new)
+        return job
 
     def antq_workflow(self, verb: str, /, *args: Any) -> Any:
         """Have the parent process's application do a verb of workflows."""

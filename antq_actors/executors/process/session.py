@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import ConfigError, NotStarted
 from antq_actors.executors import places
-from antq_actors.executors.base import pack_middleware
 from antq_actors.executors.process import output, wire
+from antq_actors.executors.sent_middleware import pack_middleware
 from antq_actors.jobs import current_app, resolver
 from antq_actors.jobs.outcome import Failed
 from antq_actors.jobs.worker_registry import defined
@@ -75,7 +75,7 @@ class ProcessSession:
             if failed is not None:
                 return failed
             control.resume()
-            process.send(_order(attempt))
+            process.send(_order(attempt, self._application))
         except TimeoutError:  # an OSError as well
             raise
         except (EOFError, OSError):
@@ -247,13 +247,14 @@ def _digest(pickled: bytes) -> bytes:
     return hashlib.blake2b(pickled).digest()
 
 
-def _order(attempt: Attempt) -> wire.Perform:
+def _order(attempt: Attempt, root: str) -> wire.Perform:
     application = current_app.latest()
     return wire.Perform(
         job=attempt.job,
         remaining=attempt.control.remaining(),
         failed=attempt.failed,
         default_queue="default" if application is None else application.default_queue,
+        enqueues_elsewhere=application is not current_app.named(root),
     )
 
 
@@ -304,13 +305,20 @@ def _reply(number: int, do: Callable[[], Any]) -> wire.Reply:
     return wire.Reply(number, pickled)
 
 
+_OF_ONE: Final = frozenset({"antq_check", "antq_prepare"})
+"""What is done with one job, and begins with its worker."""
+
+
 def _do(application: Any, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     if method == "enqueue":
         worker, mapping = args
         args = resolver.resolve(worker, job_id=0), mapping
-    elif method == "antq_prepare":
+    elif method in _OF_ONE:
         worker, *rest = args
         args = resolver.resolve(worker, job_id=0), *rest
+    elif method == "antq_check_many":
+        worker, items, rest = args
+        args = resolver.resolve(worker, job_id=0), map(wire.load, items), rest
     elif method == "enqueue_many":
         worker, items = args
         args = resolver.resolve(worker, job_id=0), map(wire.load, items)

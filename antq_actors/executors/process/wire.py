@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from antq_actors.executors.base import PackedMiddleware
+    from antq_actors.executors.sent_middleware import PackedMiddleware
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.job import LogFields
     from antq_actors.jobs.outcome import Failed, Outcome
@@ -73,6 +73,8 @@ class Perform(NamedTuple):
     """As of an `Attempt`."""
     default_queue: str
     """Of the application, for jobs that the attempt builds."""
+    enqueues_elsewhere: bool = False
+    """Whether workers enqueue to another application than that of the queue."""
 
 
 class Stop(NamedTuple):

@@ -3,8 +3,18 @@
 import logging
 
 import pytest
-from middlewares import Awaited, Bound, Broken, BrokenInChildren, Notes, Sync, in_process
-from support.apps import settled
+from middlewares import (
+    Awaited,
+    Bound,
+    Broken,
+    BrokenInChildren,
+    Notes,
+    Sync,
+    enqueue_all,
+    in_process,
+    the_app,
+)
+from support.apps import settled, until
 
 from antq_actors import AntQ, ConfigError, QueueConfig, StartError, Status
 from antq_actors.telemetry import JobFilter
@@ -158,3 +168,21 @@ def test_a_middleware_that_cannot_be_pickled_is_refused_at_start_or_fails_attemp
     assert app.enqueue(Sync).result(timeout=LONG) == "nobody"
     job = settled(app, app.enqueue(in_process))
     assert "Bound" in job.errors[0].error
+
+
+def test_what_a_job_process_enqueues_passes_the_middleware_there(pool):
+    app = pool.app = the_app.start()
+
+    job = app.enqueue(enqueue_all)
+    found = job.result(timeout=LONG)
+
+    here = f"{job.id} in {found['pid']}"
+    metas = [app.get_job(id_).meta for id_ in found["ids"]]
+    around = [meta.get("around") for meta in metas]
+    assert {meta["on"] for meta in metas} == {here}
+    assert around[:4] == ["one", "one", "2", "2"]
+    assert found["one"] == ({"end": "return", "n": (1, 2)}, metas[0])
+    assert metas[0]["mine"] == "a"
+    assert found["refused"] == ["refused", "refused"]
+    follow_up = until(lambda: app.list_jobs(args={"is_follow_up": True}))[0]
+    assert follow_up.meta == {"on": here}
