@@ -108,7 +108,7 @@ class AntQ(JobVerbs):
             middleware=middleware,
         )
         limits.check(self._config.queues)
-        self.antq_hub = Hub()
+        self.antq_hub = Hub(path=self._config.path)
         self._changing = threading.RLock()
         self._running: Runtime | None = None
 

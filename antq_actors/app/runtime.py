@@ -36,6 +36,7 @@ from antq_actors.errors import (
     StoreNotOpened,
     UnknownQueue,
 )
+from antq_actors.events import BackedUp
 from antq_actors.events.hub import Hub
 from antq_actors.executors.thread import kind_for
 from antq_actors.jobs import instant
@@ -312,7 +313,9 @@ class Runtime:
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store as it is now to files in the new directory *target*; return its path."""
-        return maintenance.copy_to(self.environment(), target)
+        copied = maintenance.copy_to(self.environment(), target)
+        self._hub.tell(BackedUp, path=str(copied))
+        return copied
 
     def export_jobs(self, status: Statuses | None, queue_name: str | None) -> Iterator[bytes]:
         """Return the stored jobs that pass both filters as lines of JSON, by id, after a head."""

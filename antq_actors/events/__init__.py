@@ -6,8 +6,9 @@
                             JobTimedOut: beside its JobEnded
              --is cancelled-> JobCancelled; if it runs, JobEnded follows
     a queue  QueueStarted, QueuePaused, QueueResumed, ConcurrencyChanged, QueueStopped
-    a store  Committed
-    a node   NodeStarted, NodeStopped, NodeDied, Rescued, Pruned
+    a store  Committed, OutageBegan, OutageEnded, MapGrown, Compacted, BackedUp
+    a node   NodeStarted, NodeStopped, NodeDied, Rescued, Pruned, ExecutorStarted, ExecutorDied
+    flow     LimitClosed, CronFired, CronMissed, WorkflowEnded, BatchEnded
 
 They are equal by value and can be pickled. `Hub` (`hub.py`) delivers them; `antq_actors.telemetry`
 is where users find them.
@@ -25,9 +26,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
+    "BackedUp",
+    "BatchEnded",
     "Committed",
+    "Compacted",
     "ConcurrencyChanged",
+    "CronFired",
+    "CronMissed",
     "Event",
+    "ExecutorDied",
+    "ExecutorStarted",
     "JobCancelled",
     "JobEnded",
     "JobEvent",
@@ -36,9 +44,13 @@ __all__ = [
     "JobStarted",
     "JobTimedOut",
     "JobsEnqueued",
+    "LimitClosed",
+    "MapGrown",
     "NodeDied",
     "NodeStarted",
     "NodeStopped",
+    "OutageBegan",
+    "OutageEnded",
     "Pruned",
     "QueueEvent",
     "QueuePaused",
@@ -46,6 +58,7 @@ __all__ = [
     "QueueStarted",
     "QueueStopped",
     "Rescued",
+    "WorkflowEnded",
 ]
 
 EndOutcome: TypeAlias = Literal["completed", "retrying", "snoozed", "cancelled", "failed"]
@@ -212,6 +225,42 @@ class Committed(Event):
     """Seconds from then to the commit."""
 
 
+@dataclass(frozen=True)
+class OutageBegan(Event):
+    """The store refuses what is written."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class OutageEnded(Event):
+    """The store can be used again."""
+
+    lasted: float
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class MapGrown(Event):
+    """The store was given more room."""
+
+    size: int
+    """Bytes that its data file may have now."""
+
+
+@dataclass(frozen=True)
+class Compacted(Event):
+    """The store of the application, which did not run, was written anew without unused pages."""
+
+
+@dataclass(frozen=True)
+class BackedUp(Event):
+    """The store was copied."""
+
+    path: str
+    """The directory of the copy."""
+
+
 # ---- nodes -----------------------------------------------------------------------------------
 
 
@@ -247,6 +296,78 @@ class Pruned(Event):
     """Ended jobs were deleted, as they were kept long enough."""
 
     count: int
+
+
+@dataclass(frozen=True)
+class ExecutorStarted(Event):
+    """What performs jobs outside of threads has started."""
+
+    kind: ExecutorKind
+    pid: int | None
+    """The process in which it performs them; None: it is not on this machine."""
+
+
+@dataclass(frozen=True)
+class ExecutorDied(Event):
+    """What performs jobs outside of threads has ended, and was not told to."""
+
+    kind: ExecutorKind
+    pid: int | None
+    """The process that it was; None: it was not on this machine."""
+    reason: str
+
+
+# ---- flow ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LimitClosed(Event):
+    """A limit, or one key of it, lets no more jobs begin for now, and jobs wait for it."""
+
+    limit: str
+    key: str | None
+    """None: the limit has no key."""
+
+
+@dataclass(frozen=True)
+class CronFired(Event):
+    """A periodic entry has enqueued a job."""
+
+    cron: str
+    id: int
+    """The job's."""
+    scheduled_for: datetime | None
+    """The instant for which it was enqueued; None: it was run by hand."""
+
+
+@dataclass(frozen=True)
+class CronMissed(Event):
+    """Instants of a periodic entry passed without a job, and get none."""
+
+    cron: str
+    count: int
+
+
+@dataclass(frozen=True)
+class WorkflowEnded(Event):
+    """All jobs of a workflow have ended."""
+
+    workflow: int
+    name: str | None
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True)
+class BatchEnded(Event):
+    """All jobs of a batch have ended."""
+
+    batch: int
+    name: str | None
+    completed: int
+    failed: int
+    cancelled: int
 
 
 def _event_types(of: type[Event]) -> list[type[Event]]:

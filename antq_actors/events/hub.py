@@ -12,6 +12,7 @@ import os
 import queue
 import threading
 import time
+import weakref
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -210,7 +211,12 @@ class Hub:
     It outlives the runs of the application.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime] = _now, *, path: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.path = None if path is None else os.path.realpath(path)
+        """The directory of the application's store."""
+        _hubs.add(self)
         self.clock = clock
         """Dates events that are not dated by the store."""
         self.node: int | None = 0
@@ -326,6 +332,15 @@ class Hub:
                     break
                 time.sleep(POLL_SECONDS)
             subscription.end()
+
+
+_hubs: Final[weakref.WeakSet[Hub]] = weakref.WeakSet()
+
+
+def of_path(path: str | os.PathLike[str]) -> list[Hub]:
+    """Return the hubs of the applications of this process whose stores are in *path*."""
+    real = os.path.realpath(path)
+    return [hub for hub in list(_hubs) if hub.path == real]
 
 
 def _concrete(types: Sequence[type[Event]]) -> frozenset[type[Event]]:

@@ -111,6 +111,8 @@ class Settings(NamedTuple):
     """The directory that the application was described with; None: it is volatile."""
     middleware: Pipeline | None = None
     """What the application has called around attempts."""
+    tell: Callable[..., None] = lambda *_, **_values: None
+    """Called with a class of events and values for its fields, in any thread."""
 
 
 def make_executor(kind: str, settings: Settings) -> Executor:

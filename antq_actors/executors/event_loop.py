@@ -9,8 +9,10 @@ logged with its stack.
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from antq_actors.events import ExecutorDied, ExecutorStarted
 from antq_actors.executors.base import ASYNC, Health, NotReady
 from antq_actors.executors.loop_thread import JOIN_TIMEOUT_SECONDS, LoopHandle, LoopThread
 from antq_actors.otp.actors.gen_server import GenServer
@@ -19,6 +21,7 @@ from antq_actors.otp.kernel.stopping import add_abandoned
 from antq_actors.otp.messaging import timers
 
 if TYPE_CHECKING:
+    from antq_actors.events import Event
     from antq_actors.executors.base import Done, Settings
     from antq_actors.executors.loop_thread import AttemptOwner
     from antq_actors.jobs.perform import Attempt
@@ -54,6 +57,10 @@ class LoopExecutor:
         handle = LoopHandle(attempt, done, loop)
         loop.submit(handle)
         return handle
+
+    def tell(self, type_: type[Event], **values: str) -> None:
+        """Publish what became of the event loop."""
+        self._settings.tell(type_, kind=ASYNC, pid=os.getpid(), **values)
 
     def resize(self, concurrency: int) -> None:
         """Do nothing: an event loop runs any number of attempts."""
@@ -99,6 +106,7 @@ class LoopActor(GenServer):
         self._otp_cell.watch(self, self._on_end)
         ref = self.ref
         loop.start(lambda: ref.deliver(_LoopEnded()))
+        self._executor.tell(ExecutorStarted)
         timers.send_when(ref, _Blocked(), self._is_blocked, every=self._check_interval)
 
     def handle_info(self, message: Any) -> None:
@@ -123,6 +131,8 @@ class LoopActor(GenServer):
     def _on_end(self, _ref: ServerRef, reason: ExitReason) -> None:
         self._executor.close()
         how = "was stopped" if isinstance(reason, Shutdown) else "ended"
+        if not isinstance(reason, Shutdown):
+            self._executor.tell(ExecutorDied, reason=f"its event loop ended: {reason}")
         self._loop.abandon(f"its event loop {how}")
 
     def _check_interval(self) -> float:

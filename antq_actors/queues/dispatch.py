@@ -23,9 +23,14 @@ class QueueExecutors:
     """The executors of one queue. Threads are none: their worker actors perform jobs themselves."""
 
     def __init__(
-        self, settings: QueueSettings, clock: Callable[[], Instant], concurrency: int
+        self,
+        settings: QueueSettings,
+        clock: Callable[[], Instant],
+        concurrency: int,
+        tell: Callable[..., None],
     ) -> None:
         self._settings = settings
+        self._tell = tell
         self._clock = clock
         self._concurrency = concurrency
         self._started: dict[str, Executor] = {}
@@ -65,6 +70,7 @@ class QueueExecutors:
                     application=self._settings.application,
                     path=self._settings.path,
                     middleware=self._settings.middleware,
+                    tell=self._tell,
                 ),
             )
             try:

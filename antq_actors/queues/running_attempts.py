@@ -192,7 +192,7 @@ class RunningAttempts:
         self._state = state
         self._clock = clock
         self.exits = ExitQueue(queue.cell)
-        self.executors = QueueExecutors(settings, clock, state.concurrency)
+        self.executors = QueueExecutors(settings, clock, state.concurrency, tracker.hub.tell)
         self.reported = ReportedProgress(queue)
         self._on_report = self.reported.on_report
         self._orphans: dict[ActorCell, int] = {}

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import lmdb
 
-from antq_actors.errors import AntqError, StorageError
+from antq_actors.errors import AntqError, DamagedRecord, StorageError
+from antq_actors.events import MapGrown
 from antq_actors.events.hub import Hub
 from antq_actors.jobs import instant
 from antq_actors.otp import NOREPLY, GenServer, reply
@@ -132,6 +133,7 @@ class StorageActor(GenServer):
         self._env = open_environment(
             self._path, durable=self._durable, owner=self._owner, signer=self._signer
         )
+        self._env.on_grown = lambda size: self._hub.tell(MapGrown, size=size)
         self._watch = CommitWatch(self._env, self.ref)
         if self._watch_interval is not None:
             self._watch.begin(self._watch_interval)
@@ -259,9 +261,12 @@ class StorageActor(GenServer):
             findings = self._commit(requests, taken)
         except Exception as error:
             if _ends_it(error):
+                self._tracker.outage_began(error)
                 self._refuse_removed([asker for asker, _ in batch], error)
                 raise  # only opening it anew can help
             if len(batch) == 1 and not taken:
+                if _is_outage(error):
+                    self._tracker.outage_began(error)
                 reply_error(batch[0][0], error)
                 return []
             # With no claim to serve, which may be guilty, too: those are gone.
@@ -281,6 +286,7 @@ class StorageActor(GenServer):
         try:
             self._env.flush(transaction, carried_by=self._last_commit)
         except StorageError as error:
+            self._tracker.outage_began(error)
             for asker, _ in batch:
                 reply_error(asker, error)
             if _ends_it(error):
@@ -323,6 +329,8 @@ class StorageActor(GenServer):
         self._keep_standing(requests, taken)
         if transaction is None:
             return findings
+        if self._tracker.outage_since is not None:
+            self._tracker.outage_ended()
         self._last_commit = transaction
         if self._durable and not any(map(_WAITS_FOR_DISK, requests)):
             self._flush_later()
@@ -511,6 +519,11 @@ def _reply(asker: Any, request: Write) -> None:
         reply(asker, request.value)
     else:
         reply_error(asker, request.refusal)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Return whether an error is the store's, and not that of one request or record."""
+    return isinstance(error, StorageError) and not isinstance(error, DamagedRecord)
 
 
 def _ends_it(error: Exception) -> bool:

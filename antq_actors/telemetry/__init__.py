@@ -7,9 +7,16 @@ What they are, their classes say.
 from __future__ import annotations
 
 from antq_actors.events import (
+    BackedUp,
+    BatchEnded,
     Committed,
+    Compacted,
     ConcurrencyChanged,
+    CronFired,
+    CronMissed,
     Event,
+    ExecutorDied,
+    ExecutorStarted,
     JobCancelled,
     JobEnded,
     JobEvent,
@@ -18,9 +25,13 @@ from antq_actors.events import (
     JobsEnqueued,
     JobStarted,
     JobTimedOut,
+    LimitClosed,
+    MapGrown,
     NodeDied,
     NodeStarted,
     NodeStopped,
+    OutageBegan,
+    OutageEnded,
     Pruned,
     QueueEvent,
     QueuePaused,
@@ -28,6 +39,7 @@ from antq_actors.events import (
     QueueStarted,
     QueueStopped,
     Rescued,
+    WorkflowEnded,
 )
 from antq_actors.events.hub import Subscription
 from antq_actors.introspection import shown
@@ -35,9 +47,16 @@ from antq_actors.telemetry.event_log import log_events
 from antq_actors.telemetry.job_filter import JobFilter
 
 __all__ = [
+    "BackedUp",
+    "BatchEnded",
     "Committed",
+    "Compacted",
     "ConcurrencyChanged",
+    "CronFired",
+    "CronMissed",
     "Event",
+    "ExecutorDied",
+    "ExecutorStarted",
     "JobCancelled",
     "JobEnded",
     "JobEvent",
@@ -47,9 +66,13 @@ __all__ = [
     "JobStarted",
     "JobTimedOut",
     "JobsEnqueued",
+    "LimitClosed",
+    "MapGrown",
     "NodeDied",
     "NodeStarted",
     "NodeStopped",
+    "OutageBegan",
+    "OutageEnded",
     "Pruned",
     "QueueEvent",
     "QueuePaused",
@@ -58,6 +81,7 @@ __all__ = [
     "QueueStopped",
     "Rescued",
     "Subscription",
+    "WorkflowEnded",
     "log_events",
 ]
 

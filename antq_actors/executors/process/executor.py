@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.events import ExecutorDied, ExecutorStarted
 from antq_actors.executors.base import PROCESS
 from antq_actors.executors.process.os_process import OsProcess
 from antq_actors.executors.process.output import Closed
@@ -19,6 +20,7 @@ from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.child_spec import Restart, Strategy
 from antq_actors.otp.kernel.errors import OtpError, Stop
 from antq_actors.otp.kernel.messages import Continue
+from antq_actors.otp.kernel.reasons import Shutdown
 from antq_actors.otp.messaging.calls import deferring_turns
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 from antq_actors.otp.supervision.supervisor import Supervisor
@@ -147,13 +149,15 @@ class SlotActor(GenServer):
         for process in self._retired:
             process.close()
 
-    def _on_end(self, ref: Any, _reason: object) -> None:
+    def _on_end(self, ref: Any, reason: object) -> None:
         # Also when this actor was killed, and in the thread of who killed it: so nothing may wait.
         self._pool.remove_slot(ref)
         session = self._session
         if session is not None:
             session.process.kill()
             session.process.reap()
+            if not isinstance(reason, Shutdown):
+                self._tell_died(session.process, f"its slot ended: {reason}")
 
     # ---- attempts -------------------------------------------------------------------------
 
@@ -222,6 +226,8 @@ class SlotActor(GenServer):
 
     def _perform_in_another(self, handle: ProcessHandle) -> Outcome | None:
         """Start a new OS process and perform the attempt there: the idle one had ended."""
+        if self._session is not None:
+            self._tell_died(self._session.process, "ended while it had no job")
         self._retire()
         handle.attempt.control.pause()
         try:
@@ -240,9 +246,10 @@ class SlotActor(GenServer):
             self._session = None
             session.process.close()
         if ended.outcome is None:
-            return (
-                None if stop_requested else _process_died("its process was terminated by SIGTERM")
-            )
+            if stop_requested:
+                return None
+            self._tell_died(session.process, "was terminated by SIGTERM")
+            return _process_died("its process was terminated by SIGTERM")
         module = worker_module(handle.attempt)
         if module is not None:
             self._pool.modules.add(module)
@@ -261,6 +268,7 @@ class SlotActor(GenServer):
             return None
         if self._otp_cell.stop_requested():
             return Interrupted("its process was stopped with the queue's executor")
+        self._tell_died(process, why)
         last_stderr = process.last_stderr()
         shown = f"what it wrote last to its standard error:\n{last_stderr}" if last_stderr else None
         return _process_died(f"its process {why}", shown)
@@ -274,6 +282,8 @@ class SlotActor(GenServer):
         """
         if self._session is not None and not self._session.process.has_died():
             return self._session
+        if self._session is not None:
+            self._tell_died(self._session.process, "ended while it had no job")
         self._retire()
         stderr = self._pool.stderr
         if stderr is None:
@@ -297,10 +307,15 @@ class SlotActor(GenServer):
     def _new_session(self, stderr: StderrReader) -> ProcessSession:
         process = OsProcess(stderr, self._pool.settings.name)
         try:
-            return ProcessSession(process, sorted(self._pool.modules), self._pool.settings)
+            session = ProcessSession(process, sorted(self._pool.modules), self._pool.settings)
         except OSError:  # it has ended already
             process.retire()
             raise
+        self._pool.settings.tell(ExecutorStarted, kind=PROCESS, pid=process.pid)
+        return session
+
+    def _tell_died(self, process: OsProcess, why: str) -> None:
+        self._pool.settings.tell(ExecutorDied, kind=PROCESS, pid=process.pid, reason=why)
 
     def _retire(self) -> None:
         """Give the slot's OS process up without waiting: it ends by itself, or is killed soon."""

@@ -18,6 +18,7 @@ import ray
 from ray import exceptions
 
 from antq_actors.errors import StorageError
+from antq_actors.events import ExecutorDied, ExecutorStarted
 from antq_actors.executors.base import RAY, Health, NotReady
 from antq_actors.integrations.ray import client, connection, task
 from antq_actors.integrations.ray.parcel import NotPicklableError, pack_worker
@@ -31,6 +32,7 @@ from antq_actors.otp.messaging import timers
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from antq_actors.events import Event
     from antq_actors.executors.base import Done, Settings
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.options import RayOptions
@@ -147,8 +149,13 @@ class RayExecutor:
         """Reconnect to Ray and interrupt all attempts, if this program has shut Ray down."""
         session, actor = self._session, self._actor
         if session is not None and not connection.is_open(session):
+            self.tell(ExecutorDied, reason="the connection to Ray was ended by this program")
             self.close("the connection to Ray was ended by this program")
             actor.deliver(_Connect())
+
+    def tell(self, type_: type[Event], **values: str) -> None:
+        """Publish what became of the connection to Ray."""
+        self._settings.tell(type_, kind=RAY, pid=None, **values)
 
     def close(self, reason: str) -> None:
         """Refuse attempts, report those under way as interrupted and cancel their Ray tasks."""
@@ -256,6 +263,7 @@ class RayActor(GenServer):
                 self._connect()
             case _NodeDied(session):
                 log.error("executor 'ray': the Ray node of this process has died")
+                self._executor.tell(ExecutorDied, reason="the Ray node of this process has died")
                 self.send_after(RETRY_INTERVAL_SECONDS, _Renew(session))
             case _Renew(session):
                 self._executor.close("the Ray node of its queue's process has died")
@@ -287,6 +295,7 @@ class RayActor(GenServer):
         else:
             self._is_connected = True
             self._executor.open(self.ref, session)
+            self._executor.tell(ExecutorStarted)
 
     def _disconnect(self) -> None:
         if self._is_connected:

@@ -18,7 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from antq_actors import events
 from antq_actors.errors import StorageError
+from antq_actors.events.hub import of_path
 from antq_actors.introspection import shown
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
@@ -167,6 +169,8 @@ def compact(path: str | os.PathLike[str]) -> Compacted:
             _sync(copy)
             copy.replace(data)
             _sync(store)
+    for hub in of_path(store):
+        hub.tell(events.Compacted)
     return Compacted(before, after)
 
 

@@ -418,6 +418,10 @@ class Composition:
             self.replace_row(id_, group, since)
             if has_ended and self._jobs.ended is not None:
                 self._jobs.ended.append(id_)
+            if has_ended and self._jobs.journal is not None:
+                spec = self.groups.spec(id_)
+                if spec is not None:
+                    self._jobs.journal.group_ended(id_, spec.kind, spec.name, group.ends)
         counted_as = counters.end_of(group) if has_ended and group.parent else None
         if counted_as is not group.counted_as:
             self._around.add(group.parent)

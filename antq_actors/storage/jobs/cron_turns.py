@@ -106,6 +106,7 @@ def _fire(
     """Enqueue the jobs of a decision and write the entry that comes of it; count the jobs."""
     definition = store.crons.definition(row)
     last_at, last_job, refused, replaced = row.last_at, row.last_job, 0, 0
+    fired: list[tuple[int, Instant | None]] = []
     if firing.cancels_last and last_job is not None:
         _cancel(store, last_job, now)
         replaced = last_job
@@ -117,6 +118,9 @@ def _fire(
             refused += 1
         else:
             last_at, last_job = at, id_
+            fired.append((id_, at))
+    if store.journal is not None:
+        store.journal.fired(name, fired, firing.missed)
     fresh = replace(
         row,
         next_at=firing.next_at,

@@ -175,7 +175,10 @@ def run_now(store: JobStore, name: str, *, now: Instant) -> StoredJob:
     Raises UnknownCron, and what refuses the job.
     """
     definition = store.crons.definition(store.crons.existing(name))
-    return store.get(store.insert(job_of(definition, name, None, now, None)))
+    id_ = store.insert(job_of(definition, name, None, now, None))
+    if store.journal is not None:
+        store.journal.fired(name, [(id_, None)])
+    return store.get(id_)
 
 
 def backfill(store: JobStore, name: str, instants: Sequence[Instant], *, now: Instant) -> list[int]:
@@ -184,8 +187,12 @@ def backfill(store: JobStore, name: str, instants: Sequence[Instant], *, now: In
     Raises UnknownCron.
     """
     definition = store.crons.definition(store.crons.existing(name))
-    jobs = (job_of(definition, name, at, now, None) for at in instants)
-    return [id_ for id_ in (insert_unless_refused(store, new) for new in jobs) if id_ is not None]
+    jobs = ((job_of(definition, name, at, now, None), at) for at in instants)
+    stored = [(insert_unless_refused(store, new), at) for new, at in jobs]
+    fired = [(id_, at) for id_, at in stored if id_ is not None]
+    if store.journal is not None:
+        store.journal.fired(name, fired)
+    return [id_ for id_, _ in fired]
 
 
 def find_dormant(reader: JobReader, after: str) -> tuple[str | None, list[str]]:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from antq_actors.events import Event
     from antq_actors.events.hub import Hub
+    from antq_actors.flow.gates import Limit
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
+    from antq_actors.workflows.counters import Ends
 
 _OUTCOMES: Final[dict[Status, str]] = {
     Status.COMPLETED: "completed",
@@ -65,6 +67,26 @@ class JobTracker:
         self.executor_of = executor_of
         """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
         self.begun: dict[int, Begun] = {}
+        self.closed: set[bytes] = set()
+        """The gates of which it was told that they are closed, and for which jobs still wait."""
+        self.outage_since: float | None = None
+        """Since when the store refuses, by the monotonic clock; None: it does not."""
+
+    # ---- the store ---------------------------------------------------------------------------
+
+    def outage_began(self, error: Exception) -> None:
+        """Publish that the store refuses, once until it can be used again."""
+        if self.outage_since is None:
+            self.outage_since = time.monotonic()
+            self.hub.tell(events.OutageBegan, error=escaped(str(error)))
+
+    def outage_ended(self) -> None:
+        """Publish that the store can be used again."""
+        if self.outage_since is not None:
+            lasted, self.outage_since = time.monotonic() - self.outage_since, None
+            self.hub.tell(events.OutageEnded, lasted=lasted)
+
+    # ---- jobs --------------------------------------------------------------------------------
 
     def journal(self, read: Callable[[int], StoredJob]) -> Journal | None:
         """Return a journal for a transaction in which *read* reads jobs; None: it is not needed."""
@@ -145,6 +167,7 @@ class Journal:
             self._tell_stored(self._date())
 
     def _tell_stored(self, at: datetime) -> None:
+        """Note what was stored so far, before what follows from it."""
         if events.JobsEnqueued in self._wanted:
             for (worker, queue), ids in self._stored.items():
                 values = {"worker": worker, "queue": queue, "ids": tuple(ids), "count": len(ids)}
@@ -331,6 +354,38 @@ class Journal:
         else:
             self.note(events.QueueResumed, queue=queue)
 
+    def fired(self, cron: str, jobs: Sequence[tuple[int, Instant | None]], missed: int = 0) -> None:
+        """Note that a periodic entry has enqueued *jobs*, and *missed* some instants for good."""
+        self._tell_stored(self._date())
+        for id_, at in jobs:
+            instant_of = None if at is None else datetime_for_display(at)
+            self.note(events.CronFired, cron=cron, id=id_, scheduled_for=instant_of)
+        if missed:
+            self.note(events.CronMissed, cron=cron, count=missed)
+
+    def group_ended(self, id_: int, kind: int, name: str, ends: Ends) -> None:
+        """Note that all jobs of a batch or a workflow have ended, and how."""
+        if kind not in _GROUPS:
+            return
+        type_, number = _GROUPS[kind]
+        counts = {
+            "completed": ends.completed,
+            "failed": ends.failed,
+            "cancelled": ends.cancelled + ends.unneeded,
+        }
+        self.note(type_, **{number: id_, "name": name or None, **counts})
+
+    def gate_closed(self, gate: bytes, limit: Limit | None, key: str | None) -> None:
+        """Note that a gate is closed and jobs wait for it: once, until none does."""
+        if gate in self._tracker.closed or limit is None:
+            return
+        self._tracker.closed.add(gate)
+        self.note(events.LimitClosed, limit=limit.rule.name, key=key)
+
+    def gate_cleared(self, gate: bytes) -> None:
+        """Note that no job waits for a gate any more."""
+        self._tracker.closed.discard(gate)
+
     def note(self, type_: type[Event], **values: Any) -> None:
         """Note an event of now, if somebody listens to those of this class."""
         if type_ in self._wanted:
@@ -364,18 +419,30 @@ class Journal:
 
 _JOURNALED: Final = frozenset(
     {
+        events.BatchEnded,
         events.Committed,
+        events.CronFired,
+        events.CronMissed,
         events.JobCancelled,
         events.JobEnded,
         events.JobInterrupted,
         events.JobRefused,
         events.JobsEnqueued,
         events.JobStarted,
+        events.LimitClosed,
         events.QueuePaused,
         events.QueueResumed,
+        events.WorkflowEnded,
     }
 )
 """What is noted in transactions, or needs what is noted there."""
+
+
+_GROUPS: Final[dict[int, tuple[type[Event], str]]] = {
+    0: (events.BatchEnded, "batch"),
+    1: (events.WorkflowEnded, "workflow"),
+}
+"""What is told of a group that has ended, by its kind, and what its number is called there."""
 
 
 def meta_of(spec: JobSpec) -> dict[str, str]:

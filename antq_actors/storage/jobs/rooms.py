@@ -105,6 +105,8 @@ class Rooms(WaitingJobs):
             self._touched.append(ref.gate)
         elif closed is not None and closed.opens_at is not None:
             self._expect(ref.gate, room, closed.opens_at)
+        if closed is not None and not is_held and self._jobs.journal is not None:
+            self._jobs.journal.gate_closed(ref.gate, self.table.limit(ref.gate), gate.key)
         number = self.table.number(ref.gate)
         return placed(state, ref.gate, number=number, is_front=is_front, is_held=is_held)
 
@@ -199,6 +201,8 @@ class Rooms(WaitingJobs):
             for room in list(gate.rooms):
                 if room.waiting and not room.head:
                     self._fill(key, gate, room, now)
+            if self._jobs.journal is not None and not any(room.waiting for room in gate.rooms):
+                self._jobs.journal.gate_cleared(key)
 
     def _fill(self, key: bytes, gate: Gate, room: Room, now: Instant) -> None:
         """Let the first job of a room come to the front of its gate, if that is open for it."""
@@ -233,6 +237,8 @@ class Rooms(WaitingJobs):
         closed = self._closed(ref, gate, now)
         if closed is not None and closed.opens_at is not None:
             self._expect(ref.gate, room, closed.opens_at)
+        if closed is not None and self._jobs.journal is not None:
+            self._jobs.journal.gate_closed(ref.gate, self.table.limit(ref.gate), gate.key)
         return closed is not None
 
     def _let_pass(

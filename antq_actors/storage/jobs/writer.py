@@ -101,6 +101,11 @@ class JobWriter(DamagedJobs):
         self._jobs.ended = ended
         return ended
 
+    @property
+    def journal(self) -> Journal | None:
+        """What the transaction does, as events; None: nobody listens."""
+        return self._jobs.journal
+
     def note_events(self, tracker: JobTracker) -> Journal | None:
         """Return the journal of what the transaction does, if somebody listens to that."""
         self._jobs.journal = journal = tracker.journal(self.get)

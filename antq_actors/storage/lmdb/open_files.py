@@ -69,6 +69,8 @@ class OpenFiles:
         self._directory = os.fspath(path)
         self._data_file = path / "data.mdb"
         self._roomy_pages = 0
+        self.on_grown: Callable[[int], object] | None = None
+        """Called with how many bytes the data file may have when that has become more."""
         """How many pages the file may have before room for more is reserved."""
         store_lock.check_lmdb_lock(path, lock)
         directory.reserve_lock_file(path, _LOCK_FILE_BYTES)
@@ -158,6 +160,8 @@ class OpenFiles:
                     size = max(size, self._data_file.stat().st_size)  # another process may use it
                     larger = directory.take_more_room(self._data_file, size)
                 self._env.set_mapsize(larger)
+                if self.on_grown is not None:
+                    self.on_grown(self._env.info()["map_size"])
         except (lmdb.Error, OSError) as error:
             raise storage_error(error, self.path) from error
 
