@@ -5,6 +5,7 @@ import threading
 from collections import deque
 
 import pytest
+from msgspec.structs import replace
 from support.apps import settled, until
 
 from antq_actors import (
@@ -30,6 +31,8 @@ from antq_actors import (
     worker,
 )
 from antq_actors.jobs import instant
+from antq_actors.jobs.state import JobFlow
+from antq_actors.jobs.upstream import nodes_before
 from antq_actors.queues.services.rescuer import cancel_abandoned
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
@@ -1087,3 +1090,11 @@ def test_a_result_that_no_set_can_have_fails_its_dependent_which_says_so(app):
     flow.add(sort, {"values": {flow.add(numbers).output}}, max_attempts=1)
 
     assert "stands for a list" in ended(app.start_workflow(flow)).jobs()[1].errors[0].error
+
+
+def test_a_node_of_an_earlier_store_does_not_say_what_it_needs():
+    flow = JobFlow(upstream=(("one", 1, False), ("many", 2, True)))
+
+    assert [node.is_needed for node in nodes_before(flow).nodes] == [False, False]
+    needing = replace(flow, needs=(True, False))
+    assert [node.is_needed for node in nodes_before(needing).nodes] == [True, False]
