@@ -10,7 +10,7 @@ from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.node_names import MOST_NOTED, NodeNames
-from antq_actors.storage.jobs.workflow_verbs import NewNode, NewPart, PartEnd
+from antq_actors.storage.jobs.plan_items import NewNode, NewPart, PartEnd
 from antq_actors.workflows.graph import NameTakenError
 
 
