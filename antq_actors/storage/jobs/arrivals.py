@@ -55,8 +55,11 @@ class Arrivals(StepWriter):
             return [self._insert_unless_duplicate(new) for new in news]
         return list(self.insert_plain(news))
 
-    def insert_plain(self, news: Sequence[NewJob]) -> range:
-        """Store new jobs that are not unique and have no limits; return their ids in order."""
+    def insert_plain(self, news: Sequence[tuple[JobState, JobSpec, object]]) -> range:
+        """Store new jobs that are not unique and have no limits; return their ids in order.
+
+        Each is a NewJob, or a tuple like one, which takes less time to make.
+        """
         queues = {state.queue_name for state, _, _ in news}
         for queue_name in queues:
             keys.lane(Status.ENQUEUED, queue_name)

@@ -5,8 +5,7 @@ What follows from the ends of these jobs is in :mod:`~antq_actors.storage.jobs.d
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -20,7 +19,7 @@ from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.edges import Condition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobSpec, JobState
@@ -88,14 +87,14 @@ class GraphVerbs(GroupVerbs):
 
         They are stored together, so none of them may be unique or have limits.
         """
-        members: list[NewJob] = []
+        members: list[tuple[JobState, JobSpec, None]] = []
         last: JobState | None = None
         for given, spec in jobs:
             if given is not last:  # jobs that are made together share theirs
                 last = given
                 composed = Composed(group=group, pending=len(after))
                 state = replace(lifecycle.suspend(given) if after else given, composed=composed)
-            members.append(_new_job((state, spec, ())))
+            members.append((state, spec, None))
         ids = self.insert_plain(members)
         composition = self.composition
         composition.note(now)
@@ -160,9 +159,3 @@ class GraphVerbs(GroupVerbs):
             flow = node.new.spec.flow
             if flow is not None and not node.after:
                 self._refuse_full(node.new.state, flow.gates, now)
-
-
-_new_job: Final[Callable[[tuple[JobState, JobSpec, tuple[()]]], NewJob]] = partial(
-    tuple.__new__, NewJob
-)
-"""Make one of a tuple, without a call of a Python function."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from antq_actors.flow.gates import Limit
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
     from antq_actors.workflows.counters import Ends
 
 _OUTCOMES: Final[dict[Status, str]] = {
@@ -180,10 +180,10 @@ class Journal:
         if not self.is_import:
             self._stored.setdefault((spec.worker, state.queue_name), []).append(id_)
 
-    def stored_together(self, first: int, news: Sequence[NewJob]) -> None:
+    def stored_together(self, first: int, news: Sequence[tuple[JobState, JobSpec, object]]) -> None:
         """Note that new jobs were stored; *first* is the first of their ids."""
-        for id_, new in enumerate(news, first):
-            self.stored(id_, new.state, new.spec)
+        for id_, (state, spec, _) in enumerate(news, first):
+            self.stored(id_, state, spec)
 
     # ---- executions begin ----------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited, NewJob
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.jobs.journal import Journal
     from antq_actors.storage.lmdb.tables import Tables
@@ -112,7 +112,9 @@ class JobEntries(EntryReader):
                 put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
         self._enter(key, state, places, digest)
 
-    def add_many(self, first: int, news: Sequence[NewJob], signer: Signer) -> None:
+    def add_many(
+        self, first: int, news: Sequence[tuple[JobState, JobSpec, object]], signer: Signer
+    ) -> None:
         """Write new jobs that are not unique to all tables; *first* is the first of their ids.
 
         All their ids are larger than before.
