@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsIndex, TypeAlias, TypeVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsIndex, Ty
 import msgspec
 
 from antq_actors.checks import short_repr, to_seconds
+from antq_actors.errors import NotStarted
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import (
@@ -312,7 +314,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         control, application = self._attempt("follow_up")
         if after is not None:
             _check_after(after)
-        new = application.antq_prepare(worker, args, options)
+        with _while_performed(self, control, "follow_up"):
+            new = application.antq_prepare(worker, args, options)
         delay = None
         if options.get("schedule_in") is not None and new.state.scheduled_at is not None:
             delay = new.state.scheduled_at - new.state.updated_at
@@ -329,7 +332,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         not being performed.
         """
         control, application = self._attempt("expand")
-        expansion = application.antq_workflow("plan", flow)
+        with _while_performed(self, control, "expand"):
+            expansion = application.antq_workflow("plan", flow)
         if not control.ask(expansion):
             raise _not_performed(self, "expand")
 
@@ -455,6 +459,17 @@ def _not_performed(job: Job, verb: str) -> RuntimeError:
         f"{which} not being performed here, so there is no attempt for {verb}(): call it in"
         " perform, on the job that perform is given, before it returns"
     )
+
+
+@contextmanager
+def _while_performed(job: Job, control: Control, verb: str) -> Iterator[None]:
+    """Raise RuntimeError if the application cannot be asked any more, as the attempt is over."""
+    try:
+        yield
+    except NotStarted as error:
+        if not control.is_over:
+            raise
+        raise _not_performed(job, verb) from error
 
 
 current_application: Final[list[Callable[[], AttemptApplication]]] = []

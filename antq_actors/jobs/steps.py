@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from antq_actors.checks import short_repr, to_seconds
-from antq_actors.errors import DuplicateStep, StepError
+from antq_actors.errors import DuplicateStep, NotStarted, StepError
 from antq_actors.jobs.control import checked_step_name
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class AttemptSteps:
         with self._lock:
             kept = self._kept
             if kept is None:
-                steps = self._application.antq_steps(ListSteps(self._id))
+                steps = self._ask(ListSteps(self._id))
                 kept = self._kept = {each.name: each.number for each in steps}
                 self._next_number = max(kept.values(), default=-1) + 1
             if name in self._taken:
@@ -188,7 +188,7 @@ class AttemptSteps:
 
     def _value(self, number: int) -> Any:
         """Return the kept value of a step."""
-        found = self._application.antq_steps(ReadStep(self._id, self._execution, number))
+        found = self._ask(ReadStep(self._id, self._execution, number))
         return self._application.antq_decode(found)
 
     def _keep(self, name: str, value: Any) -> None:
@@ -198,7 +198,19 @@ class AttemptSteps:
             number = self._next_number
             self._next_number += 1
         request = KeepStep(self._id, self._execution, number, name, encoded)
-        self._application.antq_steps(request)
+        self._ask(request)
+
+    def _ask(self, request: StepRequest) -> Any:
+        """Have the application do what is asked. Raises RuntimeError when the attempt is over."""
+        try:
+            return self._application.antq_steps(request)
+        except NotStarted as error:
+            if not self._control.is_over:
+                raise
+            raise RuntimeError(
+                f"job {self._id} is not being performed any more, so nothing of it is kept; join"
+                " threads before perform returns"
+            ) from error
 
     # ---- the checkpoint -------------------------------------------------------------------
 
@@ -222,7 +234,7 @@ class AttemptSteps:
             if not is_due:
                 return True
         self.found_checkpoint()  # as it is about to be overwritten
-        self._application.antq_steps(KeepCheckpoint(self._id, self._execution, encoded))
+        self._ask(KeepCheckpoint(self._id, self._execution, encoded))
         with self._holding:
             self._stored_at = now
             if control.checkpoint is not None and self._held == number:
@@ -239,7 +251,7 @@ class AttemptSteps:
         found = self._found
         if found is None:
             request = ReadCheckpoint(self._id, self._execution)
-            encoded = self._application.antq_steps(request)
+            encoded = self._ask(request)
             value = None if encoded is None else self._application.antq_decode(encoded)
             found = self._found  # another thread has it, and may have overwritten it since
             if found is None:

@@ -6,13 +6,13 @@ from multiprocessing import Pipe
 import pytest
 from support.stored_jobs import a_new_job
 
-from antq_actors import Job, Status
+from antq_actors import Job, NotStarted, Status
 from antq_actors.executors.process import wire
 from antq_actors.executors.process.parent_connection import ParentConnection, PipeControl
 from antq_actors.jobs import instant
 from antq_actors.jobs.control import CONTROL, Control, checked_progress
 from antq_actors.jobs.state import StoredJob
-from antq_actors.jobs.steps import AttemptSteps, KeepCheckpoint
+from antq_actors.jobs.steps import AttemptSteps, KeepCheckpoint, KeepStep
 
 
 class EndsFirst(list):
@@ -103,7 +103,7 @@ class Application:
         return value
 
     def antq_steps(self, request):
-        if isinstance(request, KeepCheckpoint):
+        if isinstance(request, KeepCheckpoint | KeepStep):
             self.on_call()
             self.stored.append(request.value)
 
@@ -146,6 +146,33 @@ def test_a_call_during_which_the_attempt_ends_raises(job, control, application, 
 
     with pytest.raises(RuntimeError, match=rf"not being performed.*{verb}\(\)"):
         ask(job)
+
+
+@pytest.mark.parametrize(
+    ("verb", "ask"),
+    [
+        ("follow_up", lambda job: job.follow_up("worker")),
+        ("expand", lambda job: job.expand("flow")),
+        ("checkpoint", lambda job: job.checkpoint(1, every=0)),
+        ("step", lambda job: job.step("one", str)),
+    ],
+)
+def test_what_a_process_cannot_ask_its_parent_any_more_is_as_too_late(
+    job, control, application, verb, ask
+):
+    def refuse():
+        raise NotStarted("the job that started this thread has ended")
+
+    def end_and_refuse():
+        end(control)
+        refuse()
+
+    application.on_call = refuse
+    with pytest.raises(NotStarted):
+        ask(job)
+    application.on_call = end_and_refuse
+    with pytest.raises(RuntimeError, match="job 1 is not being performed"):
+        ask(job) if verb != "step" else job.step("two", str)
 
 
 # ---- checkpoints ----------------------------------------------------------------------------

@@ -54,6 +54,18 @@ class Composes(Worker, **ON_RAY, result=True, max_attempts=3, retry_delay=0):
     def wait_for_other(self, job):
         return job.batch.results().__next__()
 
+    def wait_for_another(self, job):
+        other = value.perform_async(n=5)
+        try:
+            other.result()
+        except ValueError as refused:
+            return [other.result(timeout=60), str(refused)]
+
+    def add_to_workflow(self, job):
+        added = job.workflow.add(value, {"n": 8}, name="added")
+        job.workflow.add_many(value, [{"n": 9}], after=added)
+        return added.name
+
     def expand(self, job):
         part = Workflow("part")
         numbers = part.add_many(value, [{"n": n} for n in (1, 2, 3)])

@@ -83,6 +83,13 @@ def test_results_are_read_and_waited_for_from_afar(app):
         later.result(timeout=0)
 
 
+def test_a_task_waits_for_another_job_with_a_timeout(app):
+    found, refused = does(app, "wait_for_another").result(timeout=LONG)
+
+    assert found == 5
+    assert "result() needs a timeout in perform" in refused
+
+
 # ---- batches ----------------------------------------------------------------------------------
 
 
@@ -192,6 +199,16 @@ def test_a_node_expands_in_its_task(app):
     assert total.result(timeout=0) == 6
     assert after.started_at >= total.ended_at
     assert jobs[run.id + 1].result(timeout=0)[0] == "grows"
+
+
+def test_a_task_adds_to_its_workflow(app):
+    flow = Workflow("open")
+    flow.add(Composes, {"do": "add_to_workflow"}, name="adds")
+    run = app.start_workflow(flow, output="adds")
+
+    assert run.result(timeout=LONG) == "added"
+    until(lambda: not run.status().open)
+    assert sorted(numbers(app, status="completed")) == [8, 9]
 
 
 def test_workflows_are_started_and_changed_from_afar(app):
