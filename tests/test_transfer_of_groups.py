@@ -18,6 +18,7 @@ from antq_actors import (
     maintenance,
     worker,
 )
+from antq_actors.storage.admin import transfer
 from antq_actors.storage.jobs.reader import JobReader
 
 KEY = b"k" * 32
@@ -396,6 +397,53 @@ def test_an_import_that_ends_early_leaves_no_job_suspended_and_no_group_open(
     assert target.verify() == []
     goes_on(target)
     assert target.count_jobs(status="suspended") == 0
+
+
+def test_an_import_whose_lines_cannot_be_read_to_the_end_leaves_no_group_open(
+    source, target, others
+):
+    a_workflow(source)
+    lines = exported(source)
+
+    def read():
+        yield from lines[:-2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        target.import_jobs(read())
+
+    (copy,) = target.workflows()
+    assert copy.incomplete == 0
+    assert target.verify() == []
+    goes_on(target)
+    assert not copy.status().open
+
+
+def test_an_import_that_died_is_told_by_verify_and_what_it_left_can_be_cancelled(
+    source, target, others, monkeypatch
+):
+    run = a_workflow(source)
+    batch = source.batch("rows")
+    with batch.batch("inner") as inner:
+        inner.enqueue(later, {"n": 1})
+    batch.close()
+    lines = exported(source)
+    monkeypatch.setattr(transfer, "_BATCH", 3)
+    monkeypatch.setattr(transfer._Intake, "end", lambda *_: None)
+    target.import_jobs(lines)
+    monkeypatch.undo()
+
+    told = [finding for finding in target.verify() if "has not come in whole" in finding]
+    assert [int(finding.split()[1]) for finding in told] == [run.id + others, batch.id + others]
+    (copy,) = target.workflows(open=True)
+    assert copy.incomplete
+    assert not target.batches(open=True)[0].status().closed
+    copy.cancel()
+    target.get_batch(batch.id + others).cancel()
+
+    assert until(lambda: not copy.status().open and not target.batches(open=True), "the ends")
+    assert target.verify() == []
+    goes_on(target)
 
 
 def test_names_of_what_comes_later_are_understood(source, target, others):

@@ -100,6 +100,8 @@ class Group(msgspec.Struct, array_like=True, gc=False):
     the outermost group alone."""
     callback_ended_at: Instant = 0
     """When the last of these ended; 0: none has."""
+    is_coming_in: bool = False
+    """Whether an import has not stored all of it: it has ended early where that does not go on."""
 
 
 def has_ended(group: Group) -> bool:

@@ -576,7 +576,7 @@ def test_a_batch_of_an_earlier_release_is_pruned_before_its_callbacks_have_ended
 def write_earlier(store, id_):
     """Write a group as it was before callbacks were counted."""
     whole = group(store, id_)
-    fields = msgspec.to_builtins(whole)[:-2]
+    fields = msgspec.to_builtins(whole)[: whole.__struct_fields__.index("callbacks_left")]
     write_row(store, "groups", keys.job_key(id_), msgspec.msgpack.encode(fields))
     row = keys.ends_prefix(whole.ended_at) + keys.job_key(id_)
     store.env.write(lambda txn: txn.put(row, keys.job_key(id_), db=store.env.tables.index))

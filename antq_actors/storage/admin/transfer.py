@@ -147,22 +147,28 @@ def import_jobs(
             f"lines must be the lines of an export, str or bytes, got {short_repr(lines)}"
         )
     intake = _Intake(store)
-    for index, line in enumerate(lines):
-        try:
-            if index == 0:
-                _check_head(line)
-            elif line.strip():
-                intake.take_line(line, clock())
-        except (AntqError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
-            intake.end(clock())
-            raise BatchError(
-                f"line {index + 1} was not imported, {len(intake.stored)} jobs before it were:"
-                f" {error}",
-                index,
-                intake.stored,
-            ) from error
-    intake.end(clock())
+    try:
+        for index, line in enumerate(lines):
+            _take(intake, index, line, clock)
+    finally:  # whatever ends it, no job waits for what has not come, and no group stays open
+        intake.end(clock())
     return Imported(len(intake.stored), intake.duplicates)
+
+
+def _take(intake: _Intake, index: int, line: str | bytes, clock: Callable[[], Instant]) -> None:
+    """Take a line of an export. Raises BatchError for one that cannot be stored."""
+    try:
+        if index == 0:
+            _check_head(line)
+        elif line.strip():
+            intake.take_line(line, clock())
+    except (AntqError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        intake.end(clock())
+        raise BatchError(
+            f"line {index + 1} was not imported, {len(intake.stored)} jobs before it were: {error}",
+            index,
+            intake.stored,
+        ) from error
 
 
 class _Intake:
@@ -177,6 +183,9 @@ class _Intake:
         self._groups: list[tuple[int, ImportedGroup]] = []
         self._loose: list[Loose] = []
         self._now: Instant = 0
+        self._node = 0
+        """By which groups are known until the end."""
+        self._has_ended = False
         self.stored: list[int] = []
         self.duplicates = 0
 
@@ -207,8 +216,14 @@ class _Intake:
         if not batch:
             return
         taken = self._store.write(
-            JobStore.import_jobs, batch, self._known, keep_ids=self._keep_ids, now=self._now
+            JobStore.import_jobs,
+            batch,
+            self._known,
+            keep_ids=self._keep_ids,
+            node=self._node,
+            now=self._now,
         )
+        self._node = taken.node
         self._keep_ids = taken.keep_ids
         for loose in taken.loose:
             self._loose.append(loose)
@@ -225,7 +240,10 @@ class _Intake:
                 self.stored.append(id_)
 
     def end(self, now: Instant) -> None:
-        """Store what is left, and what had to wait until all was stored."""
+        """Store what is left, and what had to wait until all was stored. Twice is once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
         self.flush()
         self._loose.sort(key=lambda loose: not loose.part)  # so that others wait for parts, too
         for at in range(0, len(self._loose), _BATCH):

@@ -73,6 +73,8 @@ class Taken(NamedTuple):
     keep_ids: bool
     """Whether they kept their ids."""
     loose: list[Loose]
+    node: int
+    """The number of no living node by which groups of this import are known until its end."""
 
 
 class KnownIds:
@@ -130,12 +132,13 @@ class ImportVerbs(WorkflowVerbs):
         known: KnownIds,
         *,
         keep_ids: bool | None,
+        node: int = 0,
         now: Instant,
     ) -> Taken:
         """Store jobs and groups that another store exported.
 
         *known*: the ids here of those that came before. *keep_ids* None: they keep their ids if
-        this store never had a job.
+        this store never had a job. *node*: what an earlier call of this import has returned.
         """
         if self._jobs.journal is not None:
             self._jobs.journal.is_import = True
@@ -147,16 +150,17 @@ class ImportVerbs(WorkflowVerbs):
         for arrival in arrivals:
             wanted = arrival.id if keep_ids else 0
             if isinstance(arrival, ImportedGroup):
-                id_: int | None = self._import_group(arrival, wanted, numbers, now)
+                node = node or self.new_node()
+                id_: int | None = self._import_group(arrival, wanted, numbers, node, now)
             else:
                 id_ = self._import_job(arrival, wanted, numbers, loose, now)
             ids.append(id_)
             if id_ is not None:
                 numbers.add(arrival.id, id_)
-        return Taken(ids, keep_ids, loose)
+        return Taken(ids, keep_ids, loose, node)
 
     def _import_group(
-        self, arrival: ImportedGroup, wanted: int, numbers: KnownIds, now: Instant
+        self, arrival: ImportedGroup, wanted: int, numbers: KnownIds, node: int, now: Instant
     ) -> int:
         was, spec = arrival.group, arrival.spec
         id_ = max(self._first_free_id(), wanted)
@@ -177,6 +181,8 @@ class ImportVerbs(WorkflowVerbs):
             fired=was.fired,
             parent=0 if containing is None else parent,
             is_cancelled=was.is_cancelled,
+            node=node,
+            is_coming_in=True,
         )
         groups.add(id_, group, replace(spec, callbacks=callbacks))
         self.composition.note(now)
@@ -338,8 +344,9 @@ class ImportVerbs(WorkflowVerbs):
             group, was = composition.groups.get(id_), arrival.group
             if group is not None:
                 group.is_closed = was.is_closed
-                if was.node and not was.is_closed:
-                    group.node = self.new_node()  # dead, as who added its members is not here
+                group.is_coming_in = False
+                if was.is_closed or not was.node:
+                    group.node = 0  # else it is dead, as who added its members is not here
                 group.cause = known.get(was.cause) or group.cause
                 composition.touch(id_, now)
                 self._put_row(id_, arrival.row, known)
