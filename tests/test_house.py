@@ -35,12 +35,7 @@ MOST_FILES = 259  # three in flow: limits, limit_options and its __init__; one i
 # fourteen of workflows: workflows/graph and outputs; jobs/upstream; workflow_verbs, node_names,
 # plan_items and workflow_reader in storage/jobs; workflow, workflow_nodes, workflow_plan,
 # workflow_run, workflow_verbs and workflows in app; cli/workflows
-# two of what is called around jobs: jobs/middleware and telemetry/job_filter;
-# thirteen of workflows: workflows/graph and outputs; jobs/upstream; workflow_verbs, node_names
-# and workflow_reader in storage/jobs; workflow, workflow_nodes, workflow_plan, workflow_run,
-# workflow_verbs and workflows in app; cli/workflows
-# three of what is called around jobs: jobs/middleware, executors/sent_middleware and
-# telemetry/job_filter;
+# three of what is called around jobs: jobs/middleware, executors/sent_middleware and app/within;
 # four of steps: jobs/steps, storage/format/kept_values, step_table and steps in storage/jobs;
 # one of the demo: demo/summary
 # one of groups that have not ended: storage/jobs/open_groups

@@ -149,8 +149,9 @@ def test_each_job_of_a_group_in_a_workflow_is_seen_once_and_gets_its_meta(logged
 
     jobs = logged.start_workflow(flow).jobs()
 
-    assert outer.calls == ["outer on 1", "inner on 1", "outer on 2", "inner on 2"]
-    metas = [{"mine": "yes", "outer": str(n), "inner": str(n)} for n in (1, 2)]
+    seen = [call for call in outer.calls if "on" in call.split()]
+    assert seen == ["outer on 1", "inner on 1", "outer on 2", "inner on 2"]
+    metas = [{"mine": "yes", "outer": str(n), "inner": str(n), "last": "inner"} for n in (1, 2)]
     assert [job.meta for job in jobs] == metas
 
 
@@ -261,6 +262,86 @@ def test_the_coroutine_twin_passes_it_too(logged):
     job = asyncio.run(Note.aperform_async({"n": 1}))
 
     assert job.meta["last"] == "inner"
+
+
+def test_members_of_a_batch_pass_it_where_they_are_added(logged, outer):
+    with logged.batch("b", on_complete=Note.build({"n": "callback"})) as batch:
+        job = batch.enqueue(Note, {"n": 1})
+        ids = batch.enqueue_many(Note, [{"n": 2}, {"n": 3}])
+
+    assert outer.calls == [
+        *("outer on callback", "inner on callback"),
+        *("outer on 1", "inner on 1", "outer before 1", "inner before 1"),
+        *(f"inner after {job.id}", f"outer after {job.id}"),
+        *("outer on 2", "inner on 2", "outer on 3", "inner on 3"),
+        *("outer before 2", "inner before 2", f"inner after {ids}", f"outer after {ids}"),
+    ]
+    assert logged.get_job(job.id).meta["last"] == "inner"
+    assert {each.meta["last"] for each in batch.jobs()} == {"inner"}
+
+
+def test_what_a_member_adds_and_follow_ups_are_seen_and_not_stored_at_once():
+    log = Log()
+    with AntQ(middleware=[log]) as app:
+        with app.batch("b") as batch:
+            batch.enqueue(Note, {"n": 1, "adds": True, "follows": True})
+        until(lambda: app.count_jobs(status="completed") == 3)
+        jobs = app.list_jobs()
+
+    assert [call for call in log.calls if "None" in call] == ["log on None"] * 2
+    assert [job.meta.get("last") for job in jobs] == ["log", None, None]
+    assert [job.meta["log"] for job in jobs] == ["1", "None", "None"]
+
+
+def test_nodes_of_a_workflow_pass_it_where_they_are_stored(logged, outer):
+    flow = Workflow("w")
+    first = flow.add(Note, {"n": 1})
+    flow.add_many(Note, [{"n": 2}, {"n": 3}], after=first)
+
+    run = logged.start_workflow(flow)
+
+    assert [call for call in outer.calls if "on" in call.split()] == [
+        *("outer on 1", "inner on 1", "outer on 2", "inner on 2", "outer on 3", "inner on 3")
+    ]
+    before = [call for call in outer.calls if "before" in call]
+    assert before == [f"{name} before {n}" for n in (1, 2, 3) for name in ("outer", "inner")]
+    ids = [job.id for job in run.jobs()]
+    after = [call for call in outer.calls if "after" in call]
+    assert after == [f"{name} after {id_}" for id_ in reversed(ids) for name in ("inner", "outer")]
+    assert [(job.meta["outer"], job.meta["last"]) for job in run.jobs()] == [
+        (str(n), "inner") for n in (1, 2, 3)
+    ]
+    outer.calls.clear()
+    run.add(Note, {"n": 4})
+    assert [call for call in outer.calls if call.startswith("outer")] == [
+        *("outer on 4", "outer before 4", f"outer after {run.jobs()[-1].id}")
+    ]
+
+
+def test_many_nodes_of_a_workflow_are_one_batch(logged, outer):
+    flow = Workflow("w")
+    flow.add_many(Note, ({"n": n} for n in range(6_000)))
+
+    run = logged.start_workflow(flow)
+
+    jobs = run.jobs()
+    batches = [call for call in outer.calls if call.startswith("outer before")]
+    assert len(jobs) == 6_000
+    assert len(batches) == 6
+    assert {(str(job.args["n"]), "inner") for job in jobs} == {
+        (job.meta["outer"], job.meta["last"]) for job in jobs
+    }
+
+
+def test_a_node_that_is_refused_refuses_its_workflow():
+    with enqueuing(Refuses()) as app:
+        for n in (13, 14):
+            flow = Workflow("w")
+            flow.add(Note, {"n": 1})
+            flow.add(Note, {"n": n})
+            with pytest.raises(PermissionError, match=r"not (thir|four)teen"):
+                app.start_workflow(flow)
+        assert app.count_jobs() == 0
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from antq_actors.app.job_process import JobProcessRuntime
     from antq_actors.flow.cron import Cron, Every
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.middleware import Middleware
+    from antq_actors.jobs.middleware import Middleware, Pipeline
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
@@ -421,6 +421,12 @@ class AntQ(JobVerbs):
         Raises what :meth:`enqueue` raises before it stores.
         """
         return self._runtime().enqueuer.prepare(worker, args, options)
+
+    @property
+    def antq_middleware(self) -> Pipeline | None:
+        """What is called in this process around the enqueuing of jobs."""
+        pipeline: Pipeline | None = self._runtime().enqueuer.middleware
+        return pipeline
 
     def antq_check(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /

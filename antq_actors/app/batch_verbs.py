@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 class BatchVerbs(WaitVerbs):
     """The batches of an application, once it runs; `AntQ` says how it does."""
 
+    if TYPE_CHECKING:
+
+        @property
+        def antq_middleware(self) -> Any:
+            """What is called in this process around the enqueuing of jobs; None: nothing."""
+
     def _runtime(self) -> Runtime | RemoteRuntime:
         raise NotImplementedError
 

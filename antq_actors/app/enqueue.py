@@ -18,15 +18,17 @@ from msgspec.structs import replace
 
 from antq_actors.app import crons
 from antq_actors.app.limits import of_queue
-from antq_actors.app.queries import for_display
 from antq_actors.checks import list_known, short_repr
-from antq_actors.errors import AntqError, BatchError, UnknownQueue
+from antq_actors.errors import AntqError, UnknownQueue
 from antq_actors.jobs.limits import from_stored
+from antq_actors.jobs.middleware import batch_error, batch_within
 from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.jobs.resolver import check_worker
 from antq_actors.jobs.state import StoredJob
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.jobs.worker_registry import defined
+from antq_actors.storage.format.display import display_args
+from antq_actors.storage.format.encoding import as_job
 from antq_actors.storage.format.values import encode_and_snapshot, encode_args
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
@@ -161,7 +163,8 @@ class Enqueuer:
         self._store = store
         self._clock = clock
         self._served = served
-        self._middleware = config.middleware
+        self.middleware = config.middleware
+        """What is called around the enqueuing of jobs; None: nothing."""
         is_chosen = config.has_own_queues or config.start_queues or served is None
         self._default_queue = next(iter(config.queues)) if is_chosen else ""
         """Empty: the first one of the nodes that live."""
@@ -184,10 +187,10 @@ class Enqueuer:
         checked = template.check(args)
         encoded, snapshot = encode_and_snapshot(checked)
         new = template.new_job(state, checked, encoded)
-        if self._middleware is None:
+        if self.middleware is None:
             job = template.job(self._store.write(JobStore.insert, new), snapshot, state)
         else:
-            job = self._store_within(self._middleware, template, new, snapshot)
+            job = self._store_within(self.middleware, template, new, snapshot)
         if self._served is not None:
             self._served.note(state.queue_name)
         return job
@@ -219,9 +222,9 @@ class Enqueuer:
         state = template.state_at(self._clock())
         checked = template.check(args)
         new = template.new_job(state, checked, encode_args(checked))
-        if self._middleware is None or is_elsewhere:
+        if self.middleware is None or is_elsewhere:
             return new
-        return self._middleware.draft(new, checked).antq_job()
+        return self.middleware.draft(new, checked).antq_job()
 
     def check_many(
         self,
@@ -247,7 +250,7 @@ class Enqueuer:
         """Store a job that another process has had checked; return it."""
         id_ = self._store.write(JobStore.insert, new)
         self.note(new.state.queue_name)
-        return for_display(StoredJob(id_, new.state, new.spec, ()))
+        return as_job(StoredJob(id_, new.state, new.spec, ()), display_args(new.spec.args))
 
     def insert_many(self, news: list[NewJob]) -> list[int]:
         """Store jobs that another process has had checked; return their ids."""
@@ -261,16 +264,20 @@ class Enqueuer:
         args: Mapping[str, Any],
         encoded: bytes,
         options: Mapping[str, Any],
-    ) -> NewJob:
-        """Return a job whose arguments are checked and encoded, to be stored. Raises the same."""
-        return self.prepare_as(self._template_for(worker, options), args, encoded)
+    ) -> tuple[NewJob, JobDraft | None]:
+        """Return a job whose arguments are checked and encoded, to be stored. Raises the same.
+
+        And its draft, which the middleware has seen; None: there is none.
+        """
+        new = self.prepare_as(self._template_for(worker, options), args, encoded)
+        if self.middleware is None:
+            return new, None
+        draft = self.middleware.draft(new, args)
+        return draft.antq_job(), draft
 
     def prepare_as(self, template: JobTemplate, args: Mapping[str, Any], encoded: bytes) -> NewJob:
         """Return a job of a template, with these arguments, given as bytes, too, to be stored."""
-        new = template.new_job(template.state(self._clock()), args, encoded)
-        if self._middleware is None:
-            return new
-        return self._middleware.draft(new, args).antq_job()
+        return template.new_job(template.state(self._clock()), args, encoded)
 
     def enqueue_many(
         self,
@@ -293,7 +300,7 @@ class Enqueuer:
         ids: list[int] = []
         batch: list[NewJob] = []
         drafts: list[JobDraft] = []
-        middleware = self._middleware
+        middleware = self.middleware
         index = size = 0
         while True:
             try:
@@ -344,10 +351,10 @@ class Enqueuer:
             stored = store.write(JobStore.insert_many, news) if insert is None else insert(news)
             return [id_ for id_ in stored if id_ is not None]
 
-        if self._middleware is None:
+        if self.middleware is None:
             ids += insert_all(batch)
         else:
-            ids += batch_within(self._middleware, drafts, insert_all, index, ids)
+            ids += batch_within(self.middleware, drafts, insert_all, index, ids)
         self.note(batch[0].state.queue_name)
 
     def note(self, queue: str) -> None:
@@ -445,45 +452,6 @@ class Enqueuer:
 
 
 _END: Final[Any] = object()
-
-
-def batch_within(
-    middleware: Pipeline,
-    drafts: Sequence[JobDraft],
-    insert: Callable[[list[NewJob]], list[int]],
-    index: int,
-    before: list[int],
-) -> list[int]:
-    """Store a batch of jobs within the middleware, up to the item before *index*; return its ids.
-
-    *before*: those of the batches before. Raises BatchError from what a middleware raises.
-    """
-    stored: list[int] = []
-    refusal: BaseException | None = None
-    first = index - len(drafts)
-
-    def insert_noting(news: list[NewJob]) -> list[int]:
-        nonlocal refusal, first
-        try:
-            stored.extend(insert(news))
-        except BaseException as error:
-            refusal = error
-            raise
-        first = index
-        return stored.copy()
-
-    try:
-        return middleware.store_many(drafts, insert_noting)
-    except Exception as error:
-        if error is refusal:  # of the store
-            raise
-        raise batch_error(first, before + stored, error) from error
-
-
-def batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
-    """Return what `enqueue_many` raises from *error* of the item at *index*."""
-    text = f"item {index} was not stored, {len(ids)} before it were: {error}"
-    return BatchError(text, index, ids)
 
 
 def items_of(args_iterable: object) -> Iterator[Any]:

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.app.enqueue import batch_error, batch_within
 from antq_actors.app.remote import RemoteRuntime
 from antq_actors.errors import StartError
 from antq_actors.executors.process import parent_connection, wire
 from antq_actors.jobs import current_app
+from antq_actors.jobs.middleware import batch_error, batch_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,6 +129,11 @@ class JobProcessRuntime(RemoteRuntime):
         self._parent = parent
 
     @property
+    def middleware(self) -> Any:
+        """What is called around the enqueuing of jobs in this process; None: nothing."""
+        return self._parent.middleware
+
+    @property
     def root(self) -> ServerRef:
         """Raise NotStarted: the application's actors are in another process."""
         self.refuse("its supervision tree")
@@ -139,7 +144,7 @@ class JobProcessRuntime(RemoteRuntime):
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
         """Have the parent process store a job; return it."""
-        middleware = self._parent.middleware
+        middleware = self.middleware
         if middleware is not None:
             return self._parent.enqueue_within(middleware, worker, args, options)
         job: Job = self.call("enqueue", parent_connection.name_of(worker), args, **options)
@@ -155,7 +160,7 @@ class JobProcessRuntime(RemoteRuntime):
         self, sent_worker: Any, batch: list[bytes], options: Mapping[str, Any]
     ) -> list[int]:
         """Have the parent process store a batch of jobs, within the middleware of this one."""
-        middleware = self._parent.middleware
+        middleware = self.middleware
         if middleware is None or not batch:
             return super()._store_batch(sent_worker, batch, options)
         middleware.unpack()

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Never
 
 from antq_actors.app.cron_handle import CronHandle
 from antq_actors.app.crons import check_entry
-from antq_actors.app.enqueue import BATCH_BYTES, BATCH_JOBS, batch_error, items_of
+from antq_actors.app.enqueue import BATCH_BYTES, BATCH_JOBS, items_of
 from antq_actors.app.limit_handle import LimitHandle
 from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle, check_why
 from antq_actors.errors import BatchError, NotStarted
 from antq_actors.jobs import batch, resolver
+from antq_actors.jobs.middleware import batch_error
 from antq_actors.jobs.result import fetch_from
 from antq_actors.jobs.worker import in_thread
 from antq_actors.queues.messages import check_concurrency

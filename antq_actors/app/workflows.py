@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.app.queries import checked_statuses, for_display
+from antq_actors.app.within import plan_within
 from antq_actors.app.workflow import Workflow, output_name
 from antq_actors.app.workflow_nodes import worker_of
 from antq_actors.app.workflow_plan import Alike, Planner, Stored, localized, take
@@ -33,11 +36,14 @@ if TYPE_CHECKING:
     from antq_actors.app.workflow_nodes import Ingredients, PlannedGroup
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.middleware import JobDraft
     from antq_actors.jobs.new_job import JobTemplate
     from antq_actors.jobs.state import NewJob, Statuses
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.jobs.plan_items import PlanItem
     from antq_actors.storage.jobs.workflow_reader import WorkflowRecord
+
+T = TypeVar("T")
 
 MOST_AT_ONCE: Final = 5_000
 """Nodes that are stored in one transaction; a workflow of more is stored in pieces."""
@@ -75,7 +81,8 @@ class Workflows:
 
     def start(self, flow: Workflow, output: str | None) -> WorkflowRun:
         """Store a workflow. Raises WorkflowError, AlreadyExists, what `enqueue` raises."""
-        planner = self._planner(flow, output, {})
+        drafts: list[JobDraft] = []
+        planner = self._planner(flow, output, {}, drafts)
         new = self.new_group(flow)
         if flow.key is not None:  # before an iterator is read, which can be read once
             try:
@@ -86,34 +93,60 @@ class Workflows:
         plan, has_more = take(items, MOST_AT_ONCE)
         try:
             if not has_more:
-                id_, _ = self._store.write(
-                    JobStore.start_workflow,
-                    new,
-                    plan,
-                    output=planner.output,
-                    is_whole=True,
-                    now=self._clock(),
-                )
+                id_, _ = self._begin(drafts, new, plan, output=planner.output, is_whole=True)
             else:
-                id_ = self._start_in_pieces(new, planner, itertools.chain(plan, items))
+                id_ = self._start_in_pieces(new, planner, itertools.chain(plan, items), drafts)
         except AlreadyExists as error:
             raise self._with_run(error) from None
         return WorkflowRun(id_, flow.name, flow.key)
 
-    def _start_in_pieces(self, new: NewGroup, planner: Planner, items: Iterator[PlanItem]) -> int:
+    def _begin(
+        self, drafts: list[JobDraft], new: NewGroup, plan: list[PlanItem], **how: Any
+    ) -> tuple[int, list[int]]:
+        """Store a workflow, or its first piece; return its id and the numbers of its items."""
+
+        def write(plan: list[PlanItem]) -> tuple[int, list[int]]:
+            return self._store.write(JobStore.start_workflow, new, plan, now=self._clock(), **how)
+
+        return self._within(drafts, plan, write, itemgetter(1))
+
+    def _go_on(self, drafts: list[JobDraft], id_: int, piece: list[PlanItem]) -> list[int]:
+        """Store the next piece of a workflow; return the numbers of its items."""
+
+        def write(piece: list[PlanItem]) -> list[int]:
+            return self._store.write(JobStore.extend_workflow, id_, piece, now=self._clock())
+
+        return self._within(drafts, piece, write, list)
+
+    def _within(
+        self,
+        drafts: list[JobDraft],
+        items: list[PlanItem],
+        write: Callable[[list[PlanItem]], T],
+        numbers_of: Callable[[T], list[int]],
+    ) -> T:
+        """Write items of a plan, within the middleware if there is any."""
+        middleware = self._enqueuer.middleware
+        if middleware is None:
+            return write(items)
+        return plan_within(middleware, drafts, items, write, numbers_of)
+
+    def _start_in_pieces(
+        self,
+        new: NewGroup,
+        planner: Planner,
+        items: Iterator[PlanItem],
+        drafts: list[JobDraft],
+    ) -> int:
         """Store a large workflow piece by piece; what is refused on the way cancels it."""
         node = self._open_node()
         piece, has_more = take(items, PIECE)
-        id_, numbers = self._store.write(
-            JobStore.start_workflow, new, piece, node=node, is_whole=False, now=self._clock()
-        )
+        id_, numbers = self._begin(drafts, new, piece, node=node, is_whole=False)
         try:
             while has_more:
                 piece, has_more = take(items, PIECE)
                 local = [localized(item, numbers) for item in piece]
-                numbers += self._store.write(
-                    JobStore.extend_workflow, id_, local, now=self._clock()
-                )
+                numbers += self._go_on(drafts, id_, local)
             output = numbers[~planner.output] if planner.output else 0
             self._store.write(
                 JobStore.extend_workflow, id_, [], output=output, is_whole=True, now=self._clock()
@@ -130,31 +163,36 @@ class Workflows:
         is_given = flow.has_given_name
         if is_given and stored.get(vertex.name) is not None:
             raise name_taken(id_, vertex.name)
-        items = self._planner(flow, None, stored).items()
+        drafts: list[JobDraft] = []
+        items = self._planner(flow, None, stored, drafts).items()
         piece, has_more = take(items, PIECE)
         node = self._open_node() if has_more else 0
         verb = JobStore.add_to_workflow
-        try:
-            name, numbers = self._store.write(
+
+        def write(piece: list[PlanItem]) -> tuple[str, list[int]]:
+            return self._store.write(
                 verb, id_, vertex.name, piece, is_given=is_given, node=node, now=self._clock()
             )
+
+        try:
+            name, numbers = self._within(drafts, piece, write, itemgetter(1))
             if has_more:
                 flow.graph.vertices[0] = vertex._replace(name=name)  # the rest is named after it
-                self._add_rest(id_, numbers, items)
+                self._add_rest(id_, numbers, items, drafts)
         except AlreadyExists as error:
             raise self._with_run(error) from None
         return name
 
-    def _add_rest(self, id_: int, numbers: list[int], items: Iterator[PlanItem]) -> None:
+    def _add_rest(
+        self, id_: int, numbers: list[int], items: Iterator[PlanItem], drafts: list[JobDraft]
+    ) -> None:
         """Store the rest of a group that is added; what is refused on the way cancels the group."""
         part, has_more = numbers[0], True
         try:
             while has_more:
                 piece, has_more = take(items, PIECE)
                 local = [localized(item, numbers) for item in piece]
-                numbers += self._store.write(
-                    JobStore.extend_workflow, id_, local, now=self._clock()
-                )
+                numbers += self._go_on(drafts, id_, local)
         except BaseException:
             self._store.cancel_group(part, now=self._clock(), kind=None)
             raise
@@ -179,18 +217,34 @@ class Workflows:
         is_cancelled = flow.abandoned == "cancel"
         return NewGroup(WORKFLOW, flow.name, self._clock(), callbacks, is_cancelled, flow.key)
 
-    def _planner(self, flow: Workflow, output: str | None, stored: Stored) -> Planner:
+    def _planner(
+        self,
+        flow: Workflow,
+        output: str | None,
+        stored: Stored,
+        drafts: list[JobDraft] | None = None,
+    ) -> Planner:
+        """Return what plans a workflow; *drafts* gets those of its nodes, if they are stored now.
+
+        Without middleware there are no drafts, and jobs of a group may be planned together.
+        """
+        if self._enqueuer.middleware is not None:
+            prepare = partial(self._prepare, drafts=drafts)
+            return Planner(flow, output, prepare, stored)
         alike = Alike(self._template, self._enqueuer.prepare_as)
         return Planner(flow, output, self._prepare, stored, alike=alike)
 
     def _template(self, group: PlannedGroup) -> JobTemplate:
         return self._enqueuer.template(worker_of(group), group.options)
 
-    def _prepare(self, job: Ingredients) -> tuple[NewJob, Mapping[str, Any]]:
+    def _prepare(
+        self, job: Ingredients, drafts: list[JobDraft] | None = None
+    ) -> tuple[NewJob, Mapping[str, Any]]:
         worker = worker_of(job)
-        return self._enqueuer.prepare_encoded(
-            worker, job.args, job.encoded, job.options
-        ), job.options
+        new, draft = self._enqueuer.prepare_encoded(worker, job.args, job.encoded, job.options)
+        if draft is not None and drafts is not None:
+            drafts.append(draft)
+        return new, job.options
 
     def _with_run(self, error: AlreadyExists) -> AlreadyExists:
         if not isinstance(error.workflow, int):

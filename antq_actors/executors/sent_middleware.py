@@ -82,6 +82,11 @@ class EnqueuesWithin:
     middleware: SentPipeline | None = None
     """What that application has called around jobs; None: nothing, or it was not sent yet."""
 
+    @property
+    def antq_middleware(self) -> SentPipeline | None:
+        """What is called around the enqueuing of jobs."""
+        return self.middleware
+
     def antq_check(
         self, worker: AnyWorker, args: Mapping[str, Any], options: Mapping[str, Any]
     ) -> NewJob:

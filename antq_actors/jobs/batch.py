@@ -26,7 +26,8 @@ from antq_actors.errors import (
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.control import APPLICATION, CONTROL
 from antq_actors.jobs.job import COMPOSED, Job, current_job, wait_seconds
-from antq_actors.jobs.new_job import recipe_of
+from antq_actors.jobs.middleware import JobDraft, batch_within
+from antq_actors.jobs.new_job import check_args, recipe_of
 from antq_actors.jobs.worker import in_thread
 from antq_actors.workflows.counters import Event
 
@@ -86,6 +87,10 @@ class BatchApplication(Protocol):
 
     def antq_batch(self, verb: str, /, *args: Any) -> Any:
         """Do what the verb says to the batches of the store, and return what it returns."""
+
+    @property
+    def antq_middleware(self) -> Any:
+        """What is called in this process around the enqueuing of jobs; None: nothing."""
 
     def result(self, job_or_id: Any, *, timeout: Any = None) -> Any:
         """Return what a job returned, as :meth:`AntQ.result` does."""
@@ -148,7 +153,15 @@ class Batch:
         new = self._application.antq_prepare(worker, args, options)
         if self._adds_later([new]):
             return None
-        return self._read(self._application.antq_batch("insert", self.id, new))
+
+        def store(new: NewJob) -> Job:
+            return self._read(self._application.antq_batch("insert", self.id, new))
+
+        middleware = self._application.antq_middleware
+        if middleware is None:
+            return store(new)
+        job: Job = middleware.store(JobDraft(new, check_args(args)), store)
+        return job
 
     def enqueue_many(
         self,
@@ -164,8 +177,10 @@ class Batch:
         """
         if self._attempt() is not None:
             self._check_call(worker, options)
-            news = list(self._prepared(worker, args_iterable, options))
-            return None if self._adds_later(news) else self._added(news)
+            prepared = list(self._prepared(worker, args_iterable, options))
+            if self._adds_later([new for new, _ in prepared]):
+                return None
+            return self._added(prepared)
         directly = getattr(self._application, "antq_insert_members", None)
         found: list[int] | None = None
         if directly is not None:
@@ -173,20 +188,40 @@ class Batch:
         if found is not None:
             return found
         ids: list[int] = []
-        chunk: list[NewJob] = []
+        chunk: list[tuple[NewJob, Mapping[str, Any] | None]] = []
+        index = 0
 
         def store() -> list[int]:
-            ids.extend(self._application.antq_batch("insert_many", self.id, chunk))
+            ids.extend(self._insert_many(chunk, index, ids))
             chunk.clear()
             return ids
 
         store()  # it may be closed
         self._check_call(worker, options)
-        for new in self._prepared(worker, args_iterable, options, store):
-            chunk.append(new)
+        for each in self._prepared(worker, args_iterable, options, store):
+            chunk.append(each)
+            index += 1
             if len(chunk) == _CHUNK_JOBS:
                 store()
         return store()
+
+    def _insert_many(
+        self, chunk: list[tuple[NewJob, Mapping[str, Any] | None]], index: int, before: list[int]
+    ) -> list[int]:
+        """Store some members with these arguments, up to the item before *index*; return their ids.
+
+        *before*: those of the members before.
+        """
+
+        def insert(news: list[NewJob]) -> list[int]:
+            ids: list[int] = self._application.antq_batch("insert_many", self.id, news)
+            return ids
+
+        middleware = self._application.antq_middleware
+        if middleware is None or not chunk:
+            return insert([new for new, _ in chunk])
+        drafts = [JobDraft(new, check_args(args)) for new, args in chunk]
+        return batch_within(middleware, drafts, insert, index, before)
 
     def _check_call(self, worker: AnyWorker, options: Mapping[str, Any]) -> None:
         """Raise what is wrong with all jobs of a call, before its first item is looked at.
@@ -203,8 +238,8 @@ class Batch:
         args_iterable: Iterable[Mapping[str, Any] | None],
         options: Mapping[str, Any],
         store: Callable[[], list[int]] = list,
-    ) -> Iterator[NewJob]:
-        """Yield a checked job for each item. Raises BatchError from the error of an item.
+    ) -> Iterator[tuple[NewJob, Mapping[str, Any] | None]]:
+        """Yield a checked job for each item, and the item. Raises BatchError from an item's error.
 
         *store*: stores those before it, and returns the ids of all that are stored.
         """
@@ -221,7 +256,7 @@ class Batch:
                 raise BatchError(text, index, stored) from error
             if new is None:
                 return
-            yield new
+            yield new, item
 
     def batch(
         self,
@@ -263,12 +298,12 @@ class Batch:
         control = self._attempt()
         return control is not None and control.ask(news)
 
-    def _added(self, news: list[NewJob]) -> list[int]:
+    def _added(self, prepared: list[tuple[NewJob, Mapping[str, Any] | None]]) -> list[int]:
         """Store jobs now: the member that they were prepared in has ended in the meantime."""
         ids: list[int] = []
-        for at in range(0, len(news), _CHUNK_JOBS):
-            chunk = news[at : at + _CHUNK_JOBS]
-            ids += self._application.antq_batch("insert_many", self.id, chunk)
+        for at in range(0, len(prepared), _CHUNK_JOBS):
+            chunk = prepared[at : at + _CHUNK_JOBS]
+            ids += self._insert_many(chunk, at + len(chunk), ids)
         return ids
 
     # ---- what becomes of it -----------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from msgspec.structs import replace
 
 from antq_actors.checks import checked_meta, short_repr
-from antq_actors.errors import ConfigError
+from antq_actors.errors import BatchError, ConfigError
 from antq_actors.jobs import instant
 from antq_actors.jobs.job import Job
 
@@ -230,6 +230,45 @@ def _around_enqueue_many(
             " list of ids; write: return call()"
         )
     return ids
+
+
+def batch_within(
+    middleware: Pipeline,
+    drafts: Sequence[JobDraft],
+    insert: Callable[[list[NewJob]], list[int]],
+    index: int,
+    before: list[int],
+) -> list[int]:
+    """Store a batch of jobs within the middleware, up to the item before *index*; return its ids.
+
+    *before*: those of the batches before. Raises BatchError from what a middleware raises.
+    """
+    stored: list[int] = []
+    refusal: BaseException | None = None
+    first = index - len(drafts)
+
+    def insert_noting(news: list[NewJob]) -> list[int]:
+        nonlocal refusal, first
+        try:
+            stored.extend(insert(news))
+        except BaseException as error:
+            refusal = error
+            raise
+        first = index
+        return stored.copy()
+
+    try:
+        return middleware.store_many(drafts, insert_noting)
+    except Exception as error:
+        if error is refusal:  # of the store
+            raise
+        raise batch_error(first, before + stored, error) from error
+
+
+def batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
+    """Return what `enqueue_many` raises from *error* of the item at *index*."""
+    text = f"item {index} was not stored, {len(ids)} before it were: {error}"
+    return BatchError(text, index, ids)
 
 
 # ---- one attempt ------------------------------------------------------------------------------

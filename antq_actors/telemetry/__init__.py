@@ -43,8 +43,7 @@ from antq_actors.events import (
 )
 from antq_actors.events.hub import Subscription
 from antq_actors.introspection import shown
-from antq_actors.telemetry.event_log import log_events
-from antq_actors.telemetry.job_filter import JobFilter
+from antq_actors.telemetry.event_log import JobFilter, log_events
 
 __all__ = [
     "BackedUp",

@@ -1,4 +1,4 @@
-"""A listener that writes each event as one record of the ordinary logging."""
+"""Events as records of the ordinary logging, and the job of each record that is made during one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from antq_actors.checks import escaped, short_repr
 from antq_actors.events import Event, field_names
+from antq_actors.jobs.job import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,3 +62,27 @@ def _values(event: Event) -> dict[str, Any]:
 
 
 _FORMATS: Final = {"json": _as_json, "text": _as_text}
+
+
+_FIELDS: Final = ("job_id", "worker", "queue", "attempt")
+
+
+class JobFilter(logging.Filter):
+    """Gives each log record the job that is performed where it is made, and lets all of them pass.
+
+    The fields are ``job_id``, ``worker``, ``queue`` and ``attempt``: None outside of jobs, and what
+    a record has already stays. Add it to a handler, so that records of all loggers pass by it; this
+    package adds it nowhere.
+
+    >>> handler = logging.StreamHandler()
+    >>> handler.addFilter(JobFilter())
+    >>> handler.setFormatter(logging.Formatter("%(job_id)s %(message)s"))
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Set the fields that the record does not have; return True."""
+        values = log_fields() or (None,) * len(_FIELDS)
+        for name, value in zip(_FIELDS, values, strict=True):
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True

@@ -111,6 +111,9 @@ class RayClient(JobVerbs):
     was under way when the host died raises StorageError: it may have been made or not.
     """
 
+    antq_middleware: Final = None
+    """The host calls its middleware for what is enqueued here."""
+
     def __init__(self, name: str) -> None:
         self._name = name
         self._handle: Any = None
