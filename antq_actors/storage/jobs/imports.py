@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.state import JobSpec, JobState
     from antq_actors.storage.format.records import ImportedJob, WaitsFor
 
 
@@ -214,47 +214,15 @@ class ImportVerbs(WorkflowVerbs):
             and self._jobs.find_conflict(digest, spec.unique_statuses)
         ):
             return None
-        if spec.flow is not None and spec.flow.workflow:
-            flow = replace(
-                spec.flow,
-                workflow=numbers.get(spec.flow.workflow),
-                upstream=tuple(
-                    (name, numbers.get(number), is_group)
-                    for name, number, is_group in spec.flow.upstream
-                ),
-            )
-            spec = replace(spec, flow=flow)
+        spec = _renumbered(spec, numbers)
         was = state.composed
         if was is None:
             return self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)
-        group = self.composition.groups.get(numbers.get(was.group))
-        is_apart = was.is_apart and group is not None
-        is_counted = group is not None and not is_apart and state.status in ENDED
         waits_for = arrival.waits_for if state.status in MAY_HAVE_EDGES else ()
-        composed = replace(
-            was,
-            group=0 if group is None else numbers.get(was.group),
-            is_apart=is_apart,
-            is_counted=is_counted,
-            pending=len(waits_for),
-            cuts=sum(is_cut for _, _, is_cut in waits_for),
-            has_dependents=False,
-            has_result=arrival.result is not None,
-            is_none=arrival.result == _NONE,
-            has_steps=bool(arrival.kept),
-            cause=0,
-            part=0,
-        )
+        composed = self._composed(was, arrival, waits_for, numbers)
         state = replace(state, composed=None if composed == Composed() else composed)
         id_ = self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)
-        if group is not None:
-            self.composition.groups.add_members(composed.group, [id_], APART if is_apart else JOB)
-            if is_apart:
-                self._count_callback(composed.group, state, now)
-            else:
-                group.total += 1
-            if is_counted:
-                _count(group, id_, end_of(state))
+        self._join_group(id_, state, now)
         if arrival.result is not None and arrival.result != _NONE:
             payload, expires_at = arrival.result
             ttl = None if expires_at is None else expires_at - now
@@ -264,6 +232,43 @@ class ImportVerbs(WorkflowVerbs):
             StepTable(self._txn, self._tables, self._signer).put_rows(id_, arrival.kept)
         self._tie(Loose(id_, arrival.id, waits_for, was.part, was.cause), numbers, loose, now)
         return id_
+
+    def _composed(
+        self, was: Composed, arrival: ImportedJob, waits_for: Sequence[WaitsFor], numbers: KnownIds
+    ) -> Composed:
+        """Return what the state of a job says of others here; *was*: what it said there."""
+        group = numbers.get(was.group)
+        is_in_group = self.composition.groups.get(group) is not None
+        is_apart = was.is_apart and is_in_group
+        return replace(
+            was,
+            group=group if is_in_group else 0,
+            is_apart=is_apart,
+            is_counted=is_in_group and not is_apart and arrival.new.state.status in ENDED,
+            pending=len(waits_for),
+            cuts=sum(is_cut for _, _, is_cut in waits_for),
+            has_dependents=False,
+            has_result=arrival.result is not None,
+            is_none=arrival.result == _NONE,
+            has_steps=bool(arrival.kept),
+            cause=0,
+            part=0,
+        )
+
+    def _join_group(self, id_: int, state: JobState, now: Instant) -> None:
+        """Store that a new job belongs to its group, if it is of one, and count it there."""
+        composed = state.composed
+        group = None if composed is None else self.composition.groups.get(composed.group)
+        if composed is None or group is None:
+            return
+        kind = APART if composed.is_apart else JOB
+        self.composition.groups.add_members(composed.group, [id_], kind)
+        if composed.is_apart:
+            self._count_callback(composed.group, state, now)
+        else:
+            group.total += 1
+        if composed.is_counted:
+            _count(group, id_, end_of(state))
 
     def _count_callback(self, group: int, state: JobState, now: Instant) -> None:
         """Count a callback that has come in, if it has not ended; else note when it did."""
@@ -365,6 +370,17 @@ class ImportVerbs(WorkflowVerbs):
         if row is not None and number:
             table = self._tables.further(self._txn, "groups")
             self._txn.put(row_key(id_), encode_row(replace(row, output=number)), db=table)
+
+
+def _renumbered(spec: JobSpec, numbers: KnownIds) -> JobSpec:
+    """Return the spec of a job that names its workflow, and the nodes before it, by ids here."""
+    if spec.flow is None or not spec.flow.workflow:
+        return spec
+    upstream = tuple(
+        (name, numbers.get(number), is_group) for name, number, is_group in spec.flow.upstream
+    )
+    workflow = numbers.get(spec.flow.workflow)
+    return replace(spec, flow=replace(spec.flow, workflow=workflow, upstream=upstream))
 
 
 def _count(group: Group, member: int, end: End) -> None:
