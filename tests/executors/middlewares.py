@@ -160,7 +160,7 @@ def in_process() -> None:
 
 
 class Parents(Middleware):
-    """Says in the meta of a job which job has enqueued it, and in which process."""
+    """Note in the meta of a job which job has enqueued it, and in which process."""
 
     def on_enqueue(self, draft):
         job = current_job()
