@@ -101,7 +101,9 @@ def _journal(
             yield f"{row.detail}: lost, it was acknowledged and is not stored"
         if row.what == "added" and row.detail is not None:
             name, _, number = row.detail.partition(" ")
-            if name in names and all(fact.number != int(number) for fact in of_name.get(name, ())):
+            if name not in names or name.startswith("disturbed/"):  # pruned, or perhaps deleted
+                continue
+            if all(fact.number != int(number) for fact in of_name.get(name, ())):
                 yield f"{name}: node {number} is lost, which was added to it"
 
 

@@ -7,8 +7,10 @@ by piece, as very large ones are, and is cancelled if its process is killed mean
 """
 
 import itertools
+import time
 from contextlib import contextmanager, nullcontext, suppress
 from typing import NamedTuple
+from unittest import mock
 
 import journal
 from composed_checker import Fact, Whole
@@ -32,7 +34,7 @@ from antq_actors import (
     WorkflowError,
     WorkflowNotFound,
 )
-from antq_actors.app import workflows
+from antq_actors.app import workflow_plan, workflows
 from antq_actors.app.queries import for_display
 from antq_actors.storage.format.records import Filter
 from antq_actors.workflows.counters import has_ended
@@ -40,7 +42,7 @@ from antq_actors.workflows.counters import has_ended
 PREFIX = "composed:"
 """Of the names of the workers here."""
 KINDS = ("plain", "mends", "disturbed")
-OF_WORKFLOWS = (*KINDS, "streamed")
+OF_WORKFLOWS = (*KINDS, "streamed", "streamed")
 FATES = {
     "plain": ("completes", "completes", "once", "fails"),
     "mends": ("completes", "completes", "once", "mends"),
@@ -56,8 +58,8 @@ CONDITIONS = {
 }
 MOST_JOBS = 12
 GROUPED = 3
-"""How many nodes are a group, in a workflow that has one."""
-AT_ONCE, PIECE = 4, 2
+"""How many nodes are a group, in a workflow that has one; of one that is streamed, all but one."""
+AT_ONCE, PIECE = 2, 1
 """How many nodes of a workflow that is streamed are stored at first, and at a time then."""
 KEYS = ("a", "b")
 """Of workflows of which only one with a key is open at a time."""
@@ -208,14 +210,18 @@ class Composer:
         """Start a workflow, which may begin with a group; nodes wait for any before them."""
         callback = Told.build(_told(kind, name, "on_failure"))
         flow = Workflow(name, on_failure=callback, abandoned="cancel")
-        size = self._chance.randint(1, MOST_JOBS)
+        fewest = MOST_JOBS // 2 if kind == "streamed" else 1
+        size = self._chance.randint(fewest, MOST_JOBS)
         grouped = GROUPED if size > GROUPED and self._chance.random() < 0.5 else 0
+        if kind == "streamed":
+            grouped = size - 1
         whole, handles = list(range(grouped)), {}
         if grouped:
             items = [
                 {**self._node(kind, name, n, size), "fate": self._lasting(kind)} for n in whole
             ]
-            group = flow.add_many(Part, items, name="group", max_attempts=1)
+            stream = self._slowly(items) if kind == "streamed" else items
+            group = flow.add_many(Part, stream, name="group", max_attempts=1)
         for number in range(grouped, size):
             fewest = min(3, number)
             ups = self._chance.sample(range(number), self._chance.randint(0, fewest))
@@ -245,6 +251,12 @@ class Composer:
         expands = self._chance.choice([0, 0, 0, 3])
         return {**self._part(kind, name, number), "size": size, "expands": expands}
 
+    def _slowly(self, items):
+        """Yield *items* so that a kill finds some of them stored."""
+        for item in items:
+            time.sleep(self._chance.uniform(0, 0.4))
+            yield item
+
     def _lasting(self, kind):
         """Return a fate of a job that has one attempt."""
         return self._chance.choice([fate for fate in FATES[kind] if fate != "once"])
@@ -263,12 +275,12 @@ class Composer:
 @contextmanager
 def _in_pieces():
     """Let workflows be stored as if they had thousands of nodes."""
-    before = workflows.MOST_AT_ONCE, workflows.PIECE
-    workflows.MOST_AT_ONCE, workflows.PIECE = AT_ONCE, PIECE
-    try:
+    with (
+        mock.patch.object(workflows, "MOST_AT_ONCE", AT_ONCE),
+        mock.patch.object(workflows, "PIECE", PIECE),
+        mock.patch.object(workflow_plan, "MOST_ALIKE", 1),
+    ):
         yield
-    finally:
-        workflows.MOST_AT_ONCE, workflows.PIECE = before
 
 
 def finish(app, wait):

@@ -270,6 +270,10 @@ class Soak:
         self.counts["batches"] += sum(whole.what == "batch" for whole in wholes)
         self.counts["workflows"] += sum(whole.what == "workflow" for whole in wholes)
         self.counts["callbacks"] += sum(fact.event is not None for fact in facts)
+        made = {row.detail for row in rows if row.what == "made"}
+        self.counts["half stored"] += sum(
+            whole.name.startswith("streamed/") and whole.name not in made for whole in wholes
+        )
         self.counts["added"] += sum(row.what == "added" for row in rows)
         self.counts["steps"] += sum(row.what == "step" for row in rows)
         self.counts["refreshed"] += sum(row.what == "refreshing" for row in rows)
@@ -367,6 +371,7 @@ def table(soak: Soak, seed: int, seconds: float, store: Path) -> str:
         ("  commits at which one looked", f"{counts['commits seen']}"),
         ("batches checked in full", f"{counts['batches']}"),
         ("workflows checked in full", f"{counts['workflows']}"),
+        ("  of them stored in part", f"{counts['half stored']}"),
         ("  callbacks of both", f"{counts['callbacks']}"),
         ("  nodes added from outside", f"{counts['added']}"),
         ("steps that were run", f"{counts['steps']}"),

@@ -257,3 +257,5 @@ def test_a_node_that_was_added_from_outside_is_not_lost():
 
     assert list(check(rows, GRAPH, [RUN])) == ["plain/w: node 1000 is lost, which was added to it"]
     assert list(check(rows, GRAPH, [])) == []  # pruned
+    gone = [row("added", "disturbed/w 1000")]
+    assert list(check(gone, [], [RUN._replace(name="disturbed/w")])) == []  # perhaps deleted
