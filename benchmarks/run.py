@@ -49,6 +49,7 @@ PROGRAMS: Final = (
     "memory",
     "idle",
     "crons",
+    "events",
     "batches",
     "cascades",
     "results",

@@ -17,12 +17,12 @@ is where users find them.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from antq_actors.introspection import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 __all__ = [
@@ -389,6 +389,30 @@ def make(type_: type[E], values: dict[str, Any]) -> E:
     event = _new(type_)
     event.__dict__.update(values)
     return event
+
+
+class Several(NamedTuple):
+    """Events of several jobs that differ in nothing but the job's id, made when they are told."""
+
+    type: type[JobEvent]
+    values: dict[str, Any]
+    """Of all fields but ``id``."""
+    ids: Sequence[int]
+
+    def made(self) -> list[JobEvent]:
+        """Return the events, one for each job."""
+        type_, values, found = self.type, self.values, []
+        for id_ in self.ids:
+            event = _new(type_)
+            fields_ = event.__dict__
+            fields_.update(values)
+            fields_["id"] = id_
+            found.append(event)
+        return found
+
+
+Told: TypeAlias = Event | Several
+"""What passes through a hub."""
 
 
 def renumbered(event: E, node: int) -> E:

@@ -18,10 +18,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from antq_actors.events import EVENTS, Event, renumbered
+from antq_actors.events import EVENTS, Event, Several, renumbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from antq_actors.events import Told
 
 log: Final = logging.getLogger("antq_actors.app")
 
@@ -66,14 +68,15 @@ class Subscription:
 
     def _forget(self) -> None:
         self._pid = os.getpid()
-        self._buffer: deque[Event] = deque()
+        self._buffer: deque[Told] = deque()
         # No Event: setting one that is being set further up in this thread would wait for ever.
         self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_asleep = False
         self._is_delivering = False
         self._is_ending = False
-        self._delivered = 0
+        # Each is changed by one thread: those that tell, one at a time, and the listener's.
+        self._added = self._taken = 0
 
     @property
     def dropped(self) -> int:
@@ -108,14 +111,18 @@ class Subscription:
 
     # ---- for the hub, one thread at a time ---------------------------------------------------
 
-    def put(self, events: Iterable[Event]) -> None:
+    def put(self, events: Iterable[Told]) -> None:
         """Add those *events* that the listener wants to its buffer, and have them delivered."""
         if self._pid != os.getpid():
             self._forget()  # a fork has neither the thread nor a use for what was before
         buffer, types = self._buffer, self.types
         for event in events:
-            if type(event) in types:
-                if len(buffer) < MOST_BUFFERED:
+            if type(event) is Several:
+                if event.type in types:
+                    self._put_several(event)
+            elif type(event) in types:
+                if self._added - self._taken < MOST_BUFFERED:
+                    self._added += 1
                     buffer.append(event)
                 else:
                     self._dropped += 1
@@ -126,6 +133,15 @@ class Subscription:
         elif self._is_asleep:
             self._is_asleep = False
             self._wakeups.put(None)
+
+    def _put_several(self, several: Several) -> None:
+        number, room = len(several.ids), MOST_BUFFERED - self._added + self._taken
+        if number > room:
+            self._dropped += number - room
+            number, several = room, several._replace(ids=several.ids[:room])
+        if number:
+            self._added += number
+            self._buffer.append(several)
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="antq events", daemon=True)
@@ -147,9 +163,9 @@ class Subscription:
         return self._is_own_thread() or not (self._buffer or self._is_delivering)
 
     @property
-    def delivered(self) -> int:
-        """How many events were delivered."""
-        return self._delivered
+    def taken(self) -> int:
+        """How many events were taken from the buffer to be delivered."""
+        return self._taken
 
     def _is_own_thread(self) -> bool:
         return self._thread is threading.current_thread()
@@ -183,22 +199,28 @@ class Subscription:
         # either sees the other.
         self._is_delivering = True
         try:
-            buffer, deliver = self._buffer, self._deliver
-            while buffer and not self._is_cancelled:
+            while self._buffer and not self._is_cancelled:
                 try:
-                    event = buffer.popleft()
+                    told = self._buffer.popleft()
                 except IndexError:  # it was cancelled
                     break
-                try:
-                    if deliver(event) is GONE:
-                        self._is_cancelled = True
-                        self._hub.remove(self)
-                except BaseException:  # SystemExit, too: whatever it does, it is kept
-                    with suppress(BaseException):
-                        log.exception("a listener to events has raised at %r", event)
-                self._delivered += 1
+                self._deliver_each(told.made() if isinstance(told, Several) else [told])
         finally:
             self._is_delivering = False
+
+    def _deliver_each(self, events: Sequence[Event]) -> None:
+        deliver = self._deliver
+        for event in events:
+            if self._is_cancelled:
+                break
+            self._taken += 1
+            try:
+                if deliver(event) is GONE:
+                    self._is_cancelled = True
+                    self._hub.remove(self)
+            except BaseException:  # SystemExit, too: whatever it does, it is kept
+                with suppress(BaseException):
+                    log.exception("a listener to events has raised at %r", event)
 
 
 GONE: Final = object()
@@ -226,7 +248,7 @@ class Hub:
         self.lock = threading.RLock()
         self._pid = os.getpid()
         self._subscriptions: tuple[Subscription, ...] = ()
-        self._held: list[Event] | None = None
+        self._held: list[Told] | None = None
         self._early: list[Event] = []
 
     # ---- listeners ---------------------------------------------------------------------------
@@ -285,7 +307,7 @@ class Hub:
             if self._held is None:
                 self._held = []
 
-    def release(self, events: Sequence[Event] = ()) -> None:
+    def release(self, events: Sequence[Told] = ()) -> None:
         """Publish *events*, and then what was held."""
         with self._locked():
             held, self._held = self._held, None
@@ -293,9 +315,10 @@ class Hub:
             if held:
                 self._distribute(held)
 
-    def _distribute(self, events: Sequence[Event]) -> None:
+    def _distribute(self, events: Sequence[Told]) -> None:
         if self.node is None:
-            self._early += events
+            for each in events:
+                self._early += each.made() if isinstance(each, Several) else [each]
             return
         for subscription in self._subscriptions:
             subscription.put(events)
@@ -323,11 +346,11 @@ class Hub:
         """
         deadline = time.monotonic() + timeout
         for subscription in self._subscriptions:
-            delivered, stuck_at = -1, 0.0
+            taken, stuck_at = -1, 0.0
             while not subscription.is_through():
                 now = time.monotonic()
-                if subscription.delivered != delivered:
-                    delivered, stuck_at = subscription.delivered, now + STUCK_SECONDS
+                if subscription.taken != taken:
+                    taken, stuck_at = subscription.taken, now + STUCK_SECONDS
                 if now >= min(deadline, stuck_at):
                     break
                 time.sleep(POLL_SECONDS)

@@ -3,14 +3,14 @@
 import logging
 import pickle
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
 from support.heard import Heard
 
 from antq_actors import events
-from antq_actors.events import EVENTS, JobEnded, JobEvent, Pruned, QueueStarted, Rescued
+from antq_actors.events import EVENTS, JobEnded, JobEvent, Pruned, QueueStarted, Rescued, Several
 from antq_actors.events.hub import MOST_BUFFERED, Hub
 
 SOON = 30
@@ -213,6 +213,36 @@ def test_what_comes_before_the_number_of_the_node_is_known_gets_it(hub):
     hub.set_number(7)
 
     assert heard.wait_one(Rescued).node == 7
+
+
+def several(*ids):
+    values = {each.name: each.name for each in fields(JobEnded) if each.name != "id"}
+    return Several(JobEnded, values, ids)
+
+
+def test_events_that_differ_in_their_jobs_alone_are_made_when_they_are_delivered(hub):
+    heard = Heard()
+    hub.subscribe(heard, [JobEnded, Pruned])
+
+    hub.publish(pruned(1))
+    hub.release([several(1, 2), several(3)])
+
+    ended = heard.wait(JobEnded, 3)
+    assert [each.id for each in ended] == [1, 2, 3]
+    assert ended[0] == replace(an_event(JobEnded), id=1)
+    assert heard.events[0] == pruned(1)
+
+
+def test_those_for_which_there_is_no_room_are_dropped_one_by_one(hub):
+    release, hangs = threading.Event(), threading.Event()
+    stuck = hub.subscribe(lambda _event: (hangs.set(), release.wait(SOON)))
+    hub.publish(pruned(1))
+    assert hangs.wait(SOON)
+
+    hub.release([several(*range(MOST_BUFFERED - 3)), several(*range(5)), several(1)])
+    release.set()
+
+    assert stuck.dropped == 3
 
 
 @pytest.mark.parametrize("type_", sorted(EVENTS, key=lambda each: each.__name__))

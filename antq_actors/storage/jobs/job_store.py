@@ -241,7 +241,7 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
                     for id_, spec in zip(map(int.from_bytes, ids), specs[run], strict=True)
                 ]
                 if self._jobs.journal is not None:
-                    self._jobs.journal.claimed_together(jobs, heads[run], set(changed))
+                    self._jobs.journal.claimed_together(jobs, heads[run], changed)
                 if len(changed) == len(ids):
                     claimed += jobs
                     continue

@@ -7,7 +7,10 @@ listens to what it notes.
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import deque
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors import events
@@ -21,10 +24,10 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from antq_actors.events import Event
+    from antq_actors.events import Event, Told
     from antq_actors.events.hub import Hub
     from antq_actors.flow.gates import Limit
     from antq_actors.jobs.instant import Instant
@@ -97,7 +100,8 @@ class JobTracker:
         begun = self._take_untold(id_, execution)
         if begun is not None and events.JobStarted in self.hub.wanted:
             at = datetime_for_display(begun.at)
-            self.hub.publish(_started(id_, begun, at, self.hub.node or 0, kind))
+            values = _started(begun, at, self.hub.node or 0, kind)
+            self.hub.publish(events.make(events.JobStarted, {**values, "id": id_}))
 
     def refused(self, id_: int, execution: int, reason: str) -> None:
         """Publish that a job cannot be begun, as it has no worker."""
@@ -119,6 +123,15 @@ class JobTracker:
             abandoned=abandoned,
         )
 
+    def forget(self, completed: Sequence[int], over: dict[int, int]) -> None:
+        """Forget jobs that have completed, and executions that are *over*, by job."""
+        known = self.begun
+        _consume(map(known.pop, completed, repeat(None)))
+        for id_, execution in over.items():
+            begun = known.get(id_)
+            if begun is not None and begun.execution <= execution:
+                del known[id_]
+
     def _take_untold(self, id_: int, execution: int) -> Begun | None:
         begun = self.begun.get(id_)
         if begun is None or begun.execution != execution or begun.is_told:
@@ -137,7 +150,11 @@ class Journal:
         self._wanted = tracker.hub.wanted
         self._node = tracker.hub.node or 0
         self._date = tracker.hub.clock
-        self._events: list[Event] = []
+        self._events: list[Told] = []
+        self._completed_ids: list[int] = []
+        """Jobs that have completed together: no execution of them can begin here."""
+        self._over: dict[int, int] = {}
+        """Executions that are over, by job."""
         self._stored: dict[tuple[str, str], list[int]] = {}
         """The ids of the jobs that a verb has stored, by worker and queue."""
         self.is_import = False
@@ -147,7 +164,7 @@ class Journal:
         self.changed = 0
         """How many jobs it has stored or changed."""
 
-    def take(self, began: float, has_changed: bool) -> list[Event]:  # noqa: FBT001 - a fact
+    def take(self, began: float, has_changed: bool) -> list[Told]:  # noqa: FBT001 - a fact
         """Return what is to be told of the transaction, which was committed.
 
         It was wanted when it *began*, by the monotonic clock; *has_changed*: it has a number.
@@ -156,6 +173,7 @@ class Journal:
         if has_changed and events.Committed in self._wanted:
             waited, took = self._entered - began, time.monotonic() - self._entered
             self.note(events.Committed, jobs=self.changed, waited=waited, took=took)
+        self._tracker.forget(self._completed_ids, self._over)
         return self._events
 
     # ---- jobs come in --------------------------------------------------------------------------
@@ -189,10 +207,30 @@ class Journal:
 
     def claimed(self, job: StoredJob, due: Instant | None) -> None:
         """Note that a job was claimed that was *due* then."""
-        id_, state, spec, _ = job
+        self._claimed([job], due)
+
+    def claimed_together(
+        self, jobs: Sequence[StoredJob], heads: Sequence[bytes | None], changed: Sequence[bytes]
+    ) -> None:
+        """Note that jobs were claimed, if their keys in ``jobs`` are among the *changed* ones.
+
+        They have the same state by now; their records had these *heads* before.
+        """
+        if len(changed) < len(jobs):
+            there = set(changed)
+            pairs = zip(jobs, heads, strict=True)
+            left = [each for each in pairs if keys.job_key(each[0].id) in there]
+            jobs, heads = [job for job, _ in left], [head for _, head in left]
+        self.changed += len(jobs)
+        for start, end in _runs(jobs, heads) if jobs else ():
+            self._claimed(jobs[start:end], _due_of(heads[start]))
+
+    def _claimed(self, jobs: Sequence[StoredJob], due: Instant | None) -> None:
+        """Note that jobs that differ in nothing that events tell were claimed."""
+        _, state, spec, _ = jobs[0]
         now = state.started_at or state.updated_at
         worker, queue = spec.worker, state.queue_name
-        if self._stored:  # by what was settled in the same verb, and perhaps this very job
+        if self._stored:  # by what was settled in the same verb, and perhaps these very jobs
             self._tell_stored(datetime_for_display(now))
         kind = self._tracker.executor_of(queue, worker)
         waited = 0.0 if due is None or due > now else (now - due) / instant.SECOND
@@ -200,33 +238,40 @@ class Journal:
             *(state.execution, worker, queue, state.attempts, meta_of(spec), now, waited),
             kind is not None,
         )
-        # Also if it is aborted: then it is claimed again, with the same number.
-        self._tracker.begun[id_] = begun
+        ids = [job.id for job in jobs]
+        # Also if it is aborted: then they are claimed again, with the same number.
+        self._tracker.begun.update(dict.fromkeys(ids, begun))
         if kind is not None and events.JobStarted in self._wanted:
-            self._events.append(_started(id_, begun, datetime_for_display(now), self._node, kind))
-
-    def claimed_together(
-        self, jobs: Sequence[StoredJob], heads: Sequence[bytes | None], changed: set[bytes]
-    ) -> None:
-        """Note that jobs were claimed, if their keys in ``jobs`` are among the *changed* ones.
-
-        Their records had these *heads* before.
-        """
-        self.changed += len(changed)
-        last, due = None, None
-        for job, head in zip(jobs, heads, strict=True):
-            if head != last and head is not None:
-                last, due = head, encoding.decode_job(head)[0].scheduled_at
-            if len(changed) == len(jobs) or keys.job_key(job.id) in changed:
-                self.claimed(job, due)
+            values = _started(begun, datetime_for_display(now), self._node, kind)
+            self._events.append(events.Several(events.JobStarted, values, ids))
 
     # ---- executions end ------------------------------------------------------------------------
 
     def completed_together(self, ids: Sequence[bytes], after: JobState) -> None:
         """Note that executions completed of jobs with these keys in ``jobs``."""
         self.changed += len(ids)
-        for key in ids:
-            self._end(keys.id_at_end(key), after, after, None)
+        numbers = list(map(int.from_bytes, ids))
+        self._completed_ids += numbers
+        if events.JobEnded not in self._wanted or not numbers:
+            return
+        known = list(map(self._tracker.begun.get, numbers))
+        if known.count(known[0]) == len(known) and known[0] is not None:  # as they mostly are
+            self._completed(numbers, known[0], after)
+            return
+        start = 0
+        for end, begun in enumerate(known):
+            if begun is not known[start] or begun is None:
+                self._completed(numbers[start:end], known[start], after)
+                start = end
+        self._completed(numbers[start:], known[start], after)
+
+    def _completed(self, ids: Sequence[int], begun: Begun | None, after: JobState) -> None:
+        if not ids:
+            return
+        if begun is None or begun.execution != after.execution:
+            begun = self._begun(ids[0], after)
+        values = self._ended(begun, after, None)
+        self._events.append(events.Several(events.JobEnded, values, ids))
 
     def begin_settling(self, node: int) -> None:
         """Note that executions on a *node* are ended by this verb, which may be another process."""
@@ -257,7 +302,7 @@ class Journal:
                     {**values, "reason": reason},
                 )
             if after.status is not Status.FAILED:
-                self._tracker.begun.pop(id_, None)
+                self._over[id_] = before.execution
                 return
         next_at = after.scheduled_at
         if limited is not None:  # the limit is closed that long, and not the job put off
@@ -272,39 +317,39 @@ class Journal:
         error: ErrorEntry | None,
         next_at: Instant | None = None,
     ) -> None:
-        if events.JobEnded not in self._wanted:
-            self._tracker.begun.pop(id_, None)
-            return
-        begun = self._begun(id_, before)
-        self._tracker.begun.pop(id_, None)
+        self._over[id_] = before.execution
+        if events.JobEnded in self._wanted:
+            values = self._ended(self._begun(id_, before), after, error, next_at)
+            self._events.append(events.make(events.JobEnded, {**values, "id": id_}))
+
+    def _ended(
+        self,
+        begun: Begun,
+        after: JobState,
+        error: ErrorEntry | None,
+        next_at: Instant | None = None,
+    ) -> dict[str, Any]:
+        """Return what is told of the end of an execution, but for the id of its job."""
         outcome = _OUTCOMES.get(after.status, "snoozed")
         is_put_off = outcome in ("retrying", "snoozed") and next_at is not None
         now = after.updated_at
-        self._events.append(
-            events.make(
-                events.JobEnded,
-                {
-                    "at": datetime_for_display(now),
-                    "node": self._node,
-                    "id": id_,
-                    "worker": begun.worker,
-                    "queue": begun.queue,
-                    "attempt": begun.attempt,
-                    "meta": begun.meta,
-                    "outcome": outcome,
-                    "duration": max(0, now - begun.at) / instant.SECOND,
-                    "queue_time": begun.queue_time,
-                    "error_type": None if error is None else error.error_type,
-                    "next_at": datetime_for_display(next_at or 0) if is_put_off else None,
-                },
-            )
-        )
+        return {
+            "at": datetime_for_display(now),
+            "node": self._node,
+            "worker": begun.worker,
+            "queue": begun.queue,
+            "attempt": begun.attempt,
+            "meta": begun.meta,
+            "outcome": outcome,
+            "duration": max(0, now - begun.at) / instant.SECOND,
+            "queue_time": begun.queue_time,
+            "error_type": None if error is None else error.error_type,
+            "next_at": datetime_for_display(next_at or 0) if is_put_off else None,
+        }
 
     def dropped(self, id_: int, execution: int) -> None:
         """Note that an execution ended that counts no more: its job was deleted, or taken away."""
-        begun = self._tracker.begun.get(id_)
-        if begun is not None and begun.execution == execution:
-            del self._tracker.begun[id_]
+        self._over[id_] = execution
 
     def refused_attempt(self, id_: int, before: JobState, after: JobState, reason: str) -> None:
         """Note that a job was claimed and failed by that, as its spec is not as it was written."""
@@ -317,7 +362,7 @@ class Journal:
     def refused(self, id_: int, queue: str, reason: str, spec: bytes) -> None:
         """Note that a job can never be begun, as its records are not as they were written."""
         self.changed += 1
-        self._tracker.begun.pop(id_, None)
+        self._over[id_] = sys.maxsize
         if events.JobRefused not in self._wanted:
             return
         try:
@@ -460,18 +505,34 @@ def _of_job(id_: int, begun: Begun) -> dict[str, Any]:
     }
 
 
-def _started(id_: int, begun: Begun, at: datetime, node: int, kind: str) -> events.JobStarted:
-    return events.make(
-        events.JobStarted,
-        {
-            "at": at,
-            "node": node,
-            "id": id_,
-            "worker": begun.worker,
-            "queue": begun.queue,
-            "attempt": begun.attempt,
-            "meta": begun.meta,
-            "queue_time": begun.queue_time,
-            "executor": kind,
-        },
-    )
+_consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).extend
+"""Exhaust an iterator, without a loop of Python code."""
+
+
+def _runs(jobs: Sequence[StoredJob], heads: Sequence[bytes | None]) -> Iterator[tuple[int, int]]:
+    """Yield where jobs begin and end that differ in nothing that events tell."""
+    start = 0
+    first, meta, head = jobs[0][2].worker, jobs[0][2].meta, heads[0]
+    for end, (_, _, spec, _) in enumerate(jobs):
+        if spec.worker != first or heads[end] != head or spec.meta != meta:
+            yield start, end
+            start, first, meta, head = end, spec.worker, spec.meta, heads[end]
+    yield start, len(jobs)
+
+
+def _due_of(head: bytes | None) -> Instant | None:
+    return None if head is None else encoding.decode_job(head)[0].scheduled_at
+
+
+def _started(begun: Begun, at: datetime, node: int, kind: str) -> dict[str, Any]:
+    """Return what is told of an execution that begins, but for the id of its job."""
+    return {
+        "at": at,
+        "node": node,
+        "worker": begun.worker,
+        "queue": begun.queue,
+        "attempt": begun.attempt,
+        "meta": begun.meta,
+        "queue_time": begun.queue_time,
+        "executor": kind,
+    }
