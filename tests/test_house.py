@@ -12,7 +12,7 @@ MOST_CROSSED_FILES = 36
 each run; on a busy one a job takes other turns, so there is room for that."""
 MOST_CALLS = 395
 MOST_CONCEPTS = 66
-MOST_FILES = 259  # three in flow: limits, limit_options and its __init__; one in app: known_names;
+MOST_FILES = 260  # three in flow: limits, limit_options and its __init__; one in app: known_names;
 # five in flow: cron, cron_expression, cron_options, cron_times, cron_turn;
 # eleven of gates: flow/gates; gates, gate_tally, rooms, waiting_jobs, limited_jobs,
 # limited_claims, strict_order, limit_reader, limit_verbs and limit_lines in storage;
@@ -35,7 +35,8 @@ MOST_FILES = 259  # three in flow: limits, limit_options and its __init__; one i
 # fourteen of workflows: workflows/graph and outputs; jobs/upstream; workflow_verbs, node_names,
 # plan_items and workflow_reader in storage/jobs; workflow, workflow_nodes, workflow_plan,
 # workflow_run, workflow_verbs and workflows in app; cli/workflows
-# three of what is called around jobs: jobs/middleware, executors/sent_middleware and app/within;
+# four of what is called around jobs: jobs/middleware, executors/sent_middleware, app/within and
+# queues/services/cron_within;
 # four of steps: jobs/steps, storage/format/kept_values, step_table and steps in storage/jobs;
 # one of the demo: demo/summary
 # one of groups that have not ended: storage/jobs/open_groups

@@ -1,6 +1,7 @@
 """What is called around the enqueuing of jobs, and what an application takes for middleware."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.apps import settled, until
@@ -10,6 +11,7 @@ from antq_actors import (
     AntQ,
     BatchError,
     ConfigError,
+    Every,
     Job,
     JobDraft,
     Middleware,
@@ -331,6 +333,36 @@ def test_many_nodes_of_a_workflow_are_one_batch(logged, outer):
     assert {(str(job.args["n"]), "inner") for job in jobs} == {
         (job.meta["outer"], job.meta["last"]) for job in jobs
     }
+
+
+def test_a_periodic_entry_that_runs_by_hand_passes_it(logged, outer):
+    entry = logged.cron("c")
+    entry.set(Every(3_600, worker=Note, args={"n": 1}, meta={"mine": "yes"}))
+
+    job = entry.run_now()
+    assert outer.calls == [
+        *("outer on 1", "inner on 1", "outer before 1", "inner before 1"),
+        *("inner after 1", "outer after 1"),
+    ]
+    assert job.meta == {"mine": "yes", "outer": "1", "inner": "1", "last": "inner"}
+    outer.calls.clear()
+
+    start = datetime(2030, 1, 1, tzinfo=UTC)
+    ids = entry.backfill(start, start + timedelta(hours=2))
+    assert outer.calls[4:] == [
+        *("outer before 2", "inner before 2", f"inner after {ids}", f"outer after {ids}")
+    ]
+    assert [logged.get_job(id_).meta["last"] for id_ in ids] == ["inner", "inner"]
+
+
+def test_a_run_by_hand_that_is_refused_reaches_the_caller():
+    with enqueuing(Refuses()) as app:
+        for n in (13, 14):
+            app.cron("c").set(Every(3_600, worker=Note, args={"n": n}))
+            with pytest.raises(PermissionError):
+                app.cron("c").run_now()
+        assert app.count_jobs() == 0
+        assert app.cron("c").info().skipped == 0
 
 
 def test_a_node_that_is_refused_refuses_its_workflow():

@@ -16,7 +16,9 @@ from antq_actors.flow.cron import decode_entry, read_stored
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
 from antq_actors.jobs.worker import in_thread
+from antq_actors.queues.services.cron_within import draft_of
 from antq_actors.storage.jobs import crons
+from antq_actors.storage.jobs.cron_turns import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from antq_actors.app.enqueue import Enqueuer
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.state import NewJob
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.jobs.crons import ListedCron
 
@@ -169,7 +172,17 @@ class CronHandle:
 
         Raises UnknownCron, AlreadyExists.
         """
-        return for_display(self._store.write(crons.run_now, self._known(), now=instant.now()))
+        name, now, middleware = self._known(), instant.now(), self._enqueuer.middleware
+        if middleware is None:
+            return for_display(self._store.write(crons.run_now, name, now=now))
+
+        def store(new: NewJob) -> Job:
+            seen = Seen()
+            seen.admit(name, None, new.spec.meta)
+            return for_display(self._store.write(crons.run_now, name, now=now, seen=seen))
+
+        [job] = self._store.read(crons.planned, name, [None], now=now)
+        return middleware.store(draft_of(middleware, job), store)
 
     def backfill(self, start: datetime, end: datetime) -> list[int]:
         """Enqueue a job for each instant from *start* to before *end*; return their ids.
@@ -193,8 +206,23 @@ class CronHandle:
         ids: list[int] = []
         for at in range(0, len(instants), _BATCH):
             batch = instants[at : at + _BATCH]
-            ids += self._store.write(crons.backfill, self._known(), batch, now=instant.now())
+            ids += self._backfill(self._known(), batch, instant.now())
         return ids
+
+    def _backfill(self, name: str, batch: list[Instant], now: Instant) -> list[int]:
+        """Enqueue jobs of the entry, within the middleware if there is any; return their ids."""
+        middleware = self._enqueuer.middleware
+        if middleware is None:
+            return self._store.write(crons.backfill, name, batch, now=now)
+
+        def store(news: list[NewJob]) -> list[int]:
+            seen = Seen()
+            for at, new in zip(batch, news, strict=True):
+                seen.admit(name, at, new.spec.meta)
+            return self._store.write(crons.backfill, name, batch, now=now, seen=seen)
+
+        jobs = self._store.read(crons.planned, name, batch, now=now)
+        return middleware.store_many([draft_of(middleware, job) for job in jobs], store)
 
     def next(self, n: int = 1, after: datetime | None = None) -> list[datetime]:
         """Return the next *n* instants later than *after*, or than now, in the entry's zone.

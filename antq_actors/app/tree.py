@@ -151,7 +151,11 @@ def _cron(
     node: QueueNode,
     declarations: CronDeclarations,
 ) -> ChildSpec:
-    settings = CronConfig(max_interruptions=config.max_interruptions, retention=config.retention)
+    settings = CronConfig(
+        max_interruptions=config.max_interruptions,
+        retention=config.retention,
+        middleware=config.middleware,
+    )
     return CronService.child_spec(store, node, declarations, settings, id="cron", name=names.cron)
 
 

@@ -10,6 +10,7 @@ from support.stored_jobs import a_new_job
 
 from antq_actors import Cron, Every, Status, StorageError
 from antq_actors.jobs.instant import SECOND
+from antq_actors.jobs.middleware import Middleware, check_middleware
 from antq_actors.jobs.outcome import Completed
 from antq_actors.otp import Killed, call
 from antq_actors.otp import StartError as OtpStartError
@@ -82,6 +83,119 @@ class Here:
 @pytest.fixture
 def here(store, clock, start):
     return Here(store, clock, start)
+
+
+class Watching(Middleware):
+    """Sees the jobs of entries, and refuses those that it is told to."""
+
+    def __init__(self):
+        self.calls = []
+        self.refuses = set()
+
+    def on_enqueue(self, draft):
+        self.calls.append(f"on {draft.worker}")
+        if "on" in self.refuses:
+            raise LookupError("no such tenant")
+        draft.meta["seen"] = str(len(self.calls))
+
+    def around_enqueue(self, draft, call):
+        self.calls.append("before")
+        if "around" in self.refuses:
+            raise LookupError("not now")
+        draft.meta["around"] = "one"
+        job = call()
+        self.calls.append(f"after {job.id}")
+        if "late" in self.refuses:
+            raise LookupError("too late")
+        return job
+
+    def around_enqueue_many(self, drafts, call):
+        self.calls.append(f"before {len(drafts)}")
+        ids = call()
+        self.calls.append(f"after {len(ids)}")
+        return ids
+
+
+@pytest.fixture
+def watching(here):
+    """The middleware of the nodes of this store."""
+    middleware = Watching()
+    pipeline = check_middleware([middleware])
+    here.config = CronConfig(max_interruptions=3, retention=None, middleware=pipeline)
+    return middleware
+
+
+# ---- within middleware ------------------------------------------------------------------------
+
+
+def test_the_job_of_an_instant_passes_the_middleware(here, watching):
+    service = here.node(an_entry(worker="shop:Mail"))
+
+    assert [here.after(service, HOUR) for _ in range(2)] == [1, 1]
+
+    assert watching.calls == [
+        *("on shop:Mail", "before", "after 1"),
+        *("on shop:Mail", "before", "after 2"),
+    ]
+    assert here.jobs()[0].spec.meta == {"seen": "1", "around": "one"}
+
+
+@pytest.mark.parametrize("where", ["on", "around"])
+def test_a_job_that_the_middleware_refuses_is_skipped(here, watching, caplog, where):
+    service = here.node(an_entry())
+    watching.refuses = {where}
+
+    assert here.after(service, HOUR) == 0
+
+    assert (here.row().skipped, here.row().last_job) == (1, None)
+    assert "LookupError" in caplog.text
+    assert NAME in caplog.text
+    watching.refuses = set()
+    assert here.after(service, HOUR) == 1
+    assert here.row().skipped == 1
+
+
+def test_a_job_that_is_stored_when_the_middleware_raises_is_counted_once(here, watching, caplog):
+    service = here.node(an_entry())
+    watching.refuses = {"late"}
+
+    assert here.after(service, HOUR) == 1
+    assert here.row().skipped == 0
+    assert "too late" in caplog.text
+
+
+def test_what_an_entry_catches_up_is_a_batch_for_the_middleware(here, watching):
+    service = here.node(an_entry(Every(HOUR, missed="all", overlap="allow")))
+
+    assert here.after(service, 3 * HOUR) == 3
+
+    assert watching.calls[3:] == ["before 3", "after 3"]
+    assert [job.spec.meta["seen"] for job in here.jobs()] == ["1", "2", "3"]
+
+
+def test_entries_that_are_due_together_are_refused_apart(here, watching):
+    service = here.node(an_entry(name="a"), an_entry(name="b"))
+
+    until(lambda: here.after(service, HOUR) >= 0 and len(here.jobs()) == 2)
+
+    assert [call for call in watching.calls if call.startswith("after")] == ["after 1", "after 2"]
+
+
+def test_the_store_refuses_a_duplicate_within_the_middleware(here, watching):
+    entry = an_entry(unique=["n"], args={"n": 1})
+    service = here.node(entry)
+
+    assert [here.after(service, HOUR) for _ in range(2)] == [1, 0]
+
+    assert here.row().skipped == 1
+    assert watching.calls[-1] == "before"
+
+
+def test_a_start_passes_the_middleware(here, watching):
+    here.node(an_entry(Cron("@reboot")))
+
+    assert watching.calls[-1] == "after 1"
+    assert here.jobs()[0].spec.meta["around"] == "one"
 
 
 # ---- instants ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from antq_actors.otp.kernel.messages import NOREPLY, Continue
 from antq_actors.otp.messaging import calls
 from antq_actors.otp.messaging.timers import cancel_timer
 from antq_actors.queues.outage import Outage
+from antq_actors.queues.services.cron_within import fire_within
 from antq_actors.queues.services.rescuer import rescue_dead_nodes
 from antq_actors.storage.jobs import cron_turns, crons
 
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.middleware import Pipeline
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.queues.node import QueueNode
     from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.jobs.cron_turns import CronTurn, PlannedJob, Seen
     from antq_actors.storage.jobs.crons import CronDeclaration
 
 log: Final = logging.getLogger("antq_actors.queues")
@@ -69,6 +72,8 @@ class CronConfig:
     max_interruptions: int
     retention: float | None
     """Seconds after which an entry that no node declares is deleted; None: never."""
+    middleware: Pipeline | None = None
+    """What is called around the enqueuing of jobs; None: nothing."""
 
 
 class CronService(GenServer):
@@ -172,11 +177,23 @@ class CronService(GenServer):
             self._sweep(now)
         next_at = self._store.read(cron_turns.head)
         if next_at is not None and next_at <= now:
-            turn = self._store.write(cron_turns.fire, now=now)
+            turn = self._fire(now)
             for warning in turn.warnings:
                 log.warning("%s", warning)
             self._fired, next_at = turn.fired, turn.next_at
         return next_at
+
+    def _fire(self, now: Instant) -> CronTurn:
+        """Fire what is due, within the middleware if there is any: then one entry at a time."""
+        middleware, store = self._config.middleware, self._store
+        if middleware is None:
+            return store.write(cron_turns.fire, now=now)
+        jobs = store.read(cron_turns.due_jobs, now, 1)
+        return fire_within(
+            middleware,
+            jobs,
+            lambda seen: store.write(cron_turns.fire, now=now, limit=1, seen=seen),
+        )
 
     def _declare(self) -> None:
         """Store what this node declares, once under each number that it gets."""
@@ -207,9 +224,21 @@ class CronService(GenServer):
 
     def _refresh(self, after: str, now: Instant, *, is_start: bool) -> str | None:
         """Find the next instants of some entries behind a name anew; return where to go on."""
-        following, warnings = self._store.write(
-            cron_turns.refresh, after, node=self._declarations.node, now=now, is_start=is_start
-        )
+        store, node = self._store, self._declarations.node
+        jobs: Sequence[PlannedJob] = ()
+        if is_start and self._config.middleware is not None:
+            jobs = store.read(cron_turns.boot_jobs, after, node=node, now=now)
+
+        def refresh(seen: Seen | None) -> tuple[str | None, list[str]]:
+            return store.write(
+                cron_turns.refresh, after, node=node, now=now, is_start=is_start, seen=seen
+            )
+
+        middleware = self._config.middleware
+        if middleware is None:
+            following, warnings = refresh(None)
+        else:
+            following, warnings = fire_within(middleware, jobs, refresh)
         for warning in warnings:
             log.warning("%s", warning)
         return following

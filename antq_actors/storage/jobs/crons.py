@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from antq_actors.errors import CronError, DamagedRecord
 from antq_actors.flow.cron import decode_entry
 from antq_actors.storage.jobs.cron_table import CronDefinition, CronRow
-from antq_actors.storage.jobs.cron_turns import insert_unless_refused, job_of
+from antq_actors.storage.jobs.cron_turns import PlannedJob, insert_seen, job_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import NewJob, StoredJob
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.jobs.cron_table import CronTable
+    from antq_actors.storage.jobs.cron_turns import Seen
     from antq_actors.storage.jobs.job_store import JobStore
     from antq_actors.storage.jobs.reader import JobReader
 
@@ -169,26 +170,44 @@ def delete(store: JobStore, name: str) -> None:
     store.crons.delete(name, row)
 
 
-def run_now(store: JobStore, name: str, *, now: Instant) -> StoredJob:
+def planned(
+    reader: JobReader, name: str, instants: Sequence[Instant | None], *, now: Instant
+) -> list[PlannedJob]:
+    """Read the jobs of an entry for these instants; None: for a run by hand. Raises UnknownCron."""
+    definition = reader.crons.definition_for_display(reader.crons.existing(name))
+    return [PlannedJob(name, at, job_of(definition, name, at, now, None)) for at in instants]
+
+
+def run_now(store: JobStore, name: str, *, now: Instant, seen: Seen | None = None) -> StoredJob:
     """Enqueue a job of an entry, which it moves in nothing; return the job.
 
-    Raises UnknownCron, and what refuses the job.
+    *seen*: what middleware has made of it. Raises UnknownCron, and what refuses the job.
     """
     definition = store.crons.definition(store.crons.existing(name))
-    id_ = store.insert(job_of(definition, name, None, now, None))
+    new = job_of(definition, name, None, now, None)
+    if seen is not None:
+        new = seen.job(name, None, new) or new  # never refused: that was raised before
+    id_ = store.insert(new)
     if store.journal is not None:
         store.journal.fired(name, [(id_, None)])
     return store.get(id_)
 
 
-def backfill(store: JobStore, name: str, instants: Sequence[Instant], *, now: Instant) -> list[int]:
+def backfill(
+    store: JobStore,
+    name: str,
+    instants: Sequence[Instant],
+    *,
+    now: Instant,
+    seen: Seen | None = None,
+) -> list[int]:
     """Enqueue a job of an entry for each of these instants; return the ids of those not refused.
 
-    Raises UnknownCron.
+    *seen*: what middleware has made of them. Raises UnknownCron.
     """
     definition = store.crons.definition(store.crons.existing(name))
     jobs = ((job_of(definition, name, at, now, None), at) for at in instants)
-    stored = [(insert_unless_refused(store, new), at) for new, at in jobs]
+    stored = [(insert_seen(store, name, at, new, seen), at) for new, at in jobs]
     fired = [(id_, at) for id_, at in stored if id_ is not None]
     if store.journal is not None:
         store.journal.fired(name, fired)
