@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pykka import ActorDeadError, ActorRef
 
 from antq_actors.checks import short_repr
 from antq_actors.events.hub import GONE, Hub
@@ -15,13 +18,24 @@ if TYPE_CHECKING:
     from antq_actors.events.hub import Subscription
 
 
+def _send(ref: ActorRef[Any], event: Event) -> object:
+    """Send an event to an actor; return GONE if that has ended."""
+    if isinstance(ref, ServerRef):
+        return None if ref.deliver(event) else GONE
+    try:
+        ref.tell(event)
+    except ActorDeadError:
+        return GONE
+    return None
+
+
 class EventVerbs:
     """The events of an application, whether it runs or not; `AntQ` says how it does."""
 
     antq_hub: Hub
 
     def subscribe(
-        self, listener: Callable[[Event], object] | ServerRef, /, *types: type[Event]
+        self, listener: Callable[[Event], object] | ActorRef[Any], /, *types: type[Event]
     ) -> Subscription:
         """Deliver what the application does from now on to *listener*, as typed events.
 
@@ -35,11 +49,8 @@ class EventVerbs:
         in ``dropped``. What it raises is logged, and it is kept. Raises TypeError for a listener
         that is neither, and for what is no class of events.
         """
-        if isinstance(listener, ServerRef):
-            ref = listener
-            return self.antq_hub.subscribe(
-                lambda event: None if ref.deliver(event) else GONE, types
-            )
+        if isinstance(listener, ActorRef):
+            return self.antq_hub.subscribe(partial(_send, listener), types)
         if not callable(listener):
             raise TypeError(
                 "a listener to events is a function, or the ref of an actor, got"

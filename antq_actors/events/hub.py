@@ -90,6 +90,8 @@ class Subscription:
         """
         self._is_cancelled = True
         self._hub.remove(self)
+        if self._pid != os.getpid():
+            self._forget()
         self._buffer.clear()
         if self._thread is not None:
             self._wakeups.put(None)

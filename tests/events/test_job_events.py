@@ -1,16 +1,21 @@
 """What happens to jobs is told as it is stored."""
 
 import asyncio
+import queue
 import time
 from datetime import timedelta
 
+import pykka
 import pytest
+from support.apps import until
 from support.controlled_jobs import ControlledJobs
 from support.heard import Heard
+from support.programs import in_a_fork
 from support.raw_jobs import put_garbage_for_state, put_spec
 
-from antq_actors import AntQ, Cancel, Fail, RateLimited, Snooze, Worker, worker
+from antq_actors import AntQ, Cancel, Fail, RateLimited, Snooze, Worker, otp, worker
 from antq_actors.jobs import worker_registry
+from antq_actors.queues import running_attempts
 from antq_actors.storage.lmdb.open_stores import opened
 from antq_actors.telemetry import (
     JobCancelled,
@@ -238,6 +243,16 @@ def test_an_attempt_that_was_ended_by_its_timeout_says_so(app, heard):
     assert of_job(heard, job.id) == [JobStarted, JobTimedOut, JobEnded]
 
 
+def test_a_thread_that_no_timeout_can_end_is_abandoned_and_that_is_told(
+    app, heard, jobs, monkeypatch
+):
+    monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", 0.05)
+    job = jobs.job("a", wait="deaf", timeout=0.05)
+
+    assert heard.wait_one(JobTimedOut, id=job.id).abandoned is True
+    assert heard.wait_one(JobEnded, id=job.id).outcome == "failed"
+
+
 def test_a_job_that_a_stop_gives_back_was_interrupted(app, heard, jobs):
     job = jobs.job("a")
     jobs.begun()
@@ -336,6 +351,56 @@ def test_an_application_without_queues_is_node_0(heard, tmp_path):
         app.enqueue(Acts, {"do": "nothing"})
 
         assert heard.wait_one(JobsEnqueued).node == 0
+
+
+class Collects(otp.GenServer):
+    """Passes on the messages that it gets."""
+
+    def __init__(self, messages):
+        super().__init__()
+        self._messages = messages
+
+    def handle_info(self, message):
+        self._messages.put(message)
+
+
+class CollectsForPykka(pykka.ThreadingActor):
+    def __init__(self, messages):
+        super().__init__()
+        self._messages = messages
+
+    def on_receive(self, message):
+        self._messages.put(message)
+
+
+@pytest.mark.parametrize("actor", [Collects, CollectsForPykka])
+def test_an_actor_gets_events_as_messages_until_it_ends(app, actor):
+    messages = queue.SimpleQueue()
+    ref = actor.start(messages)
+    app.subscribe(ref, JobsEnqueued)
+
+    job = app.enqueue(Acts, {"do": "nothing"})
+
+    assert messages.get(timeout=30).ids == (job.id,)
+    ref.stop()
+    app.enqueue(Acts, {"do": "nothing"})
+    until(lambda: len(app.antq_hub._subscriptions) == 1, "the end of the subscription")
+
+
+def test_while_nobody_listens_nothing_is_noted():
+    with AntQ() as app:
+        app.enqueue(Acts, {"do": "nothing"})
+        app.wait_idle(timeout=30)
+
+        assert app._running.store.tracker.begun == {}
+
+
+def test_a_fork_hears_nothing_of_its_parent_and_can_cancel(app, heard):
+    app.enqueue(Acts, {"do": "nothing"})
+    heard.wait(JobEnded)
+    subscription = app.subscribe(print)
+
+    assert in_a_fork(subscription.cancel) == "None"
 
 
 @pytest.mark.parametrize("listener", ["a name", None, 7])
