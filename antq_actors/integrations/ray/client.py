@@ -44,6 +44,7 @@ _LONG: Final = frozenset({"verify", "backup", "cron.backfill", "_count", "_unkno
 _DONE_ONCE: Final = frozenset(
     {
         "enqueue",
+        "antq_insert",
         "enqueue_many",
         "retry_job",
         "delete_job",
@@ -69,6 +70,7 @@ _LOOKS: Final = frozenset(
 _NAMES: Final = {
     "_step_bulk": "the change of the last 500 jobs",
     "antq_batch": "the change of a batch",
+    "antq_insert": "enqueue",
     "antq_workflow": "the change of a workflow",
 }
 """What errors call what users have not called."""
@@ -183,6 +185,13 @@ class RayClient(JobVerbs):
     ) -> NewJob:
         """Have the Ray actor check a job for an attempt, as `AntQ.antq_prepare`."""
         new: NewJob = self.call("antq_prepare", pack_worker(worker), _encoded(args), options)
+        return new
+
+    def antq_check(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
+    ) -> NewJob:
+        """Have the Ray actor check a job, as `AntQ.antq_check`."""
+        new: NewJob = self.call("antq_check", pack_worker(worker), _encoded(args), options)
         return new
 
     def enqueue_many(

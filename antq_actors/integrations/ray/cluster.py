@@ -203,6 +203,11 @@ class RayHost:
     ) -> NewJob:
         return self._app.antq_prepare(_worker(worker), load_args(args), options)
 
+    def _antq_check(
+        self, worker: parcel.WorkerParcel, args: bytes, options: Mapping[str, Any]
+    ) -> NewJob:
+        return self._app.antq_check(_worker(worker), load_args(args), options)
+
     def _enqueue_many(
         self, worker: parcel.WorkerParcel, items: Sequence[bytes], **options: Any
     ) -> list[int]:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import ray
 from ray import exceptions
 
-from antq_actors.errors import StorageError
+from antq_actors.errors import ConfigError, StorageError
 from antq_actors.events import ExecutorDied, ExecutorStarted
 from antq_actors.executors.base import RAY, Health, NotReady
+from antq_actors.executors.sent_middleware import pack_middleware
 from antq_actors.integrations.ray import client, connection, task
 from antq_actors.integrations.ray.parcel import NotPicklableError, pack_worker
 from antq_actors.jobs import current_app
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from antq_actors.events import Event
     from antq_actors.executors.base import Done, Settings
+    from antq_actors.executors.sent_middleware import PackedMiddleware
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.options import RayOptions
     from antq_actors.jobs.outcome import NotRun, Outcome
@@ -79,6 +81,9 @@ class RayExecutor:
         self._refusal: str | None = None
         self._actor: Any = None  # set with the session
         self._functions: dict[tuple[str, str], Any] = {}
+        self._middleware: PackedMiddleware | None = None
+        """The middleware of the application, once it is packed; None: it is not, or there is none.
+        """
 
     # ---- the contract -----------------------------------------------------------------------
 
@@ -184,6 +189,8 @@ class RayExecutor:
         except StorageError as error:  # it cannot read the errors of the job now
             log.warning("job #%d is given back: %s", handle.attempt.job.id, error)
             handle.end(GivenBack())
+        except ConfigError as error:  # of a middleware that cannot be pickled
+            handle.end(Failed(str(error), retry_in=None))
         except (NotPicklableError, ValueError, TypeError) as error:
             handle.end(Failed(f"Ray cannot run it: {error}", retry_in=None))
         except Exception as error:  # noqa: BLE001 - whatever Ray raises when it is gone
@@ -202,7 +209,15 @@ class RayExecutor:
             log_level=logging.getLogger().getEffectiveLevel(),
             default_queue="default" if application is None else application.default_queue,
             host=client.hosted_here.name,
+            middleware=self._packed(),
         )
+
+    def _packed(self) -> PackedMiddleware | None:
+        """Return the middleware of the application as Ray tasks get it. Raises ConfigError."""
+        pipeline = self._settings.middleware
+        if pipeline is not None and self._middleware is None:
+            self._middleware = pack_middleware(pipeline)
+        return self._middleware
 
     def _function(self, worker_name: str) -> Any:
         """Return Ray's remote function for the jobs of a worker, with the worker's Ray options."""

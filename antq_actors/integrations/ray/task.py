@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
 from antq_actors.errors import NotStarted
 from antq_actors.executors.base import attempt_runner
+from antq_actors.executors.sent_middleware import EnqueuesWithin, SentPipeline
 from antq_actors.integrations.ray import parcel
 from antq_actors.integrations.ray.client import RayClient
 from antq_actors.jobs import current_app
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
+    from antq_actors.executors.sent_middleware import PackedMiddleware
     from antq_actors.integrations.ray.parcel import WorkerParcel
     from antq_actors.jobs.batch import Batch
     from antq_actors.jobs.job import Job
@@ -61,6 +63,8 @@ class Wanted(NamedTuple):
     default_queue: str
     host: str | None
     """The name under which the application is hosted."""
+    middleware: PackedMiddleware | None = None
+    """What the application has called around jobs; None: nothing."""
 
 
 def run(pickled: bytes) -> bytes:
@@ -81,6 +85,7 @@ def run(pickled: bytes) -> bytes:
     if wanted.host is not None:
         control = _RayControl(deadline, client=RayClient(wanted.host), number=wanted.number)
     control.application = lambda: _application
+    control.middleware = _application.middleware = _sent(wanted.middleware)
     attempt = Attempt(wanted.job, control, wanted.failed)
     try:
         with _sigterm:
@@ -88,6 +93,20 @@ def run(pickled: bytes) -> bytes:
     except Terminated:
         sys.exit(1)  # as Ray would have done without us
     return pickle.dumps((outcome, control.checkpoint), pickle.HIGHEST_PROTOCOL)
+
+
+_middleware: Final[dict[PackedMiddleware, SentPipeline]] = {}
+"""What was sent to this process, which it sets up once."""
+
+
+def _sent(packed: PackedMiddleware | None) -> SentPipeline | None:
+    """Return the middleware that was sent to this Ray process; None: there is none."""
+    if packed is None:
+        return None
+    known = _middleware.get(packed)
+    if known is None:
+        known = _middleware[packed] = SentPipeline(packed)
+    return known
 
 
 class _RayControl(Control):
@@ -155,7 +174,7 @@ class _Sigterm:
             sys.exit(1)
 
 
-class _HostedApplication(KeptValues):
+class _HostedApplication(KeptValues, EnqueuesWithin):
     """Stands for the application, for attempts that enqueue jobs."""
 
     def __init__(self) -> None:
@@ -179,13 +198,28 @@ class _HostedApplication(KeptValues):
         **options: Unpack[JobOptions],
     ) -> Job:
         """Have the hosting Ray actor store a job. Raises NotStarted if none hosts."""
+        if self.middleware is not None:
+            return self.enqueue_within(self.middleware, worker, args, options)
         return self._hosted().enqueue(worker, args, **options)
 
     def antq_prepare(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
     ) -> NewJob:
         """Have the hosting Ray actor check a job of an attempt. Raises NotStarted if none hosts."""
+        if self.middleware is not None:
+            return self.prepare_within(self.middleware, worker, args, options)
         return self._hosted().antq_prepare(worker, args, options)
+
+    def antq_check(
+        self, worker: AnyWorker, args: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> NewJob:
+        """Have the hosting Ray actor check a job, and call nothing around that."""
+        return self._hosted().antq_check(worker, args, options)
+
+    def antq_insert(self, new: NewJob) -> Job:
+        """Have the hosting Ray actor store a job that it has checked."""
+        job: Job = self._hosted().call("antq_insert", new)
+        return job
 
     def antq_workflow(self, verb: str, /, *args: Any) -> Any:
         """Have the hosting Ray actor do a verb of workflows. Raises NotStarted if none hosts."""

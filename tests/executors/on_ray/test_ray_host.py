@@ -48,6 +48,20 @@ def test_a_job_enqueues_another_from_its_task(app, notes):
     until(lambda: app.count_workers(status="completed") == 2)
 
 
+def test_a_job_enqueues_within_the_middleware_in_its_own_task(cluster, tmp_path, notes):
+    app = hosting.host(tmp_path / "store", middleware=["middlewares:Parents"])
+    try:
+        job = Does.perform_async({"do": "enqueue", "notes": str(notes)})
+        until(lambda: app.count_workers(status="completed") == 2)
+        first, second = app.list_jobs()
+    finally:
+        app.stop(timeout=0)
+
+    [file] = notes.glob(f"{job.id}-*")
+    assert first.meta["on"].startswith("None in ")
+    assert second.meta == {"on": f"{job.id} in {file.name.rpartition('-')[2]}", "around": "one"}
+
+
 def test_errors_of_the_host_arrive_as_themselves(app, notes):
     app.queue("default").pause()
     unique = {"unique": Unique(args=["do"])}
