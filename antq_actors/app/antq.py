@@ -174,8 +174,7 @@ class AntQ(JobVerbs):
                 "an application that keeps its jobs in memory is started without queues, so nothing"
                 " can perform them; outside of tests, give it a path: AntQ('jobs')"
             )
-        if runs_queues:
-            self.antq_hub.await_number()
+        self.antq_hub.begin(runs_queues=runs_queues)
         runtime = Runtime(self._config, runs_queues=runs_queues, hub=self.antq_hub)
         try:
             self._running = runtime

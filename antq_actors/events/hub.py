@@ -247,6 +247,8 @@ class Hub:
         """The number of this process as a node; None: it is about to get one."""
         self.wanted: frozenset[type[Event]] = frozenset()
         """The classes of events that somebody listens to."""
+        self.silences = 0
+        """How often the last subscription has ended."""
         self.lock = threading.RLock()
         self._pid = os.getpid()
         self._subscriptions: tuple[Subscription, ...] = ()
@@ -275,6 +277,8 @@ class Hub:
     def _change(self, subscriptions: tuple[Subscription, ...]) -> None:
         self._subscriptions = subscriptions
         self.wanted = frozenset().union(*(each.types for each in subscriptions))
+        if not subscriptions:
+            self.silences += 1
 
     def _locked(self) -> threading.RLock:
         if self._pid != os.getpid():  # in a fork, a thread that is not there may hold it
@@ -327,10 +331,13 @@ class Hub:
 
     # ---- the life of its application -----------------------------------------------------------
 
-    def await_number(self) -> None:
-        """Keep all events from now on until this process has its number as a node."""
+    def begin(self, *, runs_queues: bool) -> None:
+        """Note that the application starts.
+
+        If it runs queues, events are kept until this process has its number as a node.
+        """
         with self._locked():
-            self.node = None
+            self.node = None if runs_queues else 0
             self._early = []
 
     def set_number(self, node: int) -> None:

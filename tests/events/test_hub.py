@@ -208,7 +208,7 @@ def test_what_comes_before_the_number_of_the_node_is_known_gets_it(hub):
     heard = Heard()
     hub.subscribe(heard)
 
-    hub.await_number()
+    hub.begin(runs_queues=True)
     hub.tell(Rescued, count=1)
     hub.set_number(7)
 

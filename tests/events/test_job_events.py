@@ -395,6 +395,35 @@ def test_while_nobody_listens_nothing_is_noted():
         assert app._running.store.tracker.begun == {}
 
 
+def test_what_ended_unheard_is_not_kept(app, heard, jobs):
+    job = jobs.job("a")
+    jobs.begun()
+    heard.wait(JobStarted)
+    tracker = app._running.store.tracker
+    assert list(tracker.begun) == [job.id]
+    app.antq_hub._subscriptions[0].cancel()
+    jobs.release_all()
+    app.wait_idle(timeout=30)
+
+    app.subscribe(heard, JobsEnqueued)
+    app.enqueue(Acts, {"do": "nothing"})
+    heard.wait(JobsEnqueued, 2)
+
+    assert tracker.begun == {}
+
+
+def test_the_end_of_what_began_unheard_is_told(jobs, app, heard):
+    app.antq_hub._subscriptions[0].cancel()
+    job = jobs.job("a")
+    jobs.begun()
+    app.subscribe(heard, JobEnded)
+    jobs.release_all()
+
+    ended = heard.wait_one(JobEnded, id=job.id)
+    assert (ended.worker, ended.outcome, ended.attempt) == (job.worker, "completed", 1)
+    assert ended.duration >= 0
+
+
 def test_a_fork_hears_nothing_of_its_parent_and_can_cancel(app, heard):
     app.enqueue(Acts, {"do": "nothing"})
     heard.wait(JobEnded)

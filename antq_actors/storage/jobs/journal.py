@@ -70,6 +70,8 @@ class JobTracker:
         self.executor_of = executor_of
         """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
         self.begun: dict[int, Begun] = {}
+        self.silences = 0
+        """How often nobody listened any more, when that was looked at last."""
         self.closed: set[bytes] = set()
         """The gates of which it was told that they are closed, and for which jobs still wait."""
         self.outage_since: float | None = None
@@ -93,6 +95,10 @@ class JobTracker:
 
     def journal(self, read: Callable[[int], StoredJob]) -> Journal | None:
         """Return a journal for a transaction in which *read* reads jobs; None: it is not needed."""
+        if self.silences != self.hub.silences:
+            # What ended while nobody listened is still in there.
+            self.silences = self.hub.silences
+            self.begun.clear()
         return None if self.hub.wanted.isdisjoint(_JOURNALED) else Journal(self, read)
 
     def found(self, id_: int, execution: int, kind: str) -> None:
@@ -148,6 +154,10 @@ class Journal:
         self._tracker = tracker
         self._read = read
         self._wanted = tracker.hub.wanted
+        self._tracks = not self._wanted.isdisjoint(_OF_EXECUTIONS)
+        """Whether somebody listens to what needs to be known of executions."""
+        if not self._tracks:
+            tracker.begun.clear()
         self._node = tracker.hub.node or 0
         self._date = tracker.hub.clock
         self._events: list[Told] = []
@@ -222,11 +232,13 @@ class Journal:
             left = [each for each in pairs if keys.job_key(each[0].id) in there]
             jobs, heads = [job for job, _ in left], [head for _, head in left]
         self.changed += len(jobs)
-        for start, end in _runs(jobs, heads) if jobs else ():
+        for start, end in _runs(jobs, heads) if jobs and self._tracks else ():
             self._claimed(jobs[start:end], _due_of(heads[start]))
 
     def _claimed(self, jobs: Sequence[StoredJob], due: Instant | None) -> None:
         """Note that jobs that differ in nothing that events tell were claimed."""
+        if not self._tracks:
+            return
         _, state, spec, _ = jobs[0]
         now = state.started_at or state.updated_at
         worker, queue = spec.worker, state.queue_name
@@ -250,6 +262,8 @@ class Journal:
     def completed_together(self, ids: Sequence[bytes], after: JobState) -> None:
         """Note that executions completed of jobs with these keys in ``jobs``."""
         self.changed += len(ids)
+        if not self._tracks:
+            return
         numbers = list(map(int.from_bytes, ids))
         self._completed_ids += numbers
         if events.JobEnded not in self._wanted or not numbers:
@@ -462,18 +476,22 @@ class Journal:
         self._events.append(events.make(type_, {"at": at, "node": self._node, **values}))
 
 
-_JOURNALED: Final = frozenset(
+_OF_EXECUTIONS: Final = frozenset(
+    {
+        events.JobCancelled,
+        events.JobEnded,
+        events.JobInterrupted,
+        events.JobRefused,
+        events.JobStarted,
+    }
+)
+_JOURNALED: Final = _OF_EXECUTIONS | frozenset(
     {
         events.BatchEnded,
         events.Committed,
         events.CronFired,
         events.CronMissed,
-        events.JobCancelled,
-        events.JobEnded,
-        events.JobInterrupted,
-        events.JobRefused,
         events.JobsEnqueued,
-        events.JobStarted,
         events.LimitClosed,
         events.QueuePaused,
         events.QueueResumed,
