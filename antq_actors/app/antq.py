@@ -111,6 +111,8 @@ class AntQ(JobVerbs):
         self.antq_hub = Hub(path=self._config.path)
         self._changing = threading.RLock()
         self._running: Runtime | None = None
+        self.antq_is_held = False
+        """Whether something else than the lifespan of a site starts and stops it."""
 
     @classmethod
     def from_toml(cls, file: str | os.PathLike[str]) -> Self:
@@ -307,6 +309,16 @@ class AntQ(JobVerbs):
         """Whether the application is running in this process, with its queues."""
         runtime = self._running
         return runtime is not None and runtime.pid == os.getpid() and runtime.runs_queues
+
+    def antq_add_middleware(self, middleware: Middleware) -> None:
+        """Have a further middleware called, around all others; before the application starts."""
+        self._config = configuration.with_middleware(self._config, middleware)
+
+    @property
+    def antq_is_running(self) -> bool:
+        """Whether the application is running in this process, with or without its queues."""
+        runtime = self._running
+        return runtime is not None and runtime.pid == os.getpid() and not runtime.is_stopping
 
     @property
     def node(self) -> int:

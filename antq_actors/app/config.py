@@ -6,7 +6,7 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from antq_actors.app.crons import Entry
+    from antq_actors.jobs.middleware import Middleware
     from antq_actors.jobs.options import ExecutorName
 
 T = TypeVar("T")
@@ -261,6 +262,13 @@ def _is_encodable(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def with_middleware(config: Config, middleware: Middleware) -> Config:
+    """Return a description of an application with one more middleware, the outermost."""
+    own = config.middleware
+    given = () if own is None else own.given
+    return replace(config, middleware=check_middleware([middleware, *given]))
 
 
 def _middleware(middleware: object) -> Pipeline | None:

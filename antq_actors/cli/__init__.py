@@ -1,6 +1,7 @@
 """The command ``antq``: start an application, run the demo, show and change jobs.
 
     group.py        all commands, by name and summary
+    embedded.py     the same within the commands of a web framework
     start.py        start module:app
     demo.py         demo                         demo_display.py its progress and summary
     course.py       course
@@ -40,19 +41,22 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
-    """Run one ``antq`` command line and return its exit code; print an error on one line."""
+def run(arguments: list[str], command: Any = None, program: str = "antq") -> int:
+    """Run one ``antq`` command line and return its exit code; print an error on one line.
+
+    *command* is what is run, by default the group of all commands, and *program* how users call it.
+    """
     output.escape_what_cannot_be_written()
     try:
         if arguments == ["--version"]:
             output.write(f"antq {antq_actors.__version__}")
             return 0
-        return _run_command(arguments)
+        return _run_command(arguments, command, program)
     except (AntqError, OSError) as error:
         return _complain(_with_cause(error), REFUSED)
 
 
-def _run_command(arguments: list[str]) -> int:
+def _run_command(arguments: list[str], command: Any, program: str) -> int:
     import typer  # noqa: PLC0415 - only when needed: it takes half the time of --version
 
     from antq_actors.cli.group import antq  # noqa: PLC0415 - the same
@@ -60,7 +64,9 @@ def _run_command(arguments: list[str]) -> int:
     # typer has moved this class to other modules, but it has always been the base of BadParameter.
     usage_error: Any = typer.BadParameter.__bases__[0]
     try:
-        code = antq(arguments or ["--help"], prog_name="antq", standalone_mode=False)
+        if command is None:
+            command, arguments = antq, arguments or ["--help"]
+        code = command(arguments, prog_name=program, standalone_mode=False)
     except usage_error as error:
         return _complain(_wrong_usage(error), USAGE)
     except typer.Abort:

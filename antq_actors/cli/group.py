@@ -5,7 +5,7 @@ The module of a command is imported when the command is run or its own help is s
 compares them with the docstrings of the functions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -31,7 +31,7 @@ class _OnDemand(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        return _load(name)
+        return load_command(COMMANDS[name].place, name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)
@@ -57,10 +57,16 @@ class CommandGroup(TyperGroup):
             formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
 
 
-def _load(name: str) -> Any:
-    module, _, function = COMMANDS[name].place.partition(":")
+def load_command(place: str, name: str) -> Any:
+    """Import the function at ``module:name`` in ``antq_actors.cli``; return its command."""
+    module, _, function = place.partition(":")
+    return command_of(getattr(import_module(f"antq_actors.cli.{module}"), function), name)
+
+
+def command_of(function: Callable[..., int], name: str) -> Any:
+    """Return a function as a command of this *name*."""
     single = _new_typer()
-    single.command(name)(getattr(import_module(f"antq_actors.cli.{module}"), function))
+    single.command(name)(function)
     return typer.main.get_command(single)
 
 

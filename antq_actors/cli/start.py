@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +21,7 @@ from antq_actors.checks import short_repr
 from antq_actors.cli import output, user_code
 from antq_actors.jobs.resolver import is_worker
 from antq_actors.multiprocess import parent
+from antq_actors.multiprocess import reload as reload_at_changes
 from antq_actors.multiprocess.process_group import STOP_NOW, ParentLifeline
 from antq_actors.storage.locks.store_lock import can_be_shared
 
@@ -50,6 +51,21 @@ Processes: TypeAlias = Annotated[
         help="Number of processes that share the work; to compute, use one for each core.",
     ),
 ]
+SitePlace: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="MODULE:SITE",
+        help="The web application, whose lifespan or application context the jobs run in.",
+    ),
+]
+Reload: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--reload",
+        help="For development: start anew when a Python file below the current directory changes.",
+    ),
+]
 Level: TypeAlias = Annotated[
     LogLevel | None,
     typer.Option(
@@ -67,6 +83,8 @@ def start(
     target: Target,
     *,
     processes: Processes = 1,
+    site: SitePlace = None,
+    reload: Reload = False,
     log_level: Level = None,
     number: Number = 1,
     lifeline: LifelineFd = None,
@@ -84,13 +102,17 @@ def start(
       antq start shop.jobs:app
       antq start shop.jobs:make_app --log-level info
       antq start shop.jobs:app --processes 4
+      antq start shop.jobs:app --app shop.web:site
     """
+    if reload:
+        return _run_reloading(target, processes, log_level, site)
     if processes > 1:
-        return _run_processes(target, processes, log_level)
+        return _run_processes(target, processes, log_level, site)
     _handle_sigterm_as_first_process()
     if lifeline is not None:
         app = _runnable(target, with_traceback=not without_traceback)
-        _run_under_parent(app, target, log_level, number, ParentLifeline(lifeline))
+        with _within(site, app):
+            _run_under_parent(app, target, log_level, number, ParentLifeline(lifeline))
         return 0
 
     app = _runnable(target)
@@ -99,25 +121,56 @@ def start(
             f"'{target}' keeps its jobs in memory, so no other program can enqueue jobs; give it a"
             " path: AntQ('jobs')"
         )
+    with _within(site, app):
+        run_application(app, target, log_level)
+    return 0
+
+
+def _within(place: str | None, app: AntQ) -> AbstractContextManager[None]:
+    """Return what sets up the site of a web framework for the jobs of *app*."""
+    if place is None:
+        return nullcontext()
+    from antq_actors.cli import site  # noqa: PLC0415 - only where there is one
+
+    return site.entered(place, app)
+
+
+def run_application(app: AntQ, name: str, log_level: LogLevel | None) -> None:
+    """Run the queues of an application in this process until a signal stops it."""
 
     def report_start() -> None:
-        _say(f"{_version()} runs {target}; Ctrl-C stops it")
+        _say(f"{_version()} runs {name}; Ctrl-C stops it")
         with suppress(AntqError):  # if the store cannot be read now, the queues can still run
             _say(f"{_store_and_queues(app)}; {_place(app)}")
 
     configure_log(log_level)
     _run(app, report_start, report=_say)
     _say("stopped")
-    return 0
 
 
-def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> int:
+def _run_reloading(
+    target: str, processes: int, log_level: LogLevel | None, site: str | None
+) -> int:
+    """Run ``antq start --reload``: one process at a time, which starts anew at each change."""
+    user_code.parse_target(target, FORM, "shop.jobs:app")
+    if processes > 1:
+        raise typer.BadParameter(
+            "it runs one process; leave out --processes", param_hint="--reload"
+        )
+    configure_log(log_level)
+    _say(f"{_version()} starts {target} anew when a file changes; Ctrl-C stops it")
+    return reload_at_changes.run(_command(target, log_level, site), report=_say)
+
+
+def _run_processes(
+    target: str, processes: int, log_level: LogLevel | None, site: str | None
+) -> int:
     """Start the processes of ``antq start --processes``, and watch them as their parent."""
     user_code.parse_target(target, FORM, "shop.jobs:app")
     _check_platform()
     configure_log(log_level)
     _say(f"{_version()} starts {target} in {processes} processes; Ctrl-C stops them")
-    command = _command(target, log_level)
+    command = _command(target, log_level, site)
     with held_log() as log:
         return parent.run(command, processes, when_up=log.release, report=_say)
 
@@ -202,13 +255,14 @@ def _place(app: AntQ) -> str:
     return f"node {app.node}, process {os.getpid()}"
 
 
-def _command(target: str, log_level: LogLevel | None) -> list[str]:
+def _command(target: str, log_level: LogLevel | None, site: str | None) -> list[str]:
     """Return the command line that starts one of several processes of ``antq start``."""
     # With -m the current directory is first on sys.path, before the standard library. If it is not
     # on sys.path now, it must not be there then: the application may have a file named queue.py.
     path = [] if str(Path.cwd()) in sys.path else ["-P"]
     level = [] if log_level is None else ["--log-level", str(log_level)]
-    return [sys.executable, *path, "-m", "antq_actors", "start", target, *level]
+    within = [] if site is None else ["--app", site]
+    return [sys.executable, *path, "-m", "antq_actors", "start", target, *level, *within]
 
 
 def _runnable(target: str, *, with_traceback: bool = True) -> AntQ:

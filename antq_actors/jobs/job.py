@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsIndex, Ty
 import msgspec
 
 from antq_actors.checks import short_repr, to_seconds
-from antq_actors.errors import NotStarted
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import (
@@ -466,7 +465,7 @@ def _while_performed(job: Job, control: Control, verb: str) -> Iterator[None]:
     """Raise RuntimeError if the application cannot be asked any more, as the attempt is over."""
     try:
         yield
-    except NotStarted as error:
+    except Exception as error:
         if not control.is_over:
             raise
         raise _not_performed(job, verb) from error

@@ -1,0 +1,51 @@
+"""The extension for Flask: a site has its own application, and ``flask antq`` its commands."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from antq_actors.cli.embedded import command_for
+from antq_actors.integrations.site_settings import application, open_here
+
+try:
+    import flask  # noqa: TC002 - a Flask that is missing is noticed here
+except ModuleNotFoundError as error:
+    if error.name != "flask":
+        raise
+    raise ImportError("this module needs Flask: pip install 'antq-actors[flask]'") from None
+
+if TYPE_CHECKING:
+    import antq_actors
+
+
+class AntQ:
+    """Gives a Flask site an application, described by its settings ``ANTQ_*``.
+
+    ``AntQ(site)``, or ``AntQ()`` and then :meth:`init_app` for each site of a factory. The settings
+    are the options of :class:`antq_actors.AntQ` in upper case (``ANTQ_PATH``, ``ANTQ_QUEUES``),
+    and:
+
+    - ``ANTQ_RUN_IN_SERVER``: True has the processes of the server run the queues, too. By default
+      they only enqueue and look, and ``flask antq start`` runs the queues.
+    - ``ANTQ_APP``: where job processes (``executor="process"``) find the site:
+      ``"module:site"`` or ``"module:create_site"``. Without it, jobs run there without its context.
+
+    Jobs run in the application context of the site, and never in that of a request.
+    """
+
+    def __init__(self, app: flask.Flask | None = None) -> None:
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, site: flask.Flask) -> None:
+        """Describe the application of *site* as ``site.extensions["antq"]``; open nothing yet.
+
+        Each process opens it at its first request, unless it runs already. Raises ConfigError for a
+        setting ``ANTQ_…`` that there is not, and what :class:`antq_actors.AntQ` raises.
+        """
+        described: antq_actors.AntQ = application(site)
+        site.extensions["antq"] = described
+        # Before what the site has registered already, which may enqueue.
+        site.before_request_funcs.setdefault(None, []).insert(0, partial(open_here, site))
+        site.cli.add_command(command_for(lambda: described, site.name, "flask antq"))

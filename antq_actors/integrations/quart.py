@@ -1,0 +1,47 @@
+"""The extension for Quart: a site has its own application, and ``quart antq`` its commands."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from antq_actors.cli.embedded import command_for
+from antq_actors.integrations.site_settings import application, open_here
+
+try:
+    import quart  # noqa: TC002 - a Quart that is missing is noticed here
+except ModuleNotFoundError as error:
+    if error.name != "quart":
+        raise
+    raise ImportError("this module needs Quart: pip install 'antq-actors[quart]'") from None
+
+if TYPE_CHECKING:
+    import antq_actors
+
+
+class AntQ:
+    """Gives a Quart site an application, described by its settings ``ANTQ_*``.
+
+    What :class:`antq_actors.integrations.flask.AntQ` promises for a Flask site; an application is
+    opened in a thread.
+    """
+
+    def __init__(self, app: quart.Quart | None = None) -> None:
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, site: quart.Quart) -> None:
+        """Describe the application of *site* as ``site.extensions["antq"]``; open nothing yet.
+
+        Each process opens it at its first request, unless it runs already. Raises ConfigError for a
+        setting ``ANTQ_…`` that there is not, and what :class:`antq_actors.AntQ` raises.
+        """
+        described: antq_actors.AntQ = application(site)
+        site.extensions["antq"] = described
+
+        async def open_before_request() -> None:
+            if not described.antq_is_running:
+                await asyncio.to_thread(open_here, site)
+
+        site.before_request_funcs.setdefault(None, []).insert(0, open_before_request)
+        site.cli.add_command(command_for(lambda: described, site.name, "quart antq"))

@@ -1,0 +1,60 @@
+"""The settings ``ANTQ_*`` of a Flask or Quart site."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors import AntQ
+from antq_actors.checks import list_known, short_repr
+from antq_actors.errors import ConfigError
+from antq_actors.integrations.app_context import AppContext
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX: Final = "ANTQ_"
+RUN_IN_SERVER: Final = "ANTQ_RUN_IN_SERVER"
+"""Whether the processes of the server run the queues, too."""
+APP: Final = "ANTQ_APP"
+"""Where job processes find the site."""
+
+_OPTIONS: Final = {f"{PREFIX}{name.upper()}": name for name in inspect.signature(AntQ).parameters}
+
+
+def application(site: Any) -> AntQ:
+    """Describe the application of a site by its settings; its jobs run in the site's context.
+
+    Raises ConfigError for a setting that there is not, and what :class:`AntQ` raises.
+    """
+    settings: Mapping[str, Any] = site.config
+    known = (*_OPTIONS, RUN_IN_SERVER, APP)
+    for name in settings:
+        if isinstance(name, str) and name.startswith(PREFIX) and name not in known:
+            raise ConfigError(f"there is no setting {name!r}{list_known(name, known)}")
+    runs_in_server(site)
+    where = settings.get(APP)
+    if where is not None and not isinstance(where, str):
+        raise ConfigError(
+            f"{APP} must be the place of a site, such as 'shop:site', got {short_repr(where)}"
+        )
+    options = {option: settings[name] for name, option in _OPTIONS.items() if name in settings}
+    own = options.get("middleware", ())
+    if isinstance(own, list | tuple):  # AntQ refuses anything else
+        options["middleware"] = [AppContext(site, where), *own]
+    return AntQ(**options)
+
+
+def runs_in_server(site: Any) -> bool:
+    """Return whether the processes of the server run the queues. Raises ConfigError."""
+    found = site.config.get(RUN_IN_SERVER, False)
+    if not isinstance(found, bool):
+        raise ConfigError(f"{RUN_IN_SERVER} must be True or False, got {short_repr(found)}")
+    return found
+
+
+def open_here(site: Any) -> None:
+    """Start the application of a site in this process, unless it runs already."""
+    app: AntQ = site.extensions["antq"]
+    if not app.antq_is_running:
+        app.start(queues=runs_in_server(site))

@@ -1,0 +1,55 @@
+"""Sites of Flask and Quart, and jobs that ask for the application context of theirs."""
+
+import flask
+import quart
+
+from antq_actors import QueueConfig, worker
+from antq_actors.integrations.flask import AntQ as FlaskAntQ
+from antq_actors.integrations.quart import AntQ as QuartAntQ
+
+QUEUES = {
+    "threads": 2,
+    "coroutines": QueueConfig(2, executor="async"),
+    "processes": QueueConfig(1, executor="process"),
+}
+
+
+def _site_name():
+    for framework in (flask, quart):
+        if framework.has_app_context():
+            assert not framework.has_request_context()
+            return framework.current_app.name
+    return None
+
+
+@worker(queue="threads", max_attempts=1, result=True)
+def in_thread(*, fails=False):
+    if fails:
+        raise ValueError("no")
+    return _site_name()
+
+
+@worker(queue="coroutines", max_attempts=1, result=True)
+async def in_loop(*, fails=False):
+    if fails:
+        raise ValueError("no")
+    return _site_name()
+
+
+@worker(queue="processes", max_attempts=1, result=True)
+def in_process():
+    return _site_name()
+
+
+def flask_site(path=None, **settings):
+    site = flask.Flask("shop")
+    site.config.update(ANTQ_PATH=path, ANTQ_QUEUES=QUEUES, **settings)
+    FlaskAntQ(site)
+    return site
+
+
+def quart_site(path=None, **settings):
+    site = quart.Quart("shop")
+    site.config.update(ANTQ_PATH=path, ANTQ_QUEUES=QUEUES, **settings)
+    QuartAntQ().init_app(site)
+    return site
