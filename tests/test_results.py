@@ -518,10 +518,11 @@ def once(value: int):
 
 
 def test_the_job_in_the_way_asks_the_application_that_refused(app, tmp_path):
-    job = app.enqueue(once, {"value": 1}, schedule_in=0.2)
+    job = app.enqueue(once, {"value": 1}, schedule_in=3600)
     with AntQ(tmp_path / "other"):
         with pytest.raises(AlreadyExists) as caught:
             app.enqueue(once, {"value": 1})
+        app.run_now(job)
 
         assert caught.value.job.id == job.id
         assert caught.value.job.result(timeout=SECONDS) == 1
