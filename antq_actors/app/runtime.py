@@ -158,6 +158,8 @@ class Runtime:
         self._hub = Hub() if hub is None else hub
         self._settings = settings
         self.runs_queues = runs_queues
+        self.clock = instant.now
+        """Tells the time by which its jobs go."""
         self.names = _free_names()
         self.volatile: VolatileDirectory | None = None
         self.path = settings.path or Path()

@@ -19,7 +19,7 @@ from antq_actors.errors import AntqError
 from antq_actors.jobs import instant
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.outcome import GivenBack, Interrupted
-from antq_actors.jobs.state import Status
+from antq_actors.jobs.state import Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.lmdb import keys
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from antq_actors.flow.gates import Limit
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState
     from antq_actors.workflows.counters import Ends
 
 _OUTCOMES: Final[dict[Status, str]] = {
@@ -69,6 +69,8 @@ class JobTracker:
         self.hub = hub
         self.executor_of = executor_of
         """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
+        self.recorders: tuple[Callable[[StoredJob], object], ...] = ()
+        """Are called with each new job when it is stored, as long as somebody listens to that."""
         self.begun: dict[int, Begun] = {}
         self.silences = 0
         """How often nobody listened any more, when that was looked at last."""
@@ -167,6 +169,8 @@ class Journal:
         """Executions that are over, by job."""
         self._stored: dict[tuple[str, str], list[int]] = {}
         """The ids of the jobs that a verb has stored, by worker and queue."""
+        self._recorded: list[StoredJob] | None = [] if tracker.recorders else None
+        """The new jobs, for the recorders; None: there are none."""
         self.is_import = False
         """Whether what is stored now was enqueued elsewhere, and long ago."""
         self._is_foreign = False
@@ -184,6 +188,9 @@ class Journal:
             waited, took = self._entered - began, time.monotonic() - self._entered
             self.note(events.Committed, jobs=self.changed, waited=waited, took=took)
         self._tracker.forget(self._completed_ids, self._over)
+        for job in self._recorded or ():
+            for record in self._tracker.recorders:
+                record(job)
         return self._events
 
     # ---- jobs come in --------------------------------------------------------------------------
@@ -207,6 +214,8 @@ class Journal:
         self.changed += 1
         if not self.is_import:
             self._stored.setdefault((spec.worker, state.queue_name), []).append(id_)
+            if self._recorded is not None:
+                self._recorded.append(StoredJob(id_, state, spec, ()))
 
     def stored_together(self, first: int, news: Sequence[tuple[JobState, JobSpec, object]]) -> None:
         """Note that new jobs were stored; *first* is the first of their ids."""
