@@ -50,6 +50,7 @@ PROGRAMS: Final = (
     "idle",
     "crons",
     "events",
+    "middleware",
     "batches",
     "cascades",
     "results",

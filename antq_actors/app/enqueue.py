@@ -163,7 +163,7 @@ class Enqueuer:
         self._store = store
         self._clock = clock
         self._served = served
-        self.middleware = config.middleware
+        self.middleware = None if config.middleware is None else config.middleware.to_enqueue
         """What is called around the enqueuing of jobs; None: nothing."""
         is_chosen = config.has_own_queues or config.start_queues or served is None
         self._default_queue = next(iter(config.queues)) if is_chosen else ""

@@ -149,6 +149,17 @@ class Pipeline:
         self.around_job_async = of["around_job_async"]
         """The same, of a coroutine."""
 
+    @property
+    def to_enqueue(self) -> Pipeline | None:
+        """Itself, if one of them has something to do where jobs are enqueued; else None."""
+        is_called = self._on_enqueue or self._around_enqueue or self._around_enqueue_many
+        return self if is_called else None
+
+    @property
+    def to_perform(self) -> Pipeline | None:
+        """Itself, if one of them has something to do around attempts; else None."""
+        return self if self.around_job or self.around_job_async else None
+
     def set_up(self) -> None:
         """Set up each middleware that was not set up in this process; raise what one raises.
 

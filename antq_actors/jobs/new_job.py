@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from antq_actors.checks import exact_str, example_repr, short_repr, to_seconds
 from antq_actors.errors import InvalidSchedule
 from antq_actors.jobs import current_app, instant, lifecycle
@@ -139,11 +141,7 @@ class JobTemplate:
         options = self.options
         unique = options.unique
         if unique is None:
-            spec = JobSpec(
-                *(self.worker, encoded, state.updated_at, options.timeout),
-                flow=self._flow,
-                meta=self.meta,
-            )
+            spec = JobSpec(self.worker, encoded, state.updated_at, options.timeout, flow=self._flow)
         else:
             spec = JobSpec(
                 self.worker,
@@ -154,8 +152,9 @@ class JobTemplate:
                 tuple(unique.statuses),
                 self.digest(args),
                 self._flow,
-                self.meta,
             )
+        if self.meta is not None:
+            spec = replace(spec, meta=self.meta)
         new = NewJob(state, spec)
         return new if self.limits is None else self.limits.added_to(new, args)
 
@@ -186,7 +185,7 @@ class JobTemplate:
             updated_at=inserted_at,
             errors=(),
             opts=self._opts.copy(),
-            meta=dict(self.meta or ()),
+            meta={} if self.meta is None else self.meta.copy(),
         )
 
 

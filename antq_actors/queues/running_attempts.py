@@ -189,6 +189,8 @@ class RunningAttempts:
         self._read_errors = read_errors
         self._settings = settings
         self._application = partial(current_app.of_queue, settings.application)
+        given = settings.middleware
+        self._middleware = None if given is None else given.to_perform
         self._state = state
         self._clock = clock
         self.exits = ExitQueue(queue.cell)
@@ -203,7 +205,7 @@ class RunningAttempts:
     def start(self, jobs: Sequence[StoredJob]) -> None:
         """Start a worker actor with an attempt for each of the claimed jobs."""
         now = time.monotonic()
-        middleware = self._settings.middleware
+        middleware = self._middleware
         by_kind: dict[str | None, list[Attempt]] = {}
         by_worker: dict[str, list[Attempt]] = {}
         for job in jobs:

@@ -96,6 +96,8 @@ class CronService(GenServer):
         self._node = node
         self._declarations = declarations
         self._config = config
+        given = config.middleware
+        self._middleware = None if given is None else given.to_enqueue
         self._clock = clock
         self._outage = Outage()
         self._timer: Timer | None = None
@@ -185,7 +187,7 @@ class CronService(GenServer):
 
     def _fire(self, now: Instant) -> CronTurn:
         """Fire what is due, within the middleware if there is any: then one entry at a time."""
-        middleware, store = self._config.middleware, self._store
+        middleware, store = self._middleware, self._store
         if middleware is None:
             return store.write(cron_turns.fire, now=now)
         jobs = store.read(cron_turns.due_jobs, now, 1)
@@ -226,7 +228,7 @@ class CronService(GenServer):
         """Find the next instants of some entries behind a name anew; return where to go on."""
         store, node = self._store, self._declarations.node
         jobs: Sequence[PlannedJob] = ()
-        if is_start and self._config.middleware is not None:
+        if is_start and self._middleware is not None:
             jobs = store.read(cron_turns.boot_jobs, after, node=node, now=now)
 
         def refresh(seen: Seen | None) -> tuple[str | None, list[str]]:
@@ -234,7 +236,7 @@ class CronService(GenServer):
                 cron_turns.refresh, after, node=node, now=now, is_start=is_start, seen=seen
             )
 
-        middleware = self._config.middleware
+        middleware = self._middleware
         if middleware is None:
             following, warnings = refresh(None)
         else:

@@ -252,7 +252,8 @@ def _like_the_last(stored: StoredJob, args: Mapping[str, Any]) -> Job:
         # One that no worker gets to see, and without arguments, which may be large.
         last = as_job(stored, {})
         _last = state, rest, last
-    job = replace(last, id=id_, args=args, opts=dict(last.opts), meta=dict(spec.meta or ()))
+    meta = {} if spec.meta is None else spec.meta.copy()
+    job = replace(last, id=id_, args=args, opts=dict(last.opts), meta=meta)
     if state.composed is not None:
         job.__dict__[COMPOSED] = state.composed
     return job
@@ -309,7 +310,7 @@ def as_job(
         ended_at=None if ended is None else datetime_for_display(ended),
         cron=None if flow is None else flow.cron,
         scheduled_for=None if planned is None else datetime_for_display(planned),
-        meta=dict(spec.meta or ()),
+        meta={} if spec.meta is None else spec.meta.copy(),
     )
     if state.composed is not None:
         job.__dict__[COMPOSED] = state.composed
