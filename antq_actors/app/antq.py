@@ -24,14 +24,22 @@ from antq_actors.app.runtime import (
     start_error,
     stop_tree,
 )
-from antq_actors.errors import AlreadyExists, ForkError, LimitReached, NotStarted, StartError
+from antq_actors.errors import (
+    AlreadyExists,
+    ForkError,
+    LimitReached,
+    NotStarted,
+    StartError,
+    StorageError,
+)
 from antq_actors.events.hub import Hub
 from antq_actors.executors.base import PROCESS
 from antq_actors.executors.sent_middleware import pack_middleware
-from antq_actors.jobs import current_app
+from antq_actors.jobs import current_app, instant
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
 from antq_actors.otp.kernel import errors as otp_errors
+from antq_actors.storage.gauges import read_gauges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
     from antq_actors.otp.kernel.cell import ServerRef
+    from antq_actors.storage.gauges import StoreGauges
 
 log: Final = logging.getLogger("antq_actors.app")
 
@@ -462,6 +471,25 @@ class AntQ(JobVerbs):
     def antq_insert_many(self, news: list[NewJob], /) -> list[int]:
         """Store jobs that were checked here; return their ids."""
         return self._here().enqueuer.insert_many(news)
+
+    def antq_gauges(self) -> StoreGauges | None:
+        """Read the numbers of the store as they are now; None: it does not run in this process.
+
+        Raises StorageError.
+        """
+        try:
+            runtime = self._here()
+            return read_gauges(
+                runtime.store,
+                self._config.queues if runtime.runs_queues else (),
+                now=instant.from_datetime(self.antq_hub.clock()),
+            )
+        except (NotStarted, ForkError):
+            return None
+        except StorageError:
+            if self._running is None:  # it has stopped in the meantime
+                return None
+            raise
 
     def _here(self) -> Runtime:
         """Return the runtime for another process that enqueues here. Raises NotStarted."""

@@ -252,6 +252,8 @@ class Hub:
         self.lock = threading.RLock()
         self._pid = os.getpid()
         self._subscriptions: tuple[Subscription, ...] = ()
+        self._taps: tuple[Callable[[Sequence[Told]], object], ...] = ()
+        self._tapped: frozenset[type[Event]] = frozenset()
         self._held: list[Told] | None = None
         self._early: list[Event] = []
 
@@ -274,10 +276,22 @@ class Hub:
         with self._locked():
             self._change(tuple(each for each in self._subscriptions if each is not subscription))
 
+    def tap(self, take: Callable[[Sequence[Told]], object], types: Sequence[type[Event]]) -> None:
+        """Call *take* with all that is told, in the threads that tell it, one at a time, for good.
+
+        For what counts: it misses nothing, as it has no buffer, and those that tell wait for it, so
+        it has to be quick and must not raise. *types* are those that it needs; it is also given
+        what others listen to.
+        """
+        with self._locked():
+            self._taps = (*self._taps, take)
+            self._tapped |= _concrete(types)
+            self._change(self._subscriptions)
+
     def _change(self, subscriptions: tuple[Subscription, ...]) -> None:
         self._subscriptions = subscriptions
-        self.wanted = frozenset().union(*(each.types for each in subscriptions))
-        if not subscriptions:
+        self.wanted = self._tapped.union(*(each.types for each in subscriptions))
+        if not self.wanted:
             self.silences += 1
 
     def _locked(self) -> threading.RLock:
@@ -326,6 +340,8 @@ class Hub:
             for each in events:
                 self._early += each.made() if isinstance(each, Several) else [each]
             return
+        for take in self._taps:
+            take(events)
         for subscription in self._subscriptions:
             subscription.put(events)
 

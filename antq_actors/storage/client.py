@@ -195,6 +195,13 @@ class StorageClient:
         self.check()
         return calls.call_or_message(self._dest, request, tag)
 
+    # ---- the file -----------------------------------------------------------------------------
+
+    def file_bytes(self) -> int:
+        """Read how large the data file of the store is."""
+        with in_words(self._path):
+            return (self._path / "data.mdb").stat().st_size
+
     # ---- jobs are looked at ---------------------------------------------------------------
 
     def list(

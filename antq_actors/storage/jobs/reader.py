@@ -249,6 +249,17 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
                 counts[status] = self._jobs.count(keys.lane(status, queue))
         return counts
 
+    def counts_by_queue(self) -> dict[str, dict[Status, int]]:
+        """Read how many jobs of each known queue the store has in each status, by name."""
+        found = {name: dict.fromkeys(Status, 0) for name in self.known_queues()}
+        for status, queue in self._jobs.lanes():
+            found[queue][status] = self._jobs.count(keys.lane(status, queue))
+        return found
+
+    def oldest_due(self, queue_name: str, now: Instant) -> Instant | None:
+        """Read since when the first due job of a queue is due; None: no job is due."""
+        return DueJobs(self._txn, self._tables, self._jobs, queue_name, now).oldest()
+
     def facts(self, queue_name: str, now: Instant) -> QueueFacts:
         """Read from the store whether a queue is paused, its counts by status, and its due jobs.
 
