@@ -156,7 +156,7 @@ def test_nodes_and_the_size_of_the_file_are_those_of_the_store(app, registry):
     assert registry.get_sample_value("antq_store_bytes") == size
 
 
-LOOKING = """
+SCRAPED = """
 import sys
 from prometheus_client import CollectorRegistry, generate_latest
 from antq_actors import AntQ
@@ -172,7 +172,7 @@ with AntQ(sys.argv[1], start_queues=False) as app:
 def test_a_process_without_queues_sees_those_that_run_elsewhere(tmp_path):
     with AntQ(tmp_path / "store", queues={"mail": 3}) as app:
         app.queue("mail").set_concurrency(5)
-        shown = python(LOOKING, tmp_path / "store")
+        shown = python(SCRAPED, tmp_path / "store")
         node = app.node
 
     assert "antq_nodes 1.0" in shown
