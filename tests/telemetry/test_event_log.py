@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+import antq_actors
+from antq_actors.events import EVENTS
 from antq_actors.telemetry import JobEnded, Rescued, log_events
 
 AT = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
@@ -64,3 +66,10 @@ def test_another_format_is_refused(format_):
 def test_a_format_of_another_type_is_refused(format_):
     with pytest.raises(TypeError, match="format"):
         log_events(format_)
+
+
+def test_every_event_is_where_users_look_for_it():
+    names = {each.__name__ for each in EVENTS} | {"JobFilter", "log_events"}
+
+    assert names <= set(antq_actors.telemetry.__all__)
+    assert all(hasattr(antq_actors.telemetry, name) for name in antq_actors.telemetry.__all__)

@@ -95,8 +95,8 @@ class JobTracker:
 
     # ---- jobs --------------------------------------------------------------------------------
 
-    def journal(self, read: Callable[[int], StoredJob]) -> Journal | None:
-        """Return a journal for a transaction in which *read* reads jobs; None: it is not needed."""
+    def journal(self, read: Callable[[int], JobSpec]) -> Journal | None:
+        """Return a journal for a transaction; None: it is not needed. *read* reads a job's spec."""
         if self.silences != self.hub.silences:
             # What ended while nobody listened is still in there.
             self.silences = self.hub.silences
@@ -151,7 +151,7 @@ class JobTracker:
 class Journal:
     """What one transaction does, in order. It is dropped when the transaction is aborted."""
 
-    def __init__(self, tracker: JobTracker, read: Callable[[int], StoredJob]) -> None:
+    def __init__(self, tracker: JobTracker, read: Callable[[int], JobSpec]) -> None:
         self._entered = time.monotonic()
         self._tracker = tracker
         self._read = read
@@ -467,7 +467,7 @@ class Journal:
         if begun is not None and begun.execution == state.execution:
             return begun
         try:
-            spec = self._read(id_).spec
+            spec = self._read(id_)
         except AntqError:
             return Begun(
                 *(state.execution, encoding.UNREADABLE, state.queue_name, state.attempts, {}),

@@ -108,8 +108,13 @@ class JobWriter(DamagedJobs):
 
     def note_events(self, tracker: JobTracker) -> Journal | None:
         """Return the journal of what the transaction does, if somebody listens to that."""
-        self._jobs.journal = journal = tracker.journal(self.get)
+        self._jobs.journal = journal = tracker.journal(self._spec_of)
         return journal
+
+    def _spec_of(self, id_: int) -> JobSpec:
+        """Read the spec of a job, with its arguments still encoded. Raises AntqError."""
+        record = self._existing(id_)
+        return encoding.decode_spec(encoding.contents(record.spec or self._jobs.large_spec(id_)))
 
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
