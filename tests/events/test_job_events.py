@@ -1,14 +1,17 @@
 """What happens to jobs is told as it is stored."""
 
 import asyncio
+import gc
 import queue
 import time
+from collections import Counter
 from datetime import timedelta
 
 import pykka
 import pytest
 from support.apps import until
 from support.controlled_jobs import ControlledJobs
+from support.garbage import uncollected
 from support.heard import Heard
 from support.programs import in_a_fork
 from support.raw_jobs import put_garbage_for_state, put_spec
@@ -422,6 +425,21 @@ def test_the_end_of_what_began_unheard_is_told(jobs, app, heard):
     ended = heard.wait_one(JobEnded, id=job.id)
     assert (ended.worker, ended.outcome, ended.attempt) == (job.worker, "completed", 1)
     assert ended.duration >= 0
+
+
+def test_listeners_make_no_work_for_the_garbage_collector(app, heard):
+    app.enqueue_many(Acts, [{"do": "nothing"}] * 20)
+    heard.wait(JobEnded, 20)
+    gc.collect()
+
+    with uncollected() as found:
+        for _ in range(150):
+            app.enqueue(Acts, {"do": "nothing"})
+        heard.wait(JobEnded, 170)
+        app.wait_idle(timeout=30)
+
+    kinds = Counter(type(thing).__qualname__ for thing in found)
+    assert [(kind, count) for kind, count in kinds.items() if count >= 100] == []
 
 
 def test_a_fork_hears_nothing_of_its_parent_and_can_cancel(app, heard):

@@ -188,6 +188,7 @@ class Journal:
             waited, took = self._entered - began, time.monotonic() - self._entered
             self.note(events.Committed, jobs=self.changed, waited=waited, took=took)
         self._tracker.forget(self._completed_ids, self._over)
+        self._read = _over  # it leads to the store, which leads here
         for job in self._recorded or ():
             for record in self._tracker.recorders:
                 record(job)
@@ -545,6 +546,10 @@ def _runs(jobs: Sequence[StoredJob], heads: Sequence[bytes | None]) -> Iterator[
             yield start, end
             start, first, meta, head = end, spec.worker, spec.meta, heads[end]
     yield start, len(jobs)
+
+
+def _over(_id: int) -> JobSpec:
+    raise AssertionError("the transaction of this journal is over")
 
 
 def _due_of(head: bytes | None) -> Instant | None:
