@@ -215,7 +215,7 @@ class AntQ(JobVerbs):
             pack_middleware(pipeline)
         try:
             pipeline.set_up()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise StartError(
                 f"the application could not start: setup of its middleware {pipeline.begun} raised"
                 f" {type(error).__name__}: {error}"

@@ -113,8 +113,11 @@ class Changes(Middleware):
 
 
 class Broken(Middleware):
+    def __init__(self, raises):
+        self.raises = raises
+
     def setup(self):
-        raise RuntimeError(f"no setup in {os.getpid()}")
+        raise self.raises(f"no setup in {os.getpid()}")
 
 
 class BrokenInChildren(Middleware):

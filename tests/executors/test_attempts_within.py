@@ -137,13 +137,27 @@ def test_the_jobs_of_a_middleware_are_known_to_the_filter_of_logs(harness, task,
     assert found["outside"].job_id is found["outside"].attempt is None
 
 
-def test_a_setup_that_raises_stops_the_start(tmp_path):
-    app = AntQ(tmp_path / "store", middleware=[Broken()])
+def test_an_attempt_that_a_middleware_fails_is_one_record_of_its_job(harness, task, caplog):
+    if not harness.adapter.logs_here:
+        pytest.skip("its records do not come to this process")
+    app = started(harness, "middlewares:Tenants")
+
+    job = settled(app, app.enqueue(task, meta={"tenant": "missing"}))
+
+    [record] = [each for each in caplog.records if each.levelname in ("WARNING", "ERROR")]
+    assert "Tenants: no such tenant" in record.getMessage()
+    assert record.exc_info[0] is LookupError
+    assert (record.job_id, record.queue, record.attempt) == (job.id, "default", 1)
+
+
+@pytest.mark.parametrize("raises", [RuntimeError, SystemExit])
+def test_a_setup_that_raises_stops_the_start(tmp_path, raises):
+    app = AntQ(tmp_path / "store", middleware=[Broken(raises)])
 
     with pytest.raises(StartError, match=r"Broken.*no setup in") as caught:
         app.start()
 
-    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert isinstance(caught.value.__cause__, raises)
     with app.start(queues=False):
         assert app.count_jobs() == 0
 

@@ -1,9 +1,10 @@
 # pyright: strict
 """An application as users write it: neither mypy --strict nor pyright may find anything here."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Unpack, assert_type
+from typing import Any, TypeVar, Unpack, assert_type
 
 from antq_actors import (
     AntQ,
@@ -13,7 +14,9 @@ from antq_actors import (
     Health,
     Imported,
     Job,
+    JobDraft,
     JobOptions,
+    Middleware,
     NodeInfo,
     Progress,
     QueueConfig,
@@ -26,6 +29,31 @@ from antq_actors import (
     worker,
 )
 from antq_actors.otp import ServerRef
+
+T = TypeVar("T")
+
+
+class Tenants(Middleware):
+    def on_enqueue(self, draft: JobDraft) -> None:
+        draft.meta["tenant"] = assert_type(draft.queue_name, str)
+
+    def around_enqueue(self, draft: JobDraft, call: Callable[[], Job]) -> Job:
+        return call()
+
+    def around_job(self, job: Job, call: Callable[[], T]) -> T:
+        assert_type(job.meta["tenant"], str)
+        return call()
+
+    async def around_job_async(self, job: Job, call: Callable[[], Awaitable[T]]) -> T:
+        return await call()
+
+
+class Untyped(Middleware):
+    def around_job(self, job: Job, call: Callable[[], Any]) -> Any:
+        return call()
+
+
+AntQ(middleware=[Tenants(), Untyped(), "antq_actors:Middleware"])
 
 
 class Mail(Worker, name="shop:Mail"):
