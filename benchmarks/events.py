@@ -1,5 +1,7 @@
 """What a listener to events costs: jobs that do nothing, without one and with one that counts.
 
+And what is counted for metrics: as events pass, and not by a listener.
+
 CPU time beside the rate: a listener has a thread of its own, so a machine with processors to spare
 shows less of it in the rate than it takes.
 """
@@ -14,6 +16,7 @@ from measure import Measure, application, interleaved, kind, main, ratio
 from noop import drain
 
 from antq_actors.telemetry import JobEnded
+from antq_actors.telemetry.meter import meter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +28,9 @@ LISTENERS: Final[dict[str, tuple[type[Event], ...] | None]] = {
     "no listener": None,
     "one that counts ends": (JobEnded,),
     "one that counts all events": (),
+    "metrics": None,
 }
+AIMS: Final = {"metrics": ">= 0.95"}
 
 
 def bench(*, short: bool) -> Iterator[Measure]:
@@ -42,7 +47,7 @@ def bench(*, short: bool) -> Iterator[Measure]:
             yield Measure(f"drain, {kind(durable=durable)}, {name}", "jobs/s", rates)
             yield Measure("  processor time of a job", "us", cpu[name])
             if rates is not alone:
-                yield ratio("  against no listener", rates, alone, ">= 0.97")
+                yield ratio("  against no listener", rates, alone, AIMS.get(name, ">= 0.97"))
 
 
 def _drained(jobs: int, listener: str, cpu: list[float], *, durable: bool) -> float:
@@ -52,6 +57,8 @@ def _drained(jobs: int, listener: str, cpu: list[float], *, durable: bool) -> fl
         types = LISTENERS[listener]
         if types is not None:
             app.subscribe(counts, *types)
+        elif listener == "metrics":
+            meter_of(app.antq_hub)  # as a collector for Prometheus does
         before = time.process_time()
         jobs_a_second = drain(app, jobs)
         cpu.append(1e6 * (time.process_time() - before) / jobs)

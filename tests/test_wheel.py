@@ -84,6 +84,9 @@ def test_the_installed_command_checks_an_exercise(antq):
     assert "7. A guest that crashes is gone" in antq("course", "chat_server")
 
 
-def test_what_is_installed_is_typed_and_has_its_version(antq, wheel):
-    assert "antq_actors/py.typed" in ZipFile(wheel).namelist()
+GRAFANA = "antq_actors/telemetry/grafana.json"
+
+
+def test_what_is_installed_is_typed_has_its_dashboard_and_has_its_version(antq, wheel):
+    assert {"antq_actors/py.typed", GRAFANA} <= set(ZipFile(wheel).namelist())
     assert antq("--version") == f"antq {wheel.name.split('-')[1]}\n"

@@ -11,6 +11,7 @@
     changes.py      run-now reschedule pause resume
     crons.py        crons cron
     limits.py       limits limit
+    metrics.py      metrics
     enqueue.py      enqueue                      user_code.py imports the user's modules
     maintenance.py  verify info backup restore compact migrate reseal export import
     store.py        opens the store that a command works on

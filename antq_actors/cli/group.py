@@ -120,6 +120,9 @@ COMMANDS: Final = {
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
     "why": Command("why:why", "Show why a job does not run, or why a queue does nothing."),
+    "metrics": Command(
+        "metrics:metrics", "Serve the numbers of a store to Prometheus until a signal stops it."
+    ),
     "enqueue": Command("enqueue:enqueue", "Enqueue one job."),
     "cancel": Command(
         "bulk:cancel",
