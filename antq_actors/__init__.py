@@ -221,7 +221,7 @@ _PUBLIC_MODULES: Final = (
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC_MODULES:
+    if name in _PUBLIC_MODULES or name == "testing":  # which dir() does not show: it is for tests
         return import_module(f"{__name__}.{name}")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -246,6 +246,7 @@ def test_the_arguments_of_an_application_have_the_promised_defaults():
         "signing_key_file": None,
         "crons": (),
         "middleware": (),
+        "clock": None,
     }
     assert parameters["path"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert all(

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from antq_actors.app.clock import TestClock
     from antq_actors.app.config import QueueConfig
     from antq_actors.app.job_process import JobProcessRuntime
     from antq_actors.flow.cron import Cron, Every
@@ -93,6 +94,7 @@ class AntQ(JobVerbs):
         signing_key_file: str | os.PathLike[str] | None = None,
         crons: Iterable[Cron | Every] = (),
         middleware: Sequence[Middleware | str] = (),
+        clock: TestClock | None = None,
     ) -> None:
         """Describe an application; nothing is started or opened yet.
 
@@ -103,8 +105,9 @@ class AntQ(JobVerbs):
         looked for in ``ANTQ_SIGNING_KEYS``. With keys, nothing unsigned is run. *crons* are
         periodic entries, beside those that workers have as their option ``cron``. *middleware* is
         what is called around enqueuing and performing jobs, the outermost first: instances of
-        :class:`Middleware`, and ``"module:Class"`` strings. Raises TypeError and ConfigError for
-        values that make no sense, UnknownQueue for an entry of another queue.
+        :class:`Middleware`, and ``"module:Class"`` strings. *clock* tells the time in tests: a
+        ``TestClock`` of ``antq_actors.testing``, for one application. Raises TypeError and
+        ConfigError for values that make no sense, UnknownQueue for an entry of another queue.
         """
         self._config = configuration.check(
             path,
@@ -115,9 +118,13 @@ class AntQ(JobVerbs):
             signing_key_file=signing_key_file,
             crons=crons,
             middleware=middleware,
+            clock=clock,
         )
         limits.check(self._config.queues)
         self.antq_hub = Hub(path=self._config.path)
+        if clock is not None:
+            clock.antq_belongs_to(self)
+            self.antq_hub.clock = clock.now
         self._changing = threading.RLock()
         self._running: Runtime | None = None
         self.antq_is_held = False
@@ -430,6 +437,12 @@ class AntQ(JobVerbs):
         The iterable is read in another thread.
         """
         return await in_thread(self.enqueue_many, worker, args_iterable, **options)
+
+    def antq_time_passed(self) -> None:
+        """Have everything that waits for its time look at the clock, which was set."""
+        runtime = self._running
+        if runtime is not None and runtime.pid == os.getpid():
+            runtime.time_passed()
 
     # ---- inside ---------------------------------------------------------------------------
 

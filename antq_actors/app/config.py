@@ -33,6 +33,7 @@ from antq_actors.queues.messages import check_concurrency, check_global_concurre
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from antq_actors.app.clock import TestClock
     from antq_actors.app.crons import Entry
     from antq_actors.jobs.middleware import Middleware
     from antq_actors.jobs.options import ExecutorName
@@ -119,12 +120,14 @@ class Config:
     crons: tuple[Entry, ...] = ()
     middleware: Pipeline | None = None
     """What is called around jobs; None: nothing."""
+    clock: TestClock | None = None
+    """Tells the time in tests; None: the system's clock."""
 
 
 _SETTINGS: Final = tuple(
-    f.name for f in fields(Config) if f.name not in {"signing_keys", "has_own_queues"}
+    f.name for f in fields(Config) if f.name not in {"signing_keys", "has_own_queues", "clock"}
 )
-"""What AntQ and a settings file take. Keys are for no settings file."""
+"""What AntQ and a settings file take. Keys and clocks are for no settings file."""
 
 
 def check(
@@ -137,6 +140,7 @@ def check(
     signing_key_file: str | os.PathLike[str] | None = None,
     crons: object = (),
     middleware: object = (),
+    clock: object = None,
 ) -> Config:
     """Check the arguments of AntQ and return them as a Config.
 
@@ -158,6 +162,7 @@ def check(
         has_own_queues=queues is not None,
         crons=check_crons(crons, checked_queues, runs_queues=start_queues),
         middleware=_middleware(middleware),
+        clock=None if clock is None else _clock(clock),
     )
 
 
@@ -276,6 +281,12 @@ def _middleware(middleware: object) -> Pipeline | None:
         return check_middleware(middleware)
     except TypeError as error:
         raise WrongSetting(str(error)) from None
+
+
+def _clock(clock: object) -> TestClock | None:
+    from antq_actors.app.clock import check_clock  # noqa: PLC0415 - only tests need it
+
+    return _setting(check_clock, clock)
 
 
 def _queues(queues: object) -> Mapping[str, QueueConfig]:

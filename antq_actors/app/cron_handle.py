@@ -146,7 +146,7 @@ class CronHandle:
         raises, such as UnknownQueue; then nothing is stored.
         """
         declaration = self._enqueuer.declaration(check_entry(entry), self.name)
-        self._store.write(crons.set_entry, declaration, now=instant.now())
+        self._store.write(crons.set_entry, declaration, now=self._enqueuer.clock())
         self._wake()
 
     def pause(self) -> None:
@@ -159,7 +159,7 @@ class CronHandle:
 
         Raises UnknownCron, and CronError for one whose time zone is still unknown.
         """
-        self._store.write(crons.resume, self._known(), now=instant.now())
+        self._store.write(crons.resume, self._known(), now=self._enqueuer.clock())
         self._wake()
 
     def delete(self) -> None:
@@ -172,7 +172,7 @@ class CronHandle:
 
         Raises UnknownCron, AlreadyExists.
         """
-        name, now, middleware = self._known(), instant.now(), self._enqueuer.middleware
+        name, now, middleware = self._known(), self._enqueuer.clock(), self._enqueuer.middleware
         if middleware is None:
             return for_display(self._store.write(crons.run_now, name, now=now))
 
@@ -206,7 +206,7 @@ class CronHandle:
         ids: list[int] = []
         for at in range(0, len(instants), _BATCH):
             batch = instants[at : at + _BATCH]
-            ids += self._backfill(self._known(), batch, instant.now())
+            ids += self._backfill(self._known(), batch, self._enqueuer.clock())
         return ids
 
     def _backfill(self, name: str, batch: list[Instant], now: Instant) -> list[int]:
@@ -235,7 +235,7 @@ class CronHandle:
             raise TypeError(f"n must be a whole number, got {short_repr(n)}")
         if count < 0:
             raise ValueError(f"n must be at least 0, got {count}")
-        begin = instant.now() if after is None else _instant(after, "after")
+        begin = self._enqueuer.clock() if after is None else _instant(after, "after")
         entry = self._entry()
         zone = ZoneInfo(entry.tz)
         return [instant.to_datetime(at).astimezone(zone) for at in _following(entry, begin, count)]

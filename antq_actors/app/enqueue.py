@@ -161,7 +161,8 @@ class Enqueuer:
         self._queues = config.queues
         self._refuses_other_queues = config.start_queues
         self._store = store
-        self._clock = clock
+        self.clock = clock
+        """Tells when a job is enqueued."""
         self._served = served
         self.middleware = None if config.middleware is None else config.middleware.to_enqueue
         """What is called around the enqueuing of jobs; None: nothing."""
@@ -183,7 +184,7 @@ class Enqueuer:
     ) -> Job:
         """Check, store and return a job. Raises AlreadyExists, UnknownQueue, what checks raise."""
         template = self._template_for(worker, options)
-        state = template.state_at(self._clock())
+        state = template.state_at(self.clock())
         checked = template.check(args)
         encoded, snapshot = encode_and_snapshot(checked)
         new = template.new_job(state, checked, encoded)
@@ -219,7 +220,7 @@ class Enqueuer:
         *is_elsewhere*: another process calls the middleware.
         """
         template = self._template_for(worker, options)
-        state = template.state_at(self._clock())
+        state = template.state_at(self.clock())
         checked = template.check(args)
         new = template.new_job(state, checked, encode_args(checked))
         if self.middleware is None or is_elsewhere:
@@ -240,7 +241,7 @@ class Enqueuer:
         news: list[NewJob] = []
         for item in args_iterable:
             try:
-                state, args = template.state(self._clock()), template.check(item)
+                state, args = template.state(self.clock()), template.check(item)
                 news.append(template.new_job(state, args, encode_args(args)))
             except Exception as error:  # noqa: BLE001 - raised there
                 return news, error
@@ -277,7 +278,7 @@ class Enqueuer:
 
     def prepare_as(self, template: JobTemplate, args: Mapping[str, Any], encoded: bytes) -> NewJob:
         """Return a job of a template, with these arguments, given as bytes, too, to be stored."""
-        return template.new_job(template.state(self._clock()), args, encoded)
+        return template.new_job(template.state(self.clock()), args, encoded)
 
     def enqueue_many(
         self,
@@ -296,7 +297,7 @@ class Enqueuer:
         items = items_of(args_iterable)
         # What is wrong with the call itself is said before the first item is looked at.
         template = self._template(worker, options)
-        template.state(self._clock())
+        template.state(self.clock())
         ids: list[int] = []
         batch: list[NewJob] = []
         drafts: list[JobDraft] = []
@@ -307,7 +308,7 @@ class Enqueuer:
                 item = next(items, _END)
                 if item is _END:
                     break
-                state, args = template.state(self._clock()), template.check(item)
+                state, args = template.state(self.clock()), template.check(item)
                 new = template.new_job(state, args, encode_args(args))
                 if middleware is not None:
                     drafts.append(middleware.draft(new, args))
@@ -325,14 +326,14 @@ class Enqueuer:
 
     def declaration(self, entry: Entry, name: str) -> CronDeclaration:
         """Return a periodic *entry* as it is stored under *name*, checked as a job would be."""
-        return crons.declaration(name, entry, self._template, self._clock())
+        return crons.declaration(name, entry, self._template, self.clock())
 
     def declarations(self, entries: Iterable[Entry]) -> list[CronDeclaration]:
         """Return what this process declares as a node: *entries*, and those of its workers.
 
         The store need not answer yet; the limits of their jobs are stored when the node starts.
         """
-        return crons.declared_here(entries, self._queues, self._checked_template, self._clock())
+        return crons.declared_here(entries, self._queues, self._checked_template, self.clock())
 
     def _insert(
         self,

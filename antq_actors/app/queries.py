@@ -348,7 +348,7 @@ class JobQueries:
 
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job from the store. Raises JobNotFound."""
-        self._store.write(JobStore.delete, id_of(job_or_id))
+        self._store.write(JobStore.delete, id_of(job_or_id), now=self._clock())
 
 
 def for_display(stored: StoredJob) -> Job:

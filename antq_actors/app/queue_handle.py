@@ -25,6 +25,9 @@ from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.jobs.instant import Instant
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.storage.client import StorageClient
 
@@ -46,10 +49,17 @@ class QueueHandle:
     through the store. It raises StorageError when there is no answer within half a minute.
     """
 
-    def __init__(self, name: str, actor: str | None, store: StorageClient) -> None:
+    def __init__(
+        self,
+        name: str,
+        actor: str | None,
+        store: StorageClient,
+        clock: Callable[[], Instant] = instant.now,
+    ) -> None:
         self.name = name
         self._actor = actor
         self._store = store
+        self._clock = clock
 
     def __repr__(self) -> str:
         return f"<QueueHandle {self.name!r}>"
@@ -113,7 +123,7 @@ class QueueHandle:
             status: QueueStatus = self._call(self._actor, GetStatus())
             return status
         running = self._store.list(Filter(frozenset([Status.RUNNING]), self.name))
-        facts = self._store.read(JobReader.facts, self.name, instant.now())
+        facts = self._store.read(JobReader.facts, self.name, self._clock())
         return QueueStatus(
             name=self.name,
             concurrency=0,

@@ -50,10 +50,11 @@ from antq_actors.otp.messaging.links import exit as exit_
 from antq_actors.otp.messaging.names import registered, whereis
 from antq_actors.otp.messaging.requests import send_request
 from antq_actors.otp.supervision.supervisor import Supervisor
-from antq_actors.queues.messages import Drain, GetProgress, GetRunning
+from antq_actors.queues.messages import Drain, GetProgress, GetRunning, Wake
 from antq_actors.queues.node import QueueNode
 from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.queues.services.cron import CronDeclarations, Fire
+from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.format.encoding import Signer
@@ -63,12 +64,13 @@ from antq_actors.storage.lmdb.open_stores import close_left_open, opened
 from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from antq_actors.app import config as configuration
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.storage.admin.transfer import Imported
@@ -158,7 +160,8 @@ class Runtime:
         self._hub = Hub() if hub is None else hub
         self._settings = settings
         self.runs_queues = runs_queues
-        self.clock = instant.now
+        clock = settings.clock
+        self.clock: Callable[[], Instant] = instant.now if clock is None else clock.instants
         """Tells the time by which its jobs go."""
         self.names = _free_names()
         self.volatile: VolatileDirectory | None = None
@@ -182,26 +185,28 @@ class Runtime:
             }
         )
         declare = partial(limits.declare, self.store, settings.queues)
-        self.node = QueueNode(self.store, settings.queues, metadata, declare=declare)
+        self.node = QueueNode(
+            self.store, settings.queues, metadata, declare=declare, clock=self.clock
+        )
         if not self.runs_queues:  # for what it leaves open, so that others see when it has died
             self.node = QueueNode(self.store, (), node_lock.describe({}))
         # What this process runs itself needs no look, and nobody else runs what is in its memory.
         looks = settings.path is not None and not self.runs_queues
         served = EnqueueTargets(self.store) if looks else None
-        self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
+        self.enqueuer = Enqueuer(settings, self.store, self.clock, served=served)
         self.queries = JobQueries(
-            *(self.store, instant.now, settings.queues),
+            *(self.store, self.clock, settings.queues),
             served=served,
             signer=Signer(settings.signing_keys),
         )
-        self.bulk = BulkChanges(self.store, instant.now, served=served)
-        self.workflows = Workflows(self.store, self.enqueuer, instant.now, self._open_node)
-        self.idle = IdleWait(self.store, settings.queues, instant.now)
-        self.results = ResultWait(self.store, Signer(settings.signing_keys), instant.now)
+        self.bulk = BulkChanges(self.store, self.clock, served=served)
+        self.workflows = Workflows(self.store, self.enqueuer, self.clock, self._open_node)
+        self.idle = IdleWait(self.store, settings.queues, self.clock)
+        self.results = ResultWait(self.store, Signer(settings.signing_keys), self.clock)
         self.batches = Batches(
-            self.store, self.enqueuer, instant.now, self.node.number, self.results
+            self.store, self.enqueuer, self.clock, self.node.number, self.results
         )
-        self.explainer = Explainer(self.store, instant.now, settings.queues, self._progress_of)
+        self.explainer = Explainer(self.store, self.clock, settings.queues, self._progress_of)
         self.declarations = CronDeclarations()
         if self.runs_queues:
             self.declarations.entries = self.enqueuer.declarations(settings.crons)
@@ -219,6 +224,7 @@ class Runtime:
             self.node,
             declarations=self.declarations,
             runs_queues=self.runs_queues,
+            clock=self.clock,
         )
 
     def check_queues(self, queues: bool | None) -> None:  # noqa: FBT001 - as ``start`` was told
@@ -270,7 +276,7 @@ class Runtime:
             actor = None
         if name not in known:
             raise UnknownQueue(f"there is no queue {name!r}{list_known(name, known)}")
-        return QueueHandle(exact_str(name), actor, self.store)
+        return QueueHandle(exact_str(name), actor, self.store, self.clock)
 
     def _progress_of(self, queue: str, node: int, id_: int) -> Progress | None:
         """Call the queue actor for what a job has reported; None: it does not run here."""
@@ -297,17 +303,32 @@ class Runtime:
         """Read all periodic entries from the application's store, by name."""
         return cron_infos(self.store)
 
+    def time_passed(self) -> None:
+        """Have everything that waits for its time look at the clock, which was set.
+
+        What the services had to do by then is done when this returns; the queues are woken.
+        """
+        if not self.runs_queues or self._root is None or self.is_stopping:
+            return
+        with suppress(AntqError, OtpError):
+            _repeat(self.names.cron, Fire(), least=1)
+            for child in Supervisor.which_children(self._root):
+                if child.id == "pruner" and child.ref is not None:
+                    _repeat(child.ref, RunOnce(), least=1)
+        for name in self._settings.queues:
+            calls.cast(self.names.queue(name), Wake())
+
     def _wake_cron(self) -> None:
         if self.runs_queues:
             calls.cast(self.names.cron, Fire())
 
     def limit(self, name: str) -> LimitHandle:
         """Return the handle of the limit of this name, whether there is one or not."""
-        return LimitHandle(name, self.store, instant.now)
+        return LimitHandle(name, self.store, self.clock)
 
     def limits(self) -> list[LimitInfo]:
         """Return the limits that the store knows, by name."""
-        return self.store.read(JobReader.limit_infos, instant.now())
+        return self.store.read(JobReader.limit_infos, self.clock())
 
     def verify(self) -> list[str]:
         """Read and check the whole store; return what is wrong with it, one sentence each."""
@@ -337,6 +358,12 @@ class Runtime:
         _taken.discard(self.names)
         if self.volatile is not None:
             self.volatile.remove()
+
+
+def _repeat(service: str | ServerRef, request: Fire | RunOnce, *, least: int) -> None:
+    """Call a service until it has done less than so much at once."""
+    while calls.call(service, request, timeout=STORE_TIMEOUT_SECONDS) >= least:
+        continue
 
 
 def _free_names() -> tree.ActorNames:

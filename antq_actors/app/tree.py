@@ -22,6 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.backoff import Backoff
+from antq_actors.jobs import instant
 from antq_actors.otp.kernel.child_spec import Strategy
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import QueueSettings, Wake
@@ -36,9 +37,11 @@ from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.tasks import TASKS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from antq_actors.app.config import Config, QueueConfig
+    from antq_actors.jobs.instant import Instant
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec
     from antq_actors.queues.node import QueueNode
@@ -95,6 +98,7 @@ def start(
     *,
     declarations: CronDeclarations,
     runs_queues: bool,
+    clock: Callable[[], Instant] = instant.now,
 ) -> ServerRef:
     """Start the application's supervision tree over the store in *path* and return its root.
 
@@ -102,28 +106,40 @@ def start(
 
     Raises otp.StartError, which names the child that did not start.
     """
-    children = [_storage(config, names, path, store, runs_queues=runs_queues)]
+    children = [_storage(config, names, path, store, runs_queues=runs_queues, clock=clock)]
     if runs_queues:
         children += [
             Supervisor.child_spec(
-                [_queue(config, names, name, store, node) for name in config.queues], id="queues"
+                [_queue(config, names, name, store, node, clock=clock) for name in config.queues],
+                id="queues",
             ),
             Rescuer.child_spec(
-                store, RescuerConfig(max_interruptions=config.max_interruptions), id="rescuer"
+                store,
+                RescuerConfig(max_interruptions=config.max_interruptions),
+                clock,
+                id="rescuer",
             ),
         ]
         if config.retention is not None:
             children.append(
-                Pruner.child_spec(store, PrunerConfig(retention=config.retention), id="pruner")
+                Pruner.child_spec(
+                    store, PrunerConfig(retention=config.retention), clock, id="pruner"
+                )
             )
-        children.append(_cron(config, names, store, node, declarations))
-        children.append(FlowService.child_spec(store, id="flow", name=names.flow))
+        children.append(_cron(config, names, store, node, declarations, clock=clock))
+        children.append(FlowService.child_spec(store, clock, id="flow", name=names.flow))
     root: ServerRef = Supervisor.start(children, name=names.root)
     return root
 
 
 def _storage(
-    config: Config, names: ActorNames, path: Path, store: StorageClient, *, runs_queues: bool
+    config: Config,
+    names: ActorNames,
+    path: Path,
+    store: StorageClient,
+    *,
+    runs_queues: bool,
+    clock: Callable[[], Instant],
 ) -> ChildSpec:
     queue_actors = {name: names.queue(name) for name in config.queues} if runs_queues else {}
     commanded = queue_actors | {TASKS: names.flow} if runs_queues else {}
@@ -137,6 +153,7 @@ def _storage(
         idle=store.idle,
         waits=store.waits,
         tracker=store.tracker,
+        clock=clock,
         watch_interval=WATCH_INTERVAL_SECONDS if config.path and runs_queues else None,
         id="storage",
         name=names.storage,
@@ -150,17 +167,27 @@ def _cron(
     store: StorageClient,
     node: QueueNode,
     declarations: CronDeclarations,
+    *,
+    clock: Callable[[], Instant],
 ) -> ChildSpec:
     settings = CronConfig(
         max_interruptions=config.max_interruptions,
         retention=config.retention,
         middleware=config.middleware,
     )
-    return CronService.child_spec(store, node, declarations, settings, id="cron", name=names.cron)
+    return CronService.child_spec(
+        store, node, declarations, settings, clock, id="cron", name=names.cron
+    )
 
 
 def _queue(
-    config: Config, names: ActorNames, name: str, store: StorageClient, node: QueueNode
+    config: Config,
+    names: ActorNames,
+    name: str,
+    store: StorageClient,
+    node: QueueNode,
+    *,
+    clock: Callable[[], Instant],
 ) -> ChildSpec:
     queue: QueueConfig = config.queues[name]
     settings = QueueSettings(
@@ -182,7 +209,12 @@ def _queue(
         [
             Workers.child_spec(id="workers", name=names.workers(name)),
             QueueActor.child_spec(
-                store, settings, id="queue", name=names.queue(name), shutdown=QUEUE_SHUTDOWN_SECONDS
+                store,
+                settings,
+                clock,
+                id="queue",
+                name=names.queue(name),
+                shutdown=QUEUE_SHUTDOWN_SECONDS,
             ),
         ],
         strategy=Strategy.ONE_FOR_ALL,

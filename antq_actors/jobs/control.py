@@ -110,6 +110,8 @@ class Control(msgspec.Struct, eq=False):
     """To be stored with its outcome."""
     is_over: bool = False
     """Whether it has an outcome: what its threads ask for then comes too late."""
+    clock: Callable[[], int] = instant.now
+    """Dates its progress."""
     middleware: Any = None
     """The `Pipeline` within which it is performed; None: within nothing."""
 
@@ -203,7 +205,9 @@ def checked_step_name(name: object) -> str:
     return str(name)
 
 
-def checked_progress(fraction: Any, note: Any) -> Progress:
+def checked_progress(
+    fraction: Any, note: Any, clock: Callable[[], instant.Instant] = instant.now
+) -> Progress:
     """Return the progress that a running job reported. Raises TypeError and ValueError."""
     share = real(fraction)
     if share is None:
@@ -213,4 +217,4 @@ def checked_progress(fraction: Any, note: Any) -> Progress:
     if note is not None and not isinstance(note, str):
         raise TypeError(f"the note of a progress is text or None, got {short_repr(note)}")
     text = None if note is None else exact_str(note)
-    return Progress(float(share), text, instant.to_datetime(instant.now()))
+    return Progress(float(share), text, instant.to_datetime(clock()))

@@ -9,7 +9,10 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Instant: TypeAlias = int
 """Microseconds since 1970-01-01 00:00 UTC."""
@@ -30,6 +33,24 @@ _EARLIEST: Final[Instant] = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICR
 def now() -> Instant:
     """Read the system clock; return its time in microseconds, as jobs store it."""
     return time.time_ns() // 1_000
+
+
+class StoppableClock:
+    """A clock for tests, that may stand still; called, it tells the time in microseconds."""
+
+    is_stopped: bool = False
+    """Whether it stands still until it is set: then no timer comes to what is due."""
+
+    def __call__(self) -> Instant:
+        """Return its time."""
+        raise NotImplementedError
+
+
+def seconds_until(moment: Instant, clock: Callable[[], Instant]) -> float | None:
+    """Return in how many seconds it is that time by a *clock*; None: never, as it stands still."""
+    if isinstance(clock, StoppableClock) and clock.is_stopped:
+        return None
+    return (moment - clock()) / SECOND
 
 
 def to_datetime(instant: Instant) -> datetime:

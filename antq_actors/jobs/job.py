@@ -284,10 +284,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         attempt has ended. Calling this waits for nothing, and does nothing in a job that is not
         being performed. Raises TypeError and ValueError.
         """
-        progress = checked_progress(fraction, note)
         control: Control | None = self.__dict__.get(CONTROL)
-        if control is not None:
-            control.report(progress)
+        if control is None:
+            checked_progress(fraction, note)
+        else:
+            control.report(checked_progress(fraction, note, control.clock))
 
     def follow_up(
         self,

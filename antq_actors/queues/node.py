@@ -20,6 +20,7 @@ from antq_actors.storage.locks import node_lock
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.format.records import QueueReport
 
@@ -49,12 +50,14 @@ class QueueNode:
         metadata: bytes = b"",
         *,
         declare: Callable[[], object] = lambda: None,
+        clock: Callable[[], Instant] = instant.now,
     ) -> None:
         """Describe a node of *queues*.
 
         *declare* is called once, before it becomes one: it stores what the process says of limits.
         """
         self._store = store
+        self._clock = clock
         self._declare: Callable[[], object] | None = declare
         self._queues = tuple(queues)
         self._metadata = metadata
@@ -114,7 +117,7 @@ class QueueNode:
         """
         number = self._number
         if number is not None:
-            cancel_abandoned(self._store, number, instant.now())
+            cancel_abandoned(self._store, number, self._clock())
 
     def close(self) -> None:
         """Stop being a node that runs queues; jobs were given back before. Raises StorageError."""

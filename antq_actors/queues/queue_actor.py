@@ -441,7 +441,7 @@ class QueueActor(GenServer):
         self._reply_drained()
 
     def _plan_check(self, next_due: Instant | None) -> None:
-        due_in = None if next_due is None else (next_due - self._clock()) / instant.SECOND
+        due_in = None if next_due is None else instant.seconds_until(next_due, self._clock)
         wait = self._state.next_check(due_in, time.monotonic())
         if wait is None:
             return

@@ -205,7 +205,7 @@ class RunningAttempts:
     def start(self, jobs: Sequence[StoredJob]) -> None:
         """Start a worker actor with an attempt for each of the claimed jobs."""
         now = time.monotonic()
-        middleware = self._middleware
+        middleware, clock = self._middleware, self._clock
         by_kind: dict[str | None, list[Attempt]] = {}
         by_worker: dict[str, list[Attempt]] = {}
         for job in jobs:
@@ -215,6 +215,8 @@ class RunningAttempts:
             control.on_report = self._on_report
             if middleware is not None:
                 control.middleware = middleware
+            if clock is not instant.now:
+                control.clock = clock
             read = partial(self._read_errors, job.id, errors) if errors else None
             attempts = by_worker.get(spec.worker)
             if attempts is None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from antq_actors.app.clock import TestClock
     from antq_actors.testing.assertions import assert_enqueued, enqueued, recorded, refute_enqueued
     from antq_actors.testing.mode import testing
     from antq_actors.testing.performing import Drained, DrainLimit, drain
@@ -19,6 +20,7 @@ __all__ = [
     "DrainLimit",
     "Drained",
     "Outcome",
+    "TestClock",
     "assert_enqueued",
     "drain",
     "enqueued",
@@ -32,6 +34,7 @@ _MODULES: Final = {
     "DrainLimit": "performing",
     "Drained": "performing",
     "Outcome": "single",
+    "TestClock": "antq_actors.app.clock",
     "assert_enqueued": "assertions",
     "drain": "performing",
     "enqueued": "assertions",
@@ -45,7 +48,8 @@ _MODULES: Final = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module = _MODULES[name]
+    value = getattr(import_module(module if "." in module else f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 

@@ -148,6 +148,7 @@ class Performer:
         control = Control(None if spec.timeout is None else time.monotonic() + spec.timeout)
         control.application = partial(current_app.of_queue, self._runtime.names.root)
         control.middleware = self._app._config.middleware
+        control.clock = self._clock
         errors = state.errors
         read = partial(self._store.read, JobReader.errors, job.id, errors) if errors else None
         runner = callers_attempt(Attempt(job, control, None, read), self._clock)

@@ -160,8 +160,9 @@ class CronService(GenServer):
         else:
             self._outage.over(time.monotonic())
             seconds = LOOK_SECONDS
-            if next_at is not None:
-                seconds = min(seconds, max(0.0, (next_at - self._clock()) / instant.SECOND))
+            left = None if next_at is None else instant.seconds_until(next_at, self._clock)
+            if left is not None:
+                seconds = min(seconds, max(0.0, left))
         self._timer = self.send_after(seconds, _Look())
 
     def run_once(self) -> Instant | None:
