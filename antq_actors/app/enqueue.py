@@ -225,7 +225,7 @@ class Enqueuer:
         new = template.new_job(state, checked, encode_args(checked))
         if self.middleware is None or is_elsewhere:
             return new
-        return self.middleware.draft(new, checked).antq_job()
+        return self.middleware.prepare(new, checked)
 
     def check_many(
         self,

@@ -124,4 +124,4 @@ class EnqueuesWithin:
         """Return a job that is to be stored later, and that the middleware has seen."""
         given = check_args(args)
         middleware.unpack()
-        return middleware.draft(self.antq_check(worker, given, options), given).antq_job()
+        return middleware.prepare(self.antq_check(worker, given, options), given)

@@ -28,6 +28,10 @@ APPLICATION: Final = "antq_application"
 """Where a job that was read has the application that it was read from, among its attributes."""
 
 
+class Terminated(BaseException):
+    """Raised in an attempt whose process was told to end it."""
+
+
 @explain_fields
 class Progress(NamedTuple):
     """How far a running job has come, as it reported."""
@@ -83,6 +87,8 @@ class Control(msgspec.Struct, eq=False):
     deadline: float | None = None
     """When the attempt times out, on the monotonic clock."""
     stop_requested: bool = False
+    is_cancelled: bool = False
+    """Whether that was requested because its job was cancelled; known where its queue is."""
     watched: bool = False
     """Whether the attempt has checked for that: then it gets some time to end by itself."""
     progress: Progress | None = None
@@ -114,6 +120,8 @@ class Control(msgspec.Struct, eq=False):
     """Dates its progress."""
     middleware: Any = None
     """The `Pipeline` within which it is performed; None: within nothing."""
+    executor: str = "thread"
+    """The kind of the executor that performs it, where there is middleware that asks."""
 
     def request_stop(self) -> None:
         """Set the flag that the attempt is to stop, and call *on_stop_request* if there is one."""

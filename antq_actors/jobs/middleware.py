@@ -33,11 +33,17 @@ T = TypeVar("T")
 class JobDraft:
     """A job that is being enqueued, as its middleware sees it."""
 
-    __slots__ = ("_args", "_new", "meta")
+    __slots__ = ("_args", "_new", "antq_is_refused", "antq_is_stored_later", "meta")
 
-    def __init__(self, new: NewJob, args: Mapping[str, Any]) -> None:
+    def __init__(
+        self, new: NewJob, args: Mapping[str, Any], *, is_stored_later: bool = False
+    ) -> None:
         self._new = new
         self._args = args
+        self.antq_is_stored_later = is_stored_later
+        """Whether it is stored with the completion of the job that is performed, or never."""
+        self.antq_is_refused = False
+        """Whether one that is to be stored later was refused."""
         self.meta: dict[str, str] = dict(new.spec.meta or ())
         """What is kept beside its arguments. It is read when the storing of the job begins."""
 
@@ -180,6 +186,20 @@ class Pipeline:
         for middleware in self._on_enqueue:
             middleware.on_enqueue(draft)
         return draft
+
+    def prepare(self, new: NewJob, args: Mapping[str, Any]) -> NewJob:
+        """Return a job that every middleware has seen, and that is stored later, or never.
+
+        Raises what one of them raises, TypeError and ValueError for its meta.
+        """
+        draft = JobDraft(new, args, is_stored_later=True)
+        try:
+            for middleware in self._on_enqueue:
+                middleware.on_enqueue(draft)
+            return draft.antq_job()
+        except BaseException:
+            draft.antq_is_refused = True
+            raise
 
     def store(self, draft: JobDraft, store: Callable[[NewJob], Job]) -> Job:
         """Store a job, and return it, within the middleware."""

@@ -168,6 +168,7 @@ class AttemptRunner(msgspec.Struct):
         try:
             self._prepare()
             if self.attempt.control.middleware is not None:
+                self.attempt.control.executor = "async"
                 self._enter_middleware()
                 return self._classify(await self._perform_within_async())
             returned = self.worker.perform(self.job)

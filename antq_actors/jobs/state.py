@@ -279,3 +279,9 @@ class StoredJob(NamedTuple):
     spec: JobSpec
     errors: tuple[ErrorEntry, ...]
     """Those that are kept, newest first. A claim reads none: most attempts never look at them."""
+
+
+class DueJob(StoredJob):
+    """A claimed job that knows when it was due, where there is middleware."""
+
+    due: Instant | None = None

@@ -316,6 +316,7 @@ class RunningAttempts:
         control = running.attempt.control
         if cause is StopCause.TIMEOUT:
             _note_place(running)
+        control.is_cancelled = cause is StopCause.CANCEL
         control.request_stop()
         if control.watched:
             self._later(COOPERATION_TIMEOUT_SECONDS, InterruptNow(running.cell))

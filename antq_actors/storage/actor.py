@@ -374,6 +374,7 @@ class StorageActor(GenServer):
         """
         store = JobStore(txn, self._env.tables, self._signer)
         journal = None if told is None else store.note_events(self._tracker)
+        store.note_due(wanted=self._tracker.notes_due)
         ended = store.collect_ended() if self._waits.waiters else None
         for standing in taken.values():
             if standing.commits is commits:  # the transaction was aborted, and is repeated

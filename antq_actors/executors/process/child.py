@@ -32,6 +32,7 @@ from antq_actors.executors.process.parent_connection import (
 from antq_actors.executors.sent_middleware import SentPipeline
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.attempt_error import describe, trace
+from antq_actors.jobs.control import Terminated
 from antq_actors.jobs.perform import Attempt
 from antq_actors.storage import main_objects
 
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG: Final = 1
 _STATM: Final = Path("/proc/self/statm")
-
-
-class Terminated(BaseException):
-    """SIGTERM came while an attempt ran."""
 
 
 class _ProcessChild:
@@ -121,17 +118,17 @@ class _ProcessChild:
             self._parent.end(message)
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
+        deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
         self._import_worker_module(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
         self._application.enqueues_elsewhere = wanted.enqueues_elsewhere
-        deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
         control = PipeControl(deadline, parent=self._parent, application=lambda: self._application)
         read = (
             partial(self._application.read_errors, wanted.job.id)
             if wanted.job.state.errors
             else None
         )
-        control.middleware = self._application.middleware
+        control.middleware, control.executor = self._application.middleware, "process"
         attempt = Attempt(wanted.job, control, wanted.failed, read)
         self._parent.begin(control)
         self._job_id = wanted.job.id

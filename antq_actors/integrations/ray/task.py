@@ -22,7 +22,7 @@ from antq_actors.executors.sent_middleware import EnqueuesWithin, SentPipeline
 from antq_actors.integrations.ray import parcel
 from antq_actors.integrations.ray.client import RayClient
 from antq_actors.jobs import current_app
-from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.control import Control, Progress, Terminated
 from antq_actors.jobs.perform import Attempt
 from antq_actors.storage.format.kept_values import KeptValues
 
@@ -42,10 +42,6 @@ if TYPE_CHECKING:
 
 CHECK_INTERVAL_SECONDS: Final = 0.1
 """Least seconds between two checks whether an attempt must stop."""
-
-
-class Terminated(BaseException):
-    """SIGTERM came while an attempt ran: its node or its owner ends, by no fault of the job."""
 
 
 class Wanted(NamedTuple):
@@ -86,6 +82,7 @@ def run(pickled: bytes) -> bytes:
         control = _RayControl(deadline, client=RayClient(wanted.host), number=wanted.number)
     control.application = lambda: _application
     control.middleware = _application.middleware = _sent(wanted.middleware)
+    control.executor = "ray"
     attempt = Attempt(wanted.job, control, wanted.failed)
     try:
         with _sigterm:

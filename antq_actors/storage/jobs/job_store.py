@@ -27,7 +27,7 @@ from antq_actors.jobs.outcome import (
     Produced,
 )
 from antq_actors.jobs.result import NOT_KEPT
-from antq_actors.jobs.state import CLAIMABLE, JobState, Status, StoredJob
+from antq_actors.jobs.state import CLAIMABLE, DueJob, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
@@ -242,6 +242,8 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
                 ]
                 if self._jobs.journal is not None:
                     self._jobs.journal.claimed_together(jobs, heads[run], changed)
+                if self._jobs.notes_due:
+                    jobs = _with_due(jobs, heads[run])
                 if len(changed) == len(ids):
                     claimed += jobs
                     continue
@@ -303,6 +305,16 @@ _stored: Final[Callable[[tuple[int, JobState, JobSpec, tuple[()]]], StoredJob]] 
     tuple.__new__, StoredJob
 )
 """Make one of a tuple, without a call of a Python function."""
+
+
+def _with_due(jobs: list[StoredJob], heads: list[bytes | None]) -> list[StoredJob]:
+    """Return claimed jobs that know when they were due, which the *heads* before that say."""
+    known: list[StoredJob] = []
+    for job, head in zip(jobs, heads, strict=True):
+        known.append(due_job := DueJob(*job))
+        if head is not None:
+            due_job.due = encoding.decode_job(head)[0].scheduled_at
+    return known
 
 
 def _ids_ahead(index: lmdb.Cursor[bytes], end: bytes, limit: int) -> list[bytes]:

@@ -71,6 +71,8 @@ class JobTracker:
         """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
         self.recorders: tuple[Callable[[StoredJob], object], ...] = ()
         """Are called with each new job when it is stored, as long as somebody listens to that."""
+        self.notes_due = False
+        """Whether what is claimed has to know when it was due, as there is middleware."""
         self.begun: dict[int, Begun] = {}
         self.silences = 0
         """How often nobody listened any more, when that was looked at last."""

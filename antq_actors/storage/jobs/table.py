@@ -58,7 +58,16 @@ class JobEntries(EntryReader):
     committed.
     """
 
-    __slots__ = ("_tables", "_txn", "deltas", "ended", "has_changed", "journal", "steps_deleted")
+    __slots__ = (
+        "_tables",
+        "_txn",
+        "deltas",
+        "ended",
+        "has_changed",
+        "journal",
+        "notes_due",
+        "steps_deleted",
+    )
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
@@ -70,6 +79,8 @@ class JobEntries(EntryReader):
         self.ended: list[int] | None = None
         """The jobs that end or go in this transaction; None: they are not collected."""
         self.journal: Journal | None = None
+        self.notes_due = False
+        """Whether what is claimed has to know when it was due."""
         """What the transaction does, as events; None: nobody listens."""
         self.steps_deleted = 0
         """Rows of steps that were deleted with jobs in this transaction."""

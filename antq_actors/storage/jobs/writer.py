@@ -18,7 +18,7 @@ from antq_actors.explain.judge import ISOLATION_MICROSECONDS
 from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, Refused
-from antq_actors.jobs.state import CLAIMABLE, GateRef, Status, StoredJob
+from antq_actors.jobs.state import CLAIMABLE, DueJob, GateRef, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
@@ -100,6 +100,10 @@ class JobWriter(DamagedJobs):
         ended: list[int] = []
         self._jobs.ended = ended
         return ended
+
+    def note_due(self, *, wanted: bool) -> None:
+        """Have jobs that are claimed know when they were due, if that is wanted."""
+        self._jobs.notes_due = wanted
 
     @property
     def journal(self) -> Journal | None:
@@ -438,6 +442,9 @@ class JobWriter(DamagedJobs):
             return False
         if self._jobs.journal is not None:
             self._jobs.journal.claimed(job, record.state.scheduled_at)
+        if self._jobs.notes_due:
+            job = DueJob(*job)
+            job.due = record.state.scheduled_at
         claimed.append(job)
         return True
 

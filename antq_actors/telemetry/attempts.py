@@ -1,0 +1,113 @@
+"""How an attempt ends, as middleware for traces and errors sees it, where the job is performed.
+
+It is known there before it is stored, but for attempts whose process dies. An attempt that has
+timed out has failed, whatever it returns; one that was interrupted otherwise has not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from antq_actors.jobs.attempt_error import describe
+from antq_actors.jobs.control import CONTROL, Terminated
+from antq_actors.jobs.instant import SECOND
+from antq_actors.jobs.outcome import OUTCOMES, Cancel, Fail, RateLimited, Snooze
+from antq_actors.jobs.state import DueJob
+from antq_actors.otp.kernel.errors import Interrupt
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.control import Control
+    from antq_actors.jobs.job import Job
+
+_RETURNED: Final = (Fail, Cancel, Snooze, RateLimited, *OUTCOMES)
+
+_SLACK_SECONDS: Final = 0.1
+"""So much before its deadline may an attempt in another process be interrupted for that."""
+
+
+class Ending(NamedTuple):
+    """How an attempt ends."""
+
+    outcome: str
+    """completed, retrying, snoozed, cancelled or failed; interrupted, if it is given back."""
+    error_type: str | None = None
+    """The kind of its failure; None: it has not failed."""
+    text: str | None = None
+    """Why it has failed."""
+    exception: BaseException | None = None
+    """What was raised; None: nothing, or only what has interrupted it."""
+
+
+COMPLETED: Final = Ending("completed")
+CANCELLED: Final = Ending("cancelled")
+SNOOZED: Final = Ending("snoozed")
+INTERRUPTED: Final = Ending("interrupted")
+
+
+def executor_of(job: Job) -> str:
+    """Return the kind of the executor that performs a job: thread, async, process or ray."""
+    control = _control(job)
+    return "thread" if control is None else control.executor
+
+
+def queue_time_of(job: Job) -> float | None:
+    """Return the seconds from when a job was due until its attempt began; None: not known."""
+    control = _control(job)
+    claimed = None if control is None else control.stored
+    if not isinstance(claimed, DueJob) or claimed.due is None:
+        return None
+    begun = claimed.state.started_at or claimed.state.updated_at
+    return max(0, begun - claimed.due) / SECOND
+
+
+def ending_of_return(job: Job, value: object) -> Ending:
+    """Return how the attempt of a job ends that has returned this."""
+    control = _control(job)
+    if control is not None and control.stop_requested and _is_overdue(control):
+        return _timed_out(job)
+    match value:
+        case Fail(reason):
+            return Ending(_after_failure(job), "Fail", describe(reason))
+        case Cancel():
+            return CANCELLED
+        case Snooze() | RateLimited():
+            return SNOOZED
+    if inspect.isclass(value) and issubclass(value, _RETURNED):
+        return Ending(_after_failure(job), "Fail", f"perform returned the class {value.__name__}")
+    return COMPLETED
+
+
+def ending_of_raise(job: Job, error: BaseException) -> Ending:
+    """Return how the attempt of a job ends that has raised this."""
+    control = _control(job)
+    if control is not None:
+        is_stopped = control.stop_requested or isinstance(error, Terminated)
+        if is_stopped and _is_overdue(control):
+            return _timed_out(job)
+        if is_stopped and isinstance(error, Terminated | Interrupt | asyncio.CancelledError):
+            return CANCELLED if control.is_cancelled else INTERRUPTED
+    return Ending(_after_failure(job), type(error).__name__, describe(error), error)
+
+
+def _control(job: Job) -> Control | None:
+    control: Control | None = job.__dict__.get(CONTROL)
+    return control
+
+
+def _is_overdue(control: Control) -> bool:
+    return control.deadline is not None and control.overdue_in() <= _SLACK_SECONDS
+
+
+def _timed_out(job: Job) -> Ending:
+    return Ending(_after_failure(job), "TimeoutError", _timeout_text(job))
+
+
+def _timeout_text(job: Job) -> str:
+    timeout = job.opts.get("timeout")
+    return "timed out" if timeout is None else f"timed out after {timeout:g} s"
+
+
+def _after_failure(job: Job) -> str:
+    return "retrying" if job.attempts < job.max_attempts else "failed"
