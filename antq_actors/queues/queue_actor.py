@@ -157,6 +157,7 @@ class QueueActor(GenServer):
         self._attempts.executors.warm_up()
         self._report()
         log.info("queue %r runs with concurrency %d", self._settings.name, self._state.concurrency)
+        self._store.tracker.stopping.discard(self._settings.name)
         self._tell(QueueStarted)
         self._advance()
 
@@ -170,6 +171,7 @@ class QueueActor(GenServer):
 
     def _give_back(self) -> None:
         """Stop running attempts and store what came of them; give back what is left."""
+        self._store.tracker.stopping.add(self._settings.name)
         standing = self._withdraw()
         self._attempts.stop_all()
         self._attempts.end_all(INTERRUPTION_TIMEOUT_SECONDS / 2)
@@ -482,6 +484,7 @@ class QueueActor(GenServer):
 
     def _drain(self, timeout: float) -> None:
         self._state.drain_began()
+        self._store.tracker.stopping.add(self._settings.name)
         self._report()
         self.send_after(timeout, _DrainTimeout())
 

@@ -264,7 +264,7 @@ def test_a_job_that_a_stop_gives_back_was_interrupted(app, heard, jobs):
 
     interrupted = heard.wait_one(JobInterrupted, id=job.id)
     assert interrupted.attempt == 1
-    assert interrupted.reason
+    assert interrupted.reason == "its queue was stopped"
     assert of_job(heard, job.id) == [JobStarted, JobInterrupted]
 
 

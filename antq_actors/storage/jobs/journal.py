@@ -43,7 +43,8 @@ _OUTCOMES: Final[dict[Status, str]] = {
 }
 """Of executions, by what their jobs are afterwards; for others it is snoozed."""
 
-GIVEN_BACK: Final = "given back by its queue, which stopped or could not start it"
+STOPPED: Final = "its queue was stopped"
+NOT_STARTED: Final = "nothing was there to perform it"
 
 
 class Begun(NamedTuple):
@@ -76,6 +77,8 @@ class JobTracker:
         self.begun: dict[int, Begun] = {}
         self.silences = 0
         """How often nobody listened any more, when that was looked at last."""
+        self.stopping: set[str] = set()
+        """The queues that end, and give back what they run."""
         self.closed: set[bytes] = set()
         """The gates of which it was told that they are closed, and for which jobs still wait."""
         self.outage_since: float | None = None
@@ -320,7 +323,11 @@ class Journal:
             begun = self._tracker.begun.get(id_)
             is_told = begun is None or begun.execution != before.execution or begun.is_told
             if is_told and events.JobInterrupted in self._wanted:
-                reason = outcome.reason if isinstance(outcome, Interrupted) else GIVEN_BACK
+                if isinstance(outcome, Interrupted):
+                    reason = outcome.reason
+                else:
+                    is_stopping = before.queue_name in self._tracker.stopping
+                    reason = STOPPED if is_stopping else NOT_STARTED
                 values = _of_job(id_, self._begun(id_, before))
                 self._add(
                     events.JobInterrupted,
