@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.otp.actors.task_actor import Exits
     from antq_actors.otp.kernel.cell import ServerRef
-    from antq_actors.storage.jobs.journal import JobTracker
+    from antq_actors.storage.jobs.tracker import JobTracker
 
 _INTERRUPT: Final = (Interrupt,)
 

@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.queues.messages import QueueSettings
     from antq_actors.queues.queue_state import QueueState
-    from antq_actors.storage.jobs.journal import JobTracker
     from antq_actors.storage.jobs.progress import Reported
+    from antq_actors.storage.jobs.tracker import JobTracker
 
 log: Final = logging.getLogger("antq_actors.queues")
 jobs_log: Final = logging.getLogger("antq_actors.jobs")

@@ -27,8 +27,8 @@ from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.idle_waiters import IdleLooks, IdleWaiters, LookForIdle, WatchForIdle
 from antq_actors.storage.job_waiters import JobLooks, JobWaiters, WatchForJobs
 from antq_actors.storage.jobs.job_store import JobStore
-from antq_actors.storage.jobs.journal import JobTracker
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.jobs.tracker import JobTracker
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb.directory import StoreRemoved
 from antq_actors.storage.lmdb.open_stores import open_environment

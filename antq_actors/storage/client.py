@@ -25,8 +25,8 @@ from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.idle_waiters import IdleWaiters, LookForIdle
 from antq_actors.storage.job_waiters import JobWaiters, WatchForJobs
 from antq_actors.storage.jobs.job_store import JobStore
-from antq_actors.storage.jobs.journal import JobTracker
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.jobs.tracker import JobTracker
 from antq_actors.storage.lmdb import open_stores
 from antq_actors.storage.lmdb.directory import in_words
 from antq_actors.storage.locks import node_lock

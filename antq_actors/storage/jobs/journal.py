@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import events
 from antq_actors.checks import escaped
@@ -21,18 +19,25 @@ from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.jobs.state import Status, StoredJob
 from antq_actors.storage.format import encoding
+from antq_actors.storage.jobs.tracker import (
+    OF_EXECUTIONS,
+    Begun,
+    meta_of,
+    of_job,
+    started_values,
+)
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from antq_actors.events import Event, Told
-    from antq_actors.events.hub import Hub
     from antq_actors.flow.gates import Limit
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState
+    from antq_actors.storage.jobs.tracker import JobTracker
     from antq_actors.workflows.counters import Ends
 
 _OUTCOMES: Final[dict[Status, str]] = {
@@ -47,112 +52,6 @@ STOPPED: Final = "its queue was stopped"
 NOT_STARTED: Final = "nothing was there to perform it"
 
 
-class Begun(NamedTuple):
-    """An execution of a job that this application has claimed."""
-
-    execution: int
-    worker: str
-    queue: str
-    attempt: int
-    meta: dict[str, str]
-    at: Instant
-    queue_time: float
-    is_told: bool
-    """Whether it was told that it has begun: not while its worker is yet to be found."""
-
-
-class JobTracker:
-    """What an application has claimed, as far as events tell of it; outlives its storage actor."""
-
-    def __init__(
-        self, hub: Hub, executor_of: Callable[[str, str], str | None] = lambda _q, _w: None
-    ) -> None:
-        self.hub = hub
-        self.executor_of = executor_of
-        """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
-        self.recorders: tuple[Callable[[StoredJob], object], ...] = ()
-        """Are called with each new job when it is stored, as long as somebody listens to that."""
-        self.notes_due = False
-        """Whether what is claimed has to know when it was due, as there is middleware."""
-        self.begun: dict[int, Begun] = {}
-        self.silences = 0
-        """How often nobody listened any more, when that was looked at last."""
-        self.stopping: set[str] = set()
-        """The queues that end, and give back what they run."""
-        self.closed: set[bytes] = set()
-        """The gates of which it was told that they are closed, and for which jobs still wait."""
-        self.outage_since: float | None = None
-        """Since when the store refuses, by the monotonic clock; None: it does not."""
-
-    # ---- the store ---------------------------------------------------------------------------
-
-    def outage_began(self, error: Exception) -> None:
-        """Publish that the store refuses, once until it can be used again."""
-        if self.outage_since is None:
-            self.outage_since = time.monotonic()
-            self.hub.tell(events.OutageBegan, error=escaped(str(error)))
-
-    def outage_ended(self) -> None:
-        """Publish that the store can be used again."""
-        if self.outage_since is not None:
-            lasted, self.outage_since = time.monotonic() - self.outage_since, None
-            self.hub.tell(events.OutageEnded, lasted=lasted)
-
-    # ---- jobs --------------------------------------------------------------------------------
-
-    def journal(self, read: Callable[[int], JobSpec]) -> Journal | None:
-        """Return a journal for a transaction; None: it is not needed. *read* reads a job's spec."""
-        if self.silences != self.hub.silences:
-            # What ended while nobody listened is still in there.
-            self.silences = self.hub.silences
-            self.begun.clear()
-        return None if self.hub.wanted.isdisjoint(_JOURNALED) else Journal(self, read)
-
-    def found(self, id_: int, execution: int, kind: str) -> None:
-        """Publish that a job has begun whose worker had to be found first."""
-        begun = self._take_untold(id_, execution)
-        if begun is not None and events.JobStarted in self.hub.wanted:
-            at = datetime_for_display(begun.at)
-            values = _started(begun, at, self.hub.node or 0, kind)
-            self.hub.publish(events.make(events.JobStarted, {**values, "id": id_}))
-
-    def refused(self, id_: int, execution: int, reason: str) -> None:
-        """Publish that a job cannot be begun, as it has no worker."""
-        begun = self._take_untold(id_, execution)
-        if begun is not None:
-            values = _of_job(id_, begun)
-            self.hub.tell(events.JobRefused, **values, reason=escaped(reason))
-
-    def timed_out(self, job: StoredJob, *, abandoned: bool) -> None:
-        """Publish that an attempt of a job was ended by its timeout."""
-        id_, state, spec, _ = job
-        self.hub.tell(
-            events.JobTimedOut,
-            id=id_,
-            worker=spec.worker,
-            queue=state.queue_name,
-            attempt=state.attempts,
-            meta=meta_of(spec),
-            abandoned=abandoned,
-        )
-
-    def forget(self, completed: Sequence[int], over: dict[int, int]) -> None:
-        """Forget jobs that have completed, and executions that are *over*, by job."""
-        known = self.begun
-        _consume(map(known.pop, completed, repeat(None)))
-        for id_, execution in over.items():
-            begun = known.get(id_)
-            if begun is not None and begun.execution <= execution:
-                del known[id_]
-
-    def _take_untold(self, id_: int, execution: int) -> Begun | None:
-        begun = self.begun.get(id_)
-        if begun is None or begun.execution != execution or begun.is_told:
-            return None
-        self.begun[id_] = begun._replace(is_told=True)
-        return begun
-
-
 class Journal:
     """What one transaction does, in order. It is dropped when the transaction is aborted."""
 
@@ -161,7 +60,7 @@ class Journal:
         self._tracker = tracker
         self._read = read
         self._wanted = tracker.hub.wanted
-        self._tracks = not self._wanted.isdisjoint(_OF_EXECUTIONS)
+        self._tracks = not self._wanted.isdisjoint(OF_EXECUTIONS)
         """Whether somebody listens to what needs to be known of executions."""
         if not self._tracks:
             tracker.begun.clear()
@@ -269,7 +168,7 @@ class Journal:
         # Also if it is aborted: then they are claimed again, with the same number.
         self._tracker.begun.update(dict.fromkeys(ids, begun))
         if kind is not None and events.JobStarted in self._wanted:
-            values = _started(begun, datetime_for_display(now), self._node, kind)
+            values = started_values(begun, datetime_for_display(now), self._node, kind)
             self._events.append(events.Several(events.JobStarted, values, ids))
 
     # ---- executions end ------------------------------------------------------------------------
@@ -328,7 +227,7 @@ class Journal:
                 else:
                     is_stopping = before.queue_name in self._tracker.stopping
                     reason = STOPPED if is_stopping else NOT_STARTED
-                values = _of_job(id_, self._begun(id_, before))
+                values = of_job(id_, self._begun(id_, before))
                 self._add(
                     events.JobInterrupted,
                     datetime_for_display(after.updated_at),
@@ -387,7 +286,7 @@ class Journal:
     def refused_attempt(self, id_: int, before: JobState, after: JobState, reason: str) -> None:
         """Note that a job was claimed and failed by that, as its spec is not as it was written."""
         if events.JobRefused in self._wanted:
-            values = _of_job(id_, self._begun(id_, before))
+            values = of_job(id_, self._begun(id_, before))
             at = datetime_for_display(after.updated_at)
             self._add(events.JobRefused, at, {**values, "reason": escaped(reason)})
         self._end(id_, before, after, None)
@@ -419,7 +318,7 @@ class Journal:
             is_cancelled = after.status is Status.CANCELLED
         if not is_cancelled:
             return
-        values = _of_job(id_, self._begun(id_, after))
+        values = of_job(id_, self._begun(id_, after))
         by = None if error is None else error.error
         self._add(events.JobCancelled, datetime_for_display(after.updated_at), {**values, "by": by})
 
@@ -495,55 +394,11 @@ class Journal:
         self._events.append(events.make(type_, {"at": at, "node": self._node, **values}))
 
 
-_OF_EXECUTIONS: Final = frozenset(
-    {
-        events.JobCancelled,
-        events.JobEnded,
-        events.JobInterrupted,
-        events.JobRefused,
-        events.JobStarted,
-    }
-)
-_JOURNALED: Final = _OF_EXECUTIONS | frozenset(
-    {
-        events.BatchEnded,
-        events.Committed,
-        events.CronFired,
-        events.CronMissed,
-        events.JobsEnqueued,
-        events.LimitClosed,
-        events.QueuePaused,
-        events.QueueResumed,
-        events.WorkflowEnded,
-    }
-)
-"""What is noted in transactions, or needs what is noted there."""
-
-
 _GROUPS: Final[dict[int, tuple[type[Event], str]]] = {
     0: (events.BatchEnded, "batch"),
     1: (events.WorkflowEnded, "workflow"),
 }
 """What is told of a group that has ended, by its kind, and what its number is called there."""
-
-
-def meta_of(spec: JobSpec) -> dict[str, str]:
-    """Return the ``meta`` of a job, as a copy."""
-    return dict(spec.meta or ())
-
-
-def _of_job(id_: int, begun: Begun) -> dict[str, Any]:
-    return {
-        "id": id_,
-        "worker": begun.worker,
-        "queue": begun.queue,
-        "attempt": begun.attempt,
-        "meta": begun.meta,
-    }
-
-
-_consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).extend
-"""Exhaust an iterator, without a loop of Python code."""
 
 
 def _runs(jobs: Sequence[StoredJob], heads: Sequence[bytes | None]) -> Iterator[tuple[int, int]]:
@@ -563,17 +418,3 @@ def _over(_id: int) -> JobSpec:
 
 def _due_of(head: bytes | None) -> Instant | None:
     return None if head is None else encoding.decode_job(head)[0].scheduled_at
-
-
-def _started(begun: Begun, at: datetime, node: int, kind: str) -> dict[str, Any]:
-    """Return what is told of an execution that begins, but for the id of its job."""
-    return {
-        "at": at,
-        "node": node,
-        "worker": begun.worker,
-        "queue": begun.queue,
-        "attempt": begun.attempt,
-        "meta": begun.meta,
-        "queue_time": begun.queue_time,
-        "executor": kind,
-    }

@@ -26,6 +26,7 @@ from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
 from antq_actors.storage.jobs.gates import limit_digest
+from antq_actors.storage.jobs.journal import Journal
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.progress import TABLE, ProgressTable
 from antq_actors.storage.jobs.results import ResultTable
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.jobs.composition import Composition
-    from antq_actors.storage.jobs.journal import JobTracker, Journal
     from antq_actors.storage.jobs.limited_jobs import LimitedJobs
     from antq_actors.storage.jobs.progress import Reported
+    from antq_actors.storage.jobs.tracker import JobTracker
     from antq_actors.storage.lmdb.tables import Tables
 
 log: Final = logging.getLogger("antq_actors.storage")
@@ -112,8 +113,9 @@ class JobWriter(DamagedJobs):
 
     def note_events(self, tracker: JobTracker) -> Journal | None:
         """Return the journal of what the transaction does, if somebody listens to that."""
-        self._jobs.journal = journal = tracker.journal(self._spec_of)
-        return journal
+        if tracker.wants_journal():
+            self._jobs.journal = Journal(tracker, self._spec_of)
+        return self._jobs.journal
 
     def _spec_of(self, id_: int) -> JobSpec:
         """Read the spec of a job, with its arguments still encoded. Raises AntqError."""

@@ -1,0 +1,188 @@
+"""What an application has claimed while somebody listens to that, as far as its events tell of it.
+
+It outlives the storage actor. What a transaction does is noted in its journal
+(:mod:`~antq_actors.storage.jobs.journal`), and comes here when it is committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors import events
+from antq_actors.checks import escaped
+from antq_actors.jobs.instant import datetime_for_display
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from antq_actors.events.hub import Hub
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import JobSpec, StoredJob
+
+OF_EXECUTIONS: Final = frozenset(
+    {
+        events.JobCancelled,
+        events.JobEnded,
+        events.JobInterrupted,
+        events.JobRefused,
+        events.JobStarted,
+    }
+)
+JOURNALED: Final = OF_EXECUTIONS | frozenset(
+    {
+        events.BatchEnded,
+        events.Committed,
+        events.CronFired,
+        events.CronMissed,
+        events.JobsEnqueued,
+        events.LimitClosed,
+        events.QueuePaused,
+        events.QueueResumed,
+        events.WorkflowEnded,
+    }
+)
+"""What is noted in transactions, or needs what is noted there."""
+
+
+class Begun(NamedTuple):
+    """An execution of a job that this application has claimed."""
+
+    execution: int
+    worker: str
+    queue: str
+    attempt: int
+    meta: dict[str, str]
+    at: Instant
+    queue_time: float
+    is_told: bool
+    """Whether it was told that it has begun: not while its worker is yet to be found."""
+
+
+class JobTracker:
+    """What an application has claimed, as far as events tell of it; outlives its storage actor."""
+
+    def __init__(
+        self, hub: Hub, executor_of: Callable[[str, str], str | None] = lambda _q, _w: None
+    ) -> None:
+        self.hub = hub
+        self.executor_of = executor_of
+        """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
+        self.recorders: tuple[Callable[[StoredJob], object], ...] = ()
+        """Are called with each new job when it is stored, as long as somebody listens to that."""
+        self.notes_due = False
+        """Whether what is claimed has to know when it was due, as there is middleware."""
+        self.begun: dict[int, Begun] = {}
+        self.silences = 0
+        """How often nobody listened any more, when that was looked at last."""
+        self.stopping: set[str] = set()
+        """The queues that end, and give back what they run."""
+        self.closed: set[bytes] = set()
+        """The gates of which it was told that they are closed, and for which jobs still wait."""
+        self.outage_since: float | None = None
+        """Since when the store refuses, by the monotonic clock; None: it does not."""
+
+    # ---- the store ---------------------------------------------------------------------------
+
+    def outage_began(self, error: Exception) -> None:
+        """Publish that the store refuses, once until it can be used again."""
+        if self.outage_since is None:
+            self.outage_since = time.monotonic()
+            self.hub.tell(events.OutageBegan, error=escaped(str(error)))
+
+    def outage_ended(self) -> None:
+        """Publish that the store can be used again."""
+        if self.outage_since is not None:
+            lasted, self.outage_since = time.monotonic() - self.outage_since, None
+            self.hub.tell(events.OutageEnded, lasted=lasted)
+
+    # ---- jobs --------------------------------------------------------------------------------
+
+    def wants_journal(self) -> bool:
+        """Return whether somebody listens to what is noted in transactions."""
+        if self.silences != self.hub.silences:
+            # What ended while nobody listened is still in there.
+            self.silences = self.hub.silences
+            self.begun.clear()
+        return not self.hub.wanted.isdisjoint(JOURNALED)
+
+    def found(self, id_: int, execution: int, kind: str) -> None:
+        """Publish that a job has begun whose worker had to be found first."""
+        begun = self._take_untold(id_, execution)
+        if begun is not None and events.JobStarted in self.hub.wanted:
+            at = datetime_for_display(begun.at)
+            values = started_values(begun, at, self.hub.node or 0, kind)
+            self.hub.publish(events.make(events.JobStarted, {**values, "id": id_}))
+
+    def refused(self, id_: int, execution: int, reason: str) -> None:
+        """Publish that a job cannot be begun, as it has no worker."""
+        begun = self._take_untold(id_, execution)
+        if begun is not None:
+            values = of_job(id_, begun)
+            self.hub.tell(events.JobRefused, **values, reason=escaped(reason))
+
+    def timed_out(self, job: StoredJob, *, abandoned: bool) -> None:
+        """Publish that an attempt of a job was ended by its timeout."""
+        id_, state, spec, _ = job
+        self.hub.tell(
+            events.JobTimedOut,
+            id=id_,
+            worker=spec.worker,
+            queue=state.queue_name,
+            attempt=state.attempts,
+            meta=meta_of(spec),
+            abandoned=abandoned,
+        )
+
+    def forget(self, completed: Sequence[int], over: dict[int, int]) -> None:
+        """Forget jobs that have completed, and executions that are *over*, by job."""
+        known = self.begun
+        _consume(map(known.pop, completed, repeat(None)))
+        for id_, execution in over.items():
+            begun = known.get(id_)
+            if begun is not None and begun.execution <= execution:
+                del known[id_]
+
+    def _take_untold(self, id_: int, execution: int) -> Begun | None:
+        begun = self.begun.get(id_)
+        if begun is None or begun.execution != execution or begun.is_told:
+            return None
+        self.begun[id_] = begun._replace(is_told=True)
+        return begun
+
+
+_consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).extend
+"""Exhaust an iterator, without a loop of Python code."""
+
+
+def meta_of(spec: JobSpec) -> dict[str, str]:
+    """Return the ``meta`` of a job, as a copy."""
+    return dict(spec.meta or ())
+
+
+def of_job(id_: int, begun: Begun) -> dict[str, Any]:
+    """Return what is told of each event of a job."""
+    return {
+        "id": id_,
+        "worker": begun.worker,
+        "queue": begun.queue,
+        "attempt": begun.attempt,
+        "meta": begun.meta,
+    }
+
+
+def started_values(begun: Begun, at: datetime, node: int, kind: str) -> dict[str, Any]:
+    """Return what is told of an execution that begins, but for the id of its job."""
+    return {
+        "at": at,
+        "node": node,
+        "worker": begun.worker,
+        "queue": begun.queue,
+        "attempt": begun.attempt,
+        "meta": begun.meta,
+        "queue_time": begun.queue_time,
+        "executor": kind,
+    }
