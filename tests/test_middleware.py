@@ -1,10 +1,13 @@
 """What is called around the enqueuing of jobs, and what an application takes for middleware."""
 
+import gc
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.apps import settled, until
+from support.garbage import uncollected
 
 from antq_actors import (
     AlreadyExists,
@@ -422,3 +425,43 @@ def test_the_store_refuses_a_batch_as_without_middleware(logged, monkeypatch):
 
     with pytest.raises(StorageError, match="no"):
         logged.enqueue_many(Note, [{}])
+
+
+class Passes(Middleware):
+    """Is around everything, and swallows what fails."""
+
+    def around_enqueue(self, draft, call):
+        return call()
+
+    def around_job(self, job, call):
+        try:
+            return call()
+        except ValueError:
+            if job.args["swallow"]:
+                return None
+            raise
+
+
+@worker(name="middleware:fail")
+def fail(*, swallow: bool) -> None:
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("work", [Note, fail])
+def test_jobs_within_middleware_leave_nothing_to_the_garbage_collector(work):
+    with AntQ(middleware=[Passes(), Passes()]) as app:
+        for round_ in (20, 150):
+            ended = app.count_jobs(status=["completed", "failed"])
+            gc.collect()
+            with uncollected() as found:
+                for number in range(round_):
+                    app.enqueue(work, {"swallow": number % 2 == 0})
+                until(
+                    lambda most=ended + round_: (
+                        app.count_jobs(status=["completed", "failed"]) == most
+                    )
+                )
+                app.wait_idle(timeout=30)
+
+    kinds = Counter(type(thing).__qualname__ for thing in found)
+    assert [(kind, count) for kind, count in kinds.items() if count >= 50] == []

@@ -316,9 +316,13 @@ class Passage:
         self._culprit: str | None = None
         """The middleware that raised it; None: the job has."""
 
-    def culprit(self, error: BaseException) -> str | None:
-        """Return the name of the middleware that has raised *error*; None: none has."""
-        return self._culprit if error is self._raised else None
+    def leave(self, error: BaseException | None = None) -> str | None:
+        """Return the name of the middleware that has raised *error*; None: none has.
+
+        What was raised is forgotten: its frames refer to this, and that only the collector finds.
+        """
+        raised, self._raised = self._raised, None
+        return self._culprit if error is not None and error is raised else None
 
     def run(self, perform: Callable[[], Any], position: int = 0) -> Any:
         """Call *perform* within the middleware from this position on; return what comes of it."""

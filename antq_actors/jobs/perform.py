@@ -251,6 +251,7 @@ class AttemptRunner(msgspec.Struct):
         if returned is not None and inspect.iscoroutine(returned):
             returned = self.run_coroutine(_end_if_forked(returned, since))
         forked_child.end_if_forked(since)
+        self.passage.leave()
         return returned
 
     def _perform_inside(self) -> Any:
@@ -287,6 +288,7 @@ class AttemptRunner(msgspec.Struct):
 
         returned = await self.passage.run_async(perform)
         forked_child.end_if_forked(since)
+        self.passage.leave()
         return returned
 
     # ---- classify -------------------------------------------------------------------------
@@ -367,7 +369,7 @@ class AttemptRunner(msgspec.Struct):
                 self._log_refused(refused, error)
                 return refused
             stack_trace = trace(error, propagate=self.propagate)
-            if self.passage is not None and (culprit := self.passage.culprit(error)) is not None:
+            if self.passage is not None and (culprit := self.passage.leave(error)) is not None:
                 text = cut(f"{culprit}: {text}", TEXT_LIMIT)
             return self._finish(Failed(text, stack_trace, error_type=name), error)
         except self.propagate:

@@ -227,6 +227,16 @@ def test_show_as_json_has_every_field_of_the_job(antq):
     assert datetime.fromisoformat(job["inserted_at"]).tzinfo is not None
 
 
+def test_show_has_the_meta_of_a_job_that_has_some(antq, path):
+    with AntQ(path).start(queues=False) as app:
+        job = app.enqueue(Succeed, meta={"tenant": "acme\x1b[31m"})
+
+    assert "meta          {'tenant': 'acme\\x1b[31m'}" in antq("show", job.id)[1]
+    assert json.loads(antq("show", job.id, "--json")[1])["meta"] == {"tenant": "acme\x1b[31m"}
+    assert "meta" not in antq("show", 1)[1]
+    assert json.loads(antq("show", 1, "--json")[1])["meta"] == {}
+
+
 def test_show_says_which_errors_of_many_it_shows(antq, path):
     import_failed(path, lambda job: job.update(errors=job["errors"] * 25, error_count=30_000))
 
