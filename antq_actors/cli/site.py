@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS: Final = 60.0
 """For the start of a site, and for its end."""
-_FORM: Final = "--app"
+_FORM: Final = "MODULE:SITE"
 
 
 def load(place: str) -> Any:
@@ -108,8 +108,9 @@ class _Lifespan:
         try:
             await self._site(scope, self._receive, self._send)
         except Exception as error:  # noqa: BLE001 - the user's code can raise anything
-            # As servers do: before the start is complete, the site has no lifespan at all.
-            if self._is_up.is_set():
+            # As servers do: before the start is complete, the site has no lifespan at all. And one
+            # that has told its failure may raise it as well.
+            if self._is_up.is_set() and self._failure is None:
                 output.write_stderr(output.printable(user_code.traceback_of(error)))
         finally:
             self._is_up.set()
@@ -122,7 +123,10 @@ class _Lifespan:
 
     async def _send(self, message: dict[str, Any]) -> None:
         if message["type"] == "lifespan.startup.failed":
-            self._failure = output.printable(message.get("message", "")).strip() or "see above"
+            lines = output.printable(message.get("message", "")).strip().splitlines()
+            if len(lines) > 1:  # Starlette's is a traceback, which ends with the error
+                output.write_stderr("\n".join(lines))
+            self._failure = lines[-1] if lines else "it does not say why"
         elif message["type"] == "lifespan.shutdown.failed":
             output.write_stderr(output.printable(message.get("message", "")))
         self._is_up.set()

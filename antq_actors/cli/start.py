@@ -27,6 +27,9 @@ from antq_actors.storage.locks.store_lock import can_be_shared
 
 MOST_PROCESSES: Final = 1_000
 
+ALONE: Final = 0
+"""The number of the only process below a parent."""
+
 FORM: Final = "MODULE:APP"
 
 
@@ -117,10 +120,7 @@ def start(
 
     app = _runnable(target)
     if app.is_volatile:
-        raise _wrong(
-            f"'{target}' keeps its jobs in memory, so no other program can enqueue jobs; give it a"
-            " path: AntQ('jobs')"
-        )
+        raise _volatile(target)
     with _within(site, app):
         run_application(app, target, log_level)
     return 0
@@ -159,7 +159,8 @@ def _run_reloading(
         )
     configure_log(log_level)
     _say(f"{_version()} starts {target} anew when a file changes; Ctrl-C stops it")
-    return reload_at_changes.run(_command(target, log_level, site), report=_say)
+    command = [*_command(target, log_level, site), "--number", str(ALONE)]
+    return reload_at_changes.run(command, report=_say)
 
 
 def _run_processes(
@@ -197,7 +198,12 @@ def _check_platform() -> None:
 def _run_under_parent(
     app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: ParentLifeline
 ) -> None:
-    """Run the queues as the process with this *number* of ``antq start --processes``."""
+    """Run the queues as the process with this *number* of ``antq start --processes``.
+
+    It is the only one of ``antq start --reload`` with the number 0.
+    """
+    if app.is_volatile and number == ALONE:
+        raise _volatile(target)
     if app.is_volatile:
         raise typer.BadParameter(
             f"'{target}' keeps its jobs in memory, so each process would have its own; give it a"
@@ -205,17 +211,19 @@ def _run_under_parent(
             param_hint="--processes",
         )
 
+    mark = "" if number == ALONE else f"[{number}] "
+
     def say(text: str) -> None:
-        _say(f"[{number}] {text}")
+        _say(f"{mark}{text}")
 
     def report_start() -> None:
         with suppress(AntqError):  # as in one process
-            if number == 1:  # the other processes have the same
+            if number <= 1:  # the other processes have the same
                 say(_store_and_queues(app))
             say(f"up as {_place(app)}")
         lifeline.report_up()
 
-    configure_log(log_level, f"[{number}] ")
+    configure_log(log_level, mark)
     _run(app, report_start, report=say, hurried_by=STOP_NOW)
 
 
@@ -313,6 +321,13 @@ def _is_callable_as_is(found: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _volatile(target: str) -> typer.BadParameter:
+    return _wrong(
+        f"'{target}' keeps its jobs in memory, so no other program can enqueue jobs; give it a"
+        " path: AntQ('jobs')"
+    )
 
 
 def _wrong(message: str) -> typer.BadParameter:

@@ -12,7 +12,7 @@ try:
     from litestar.di import Provide
     from litestar.plugins import CLIPlugin, InitPlugin
 except ModuleNotFoundError as error:
-    if error.name != "litestar":
+    if error.name is None or error.name.partition(".")[0] != "litestar":
         raise
     raise ImportError("this module needs Litestar: pip install 'antq-actors[litestar]'") from None
 

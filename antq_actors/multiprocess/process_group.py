@@ -126,7 +126,7 @@ class ParentLifeline:
         os.kill(os.getpid(), STOP)
 
 
-_CLEAN: Final = (0, -STOP, -STACKS)
+CLEAN: Final = (0, -STOP, -STACKS)
 """The last two are of a process that got the signal before it could handle it."""
 
 
@@ -161,7 +161,7 @@ class NodeProcessGroup:
             with self._changing:
                 self._living.discard(process)
                 self._failed_to_boot = not process.was_up
-                if self.stopping.is_set() and process.returncode not in _CLEAN:
+                if self.stopping.is_set() and process.returncode not in CLEAN:
                     self.unclean.append(f"process {number} {process.end}")
             ended()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.app.signals import SignalWaiter, hurries
 from antq_actors.errors import AntqError
-from antq_actors.multiprocess.process_group import STACKS, STOP_NOW, NodeProcess
+from antq_actors.multiprocess.process_group import CLEAN, STACKS, STOP_NOW, NodeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +31,14 @@ _CHANGED: Final = 255
 def run(command: Sequence[str], *, report: Callable[[str], None] = lambda _: None) -> int:
     """Run *command*, an application, anew at each change of a Python file below this directory.
 
-    Return the exit code of its last process once a signal has stopped it; a second signal stops it
-    without waiting for its jobs. *report* is called with a line for each new start. Raises
-    AntqError if the library that watches files is missing.
+    Return 0 once a signal has stopped it, and 1 if it did not end as it should; a second signal
+    stops it without waiting for its jobs. *report* is called with a line for each new start, and
+    for the end. Raises AntqError if the library that watches files is missing.
     """
     with SignalWaiter(_ENDED, _CHANGED) as waiter, _watched(lambda: waiter.post(_CHANGED)):
-        return _Reloading(command, waiter, report).run()
+        code = _Reloading(command, waiter, report).run()
+    report("stopped")
+    return code
 
 
 class _Reloading:
@@ -98,7 +100,7 @@ class _Reloading:
         if process is None:
             return None
         if self._is_asked:
-            return process.returncode
+            return 0 if process.returncode in CLEAN else 1
         if self._hurry_at is not None:
             self._start()
         else:
