@@ -488,19 +488,21 @@ class AntQ(JobVerbs):
     def antq_gauges(self) -> StoreGauges | None:
         """Read the numbers of the store as they are now; None: it does not run in this process.
 
-        Raises StorageError.
+        Nor does it while it is being started. Raises StorageError.
         """
         try:
             runtime = self._here()
+            _ = runtime.root  # which is there when the tree is up
+        except (NotStarted, ForkError):
+            return None
+        try:
             return read_gauges(
                 runtime.store,
                 self._config.queues if runtime.runs_queues else (),
                 now=instant.from_datetime(self.antq_hub.clock()),
             )
-        except (NotStarted, ForkError):
-            return None
         except StorageError:
-            if self._running is None:  # it has stopped in the meantime
+            if runtime.is_stopping:  # and its store is closed
                 return None
             raise
 
