@@ -30,6 +30,7 @@ from antq_actors.telemetry import (
     JobStarted,
     JobTimedOut,
 )
+from antq_actors.testing import drain, testing
 
 NAME = f"{__name__}:Acts"
 
@@ -310,6 +311,22 @@ def test_a_worker_that_has_to_be_found_is_told_when_it_begins(app, heard):
     finally:
         worker_registry._defined[NAME] = acts
     assert of_job(heard, job.id) == [JobStarted, JobEnded]
+
+
+def test_what_a_test_drains_is_told_as_if_a_queue_had_run_it(heard):
+    with testing() as app:
+        app.subscribe(heard, JobEvent)
+        found = app.enqueue(Acts, {"do": "nothing"})
+        missing = refused(app, "no_such_module:Mail")
+        acts = worker_registry._defined.pop(NAME)
+        try:
+            drain(app, raise_errors=False)
+        finally:
+            worker_registry._defined[NAME] = acts
+        heard.wait(JobEnded, 2)
+
+    assert of_job(heard, found.id) == [JobStarted, JobEnded]
+    assert of_job(heard, missing.id) == [JobRefused, JobEnded]
 
 
 @pytest.mark.parametrize(("damage", "is_attempt"), [("spec", True), ("state", False)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import events
 from antq_actors.checks import escaped
-from antq_actors.errors import AntqError
+from antq_actors.errors import AntqError, NotAWorker, WorkerNotFound
 from antq_actors.jobs import instant
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.outcome import GivenBack, Interrupted
@@ -47,6 +47,9 @@ _OUTCOMES: Final[dict[Status, str]] = {
     Status.FAILED: "failed",
 }
 """Of executions, by what their jobs are afterwards; for others it is snoozed."""
+
+_REFUSALS: Final = (WorkerNotFound.__name__, NotAWorker.__name__)
+"""The classes of the errors of executions that could not begin."""
 
 STOPPED: Final = "its queue was stopped"
 NOT_STARTED: Final = "nothing was there to perform it"
@@ -198,6 +201,8 @@ class Journal:
             return
         if begun is None or begun.execution != after.execution:
             begun = self._begun(ids[0], after)
+        elif not begun.is_told:
+            self._tell_begun(ids, begun, None)
         values = self._ended(begun, after, None)
         self._events.append(events.Several(events.JobEnded, values, ids))
 
@@ -251,8 +256,22 @@ class Journal:
     ) -> None:
         self._over[id_] = before.execution
         if events.JobEnded in self._wanted:
-            values = self._ended(self._begun(id_, before), after, error, next_at)
+            begun = self._begun(id_, before)
+            if not begun.is_told:
+                self._tell_begun([id_], begun, error)
+            values = self._ended(begun, after, error, next_at)
             self._events.append(events.make(events.JobEnded, {**values, "id": id_}))
+
+    def _tell_begun(self, ids: Sequence[int], begun: Begun, error: ErrorEntry | None) -> None:
+        """Note that executions had begun, or not, where nobody else has, before their ends."""
+        at = datetime_for_display(begun.at)
+        if error is not None and error.error_type in _REFUSALS:
+            for id_ in ids if events.JobRefused in self._wanted else ():
+                reason = f"{error.error_type}: {error.error}"
+                self._add(events.JobRefused, at, {**of_job(id_, begun), "reason": escaped(reason)})
+        elif events.JobStarted in self._wanted:
+            values = started_values(begun, at, self._node, "thread")
+            self._events.append(events.Several(events.JobStarted, values, ids))
 
     def _ended(
         self,
