@@ -45,8 +45,8 @@ MOST_FILES = 283  # three in flow: limits, limit_options and its __init__; one i
 # four of exports: group_lines and resealing in storage/admin, exports and imports in storage/jobs
 # nine of web frameworks: asgi, app_context, site_settings, flask, quart and litestar in
 # integrations; embedded and site in cli; multiprocess/reload
-# seven of the test kit: mode, performing, single, assertions and __init__ in testing, app/clock,
-# and storage/jobs/single_claims
+# eight of the test kit: mode, performing, single, assertions, plugin and __init__ in testing,
+# app/clock and storage/jobs/single_claims
 # four of metrics: meter and prometheus in telemetry, storage/gauges, cli/metrics
 # two of traces: telemetry/otel and telemetry/attempts
 MOST_SMALL_FILES = 11  # users import those of Flask, Quart and Litestar by their names

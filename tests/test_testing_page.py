@@ -16,4 +16,4 @@ def test_the_tests_of_the_example_pass(tmp_path):
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "7 passed" in done.stdout
+    assert "9 passed" in done.stdout
