@@ -9,6 +9,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from antq_actors.app.antq import AntQ
+from antq_actors.checks import short_repr
 from antq_actors.errors import StorageError
 from antq_actors.introspection import shown
 from antq_actors.jobs.worker import in_thread
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from antq_actors.app.antq import AntQ
     from antq_actors.storage.gauges import StoreGauges
     from antq_actors.telemetry.meter import Distribution, Readings
 
@@ -55,6 +56,9 @@ class Collector:
     """
 
     def __init__(self, app: AntQ, *, store_only: bool = False) -> None:
+        """Take the metrics of *app*. Raises TypeError for what is no application."""
+        if not isinstance(app, AntQ):
+            raise TypeError(f"app must be an AntQ application, got {short_repr(app)}")
         self._app = weakref.ref(app)
         self._store_only = store_only
         if not store_only:

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 from support.apps import until
+from support.programs import in_a_fork
 
 from antq_actors import AntQ, Cancel, Status, Worker
 from antq_actors.events import JobEnded, Several
@@ -296,6 +297,16 @@ def test_a_collector_keeps_no_stopped_application_alive():
 
     assert gone() is None
     assert families(registry) == {}
+
+
+def test_a_fork_of_its_process_yields_nothing(app, registry):
+    assert in_a_fork(lambda: generate_latest(registry)) == "b''"
+
+
+@pytest.mark.parametrize("make", [Collector, asgi_app, wsgi_app])
+def test_what_is_no_application_is_refused(make):
+    with pytest.raises(TypeError, match="app must be an AntQ application, got 'jobs'"):
+        make("jobs")
 
 
 def test_a_store_that_cannot_be_read_leaves_what_was_counted(tmp_path):

@@ -127,6 +127,9 @@ class Journal:
 
     def stored_together(self, first: int, news: Sequence[tuple[JobState, JobSpec, object]]) -> None:
         """Note that new jobs were stored; *first* is the first of their ids."""
+        if self._recorded is None and events.JobsEnqueued not in self._wanted:
+            self.changed += len(news)
+            return
         for id_, (state, spec, _) in enumerate(news, first):
             self.stored(id_, state, spec)
 
