@@ -35,7 +35,7 @@ from antq_actors.errors import (
 from antq_actors.events.hub import Hub
 from antq_actors.executors.base import PROCESS
 from antq_actors.executors.sent_middleware import pack_middleware
-from antq_actors.jobs import current_app, instant
+from antq_actors.jobs import current_app, everywhere, instant
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.worker import in_thread
 from antq_actors.otp.kernel import errors as otp_errors
@@ -215,7 +215,7 @@ class AntQ(JobVerbs):
 
     def _set_up_middleware(self) -> None:
         """Set up the middleware in this process. Raises StartError, ConfigError."""
-        pipeline = self._config.middleware
+        pipeline = everywhere.current(self._config.middleware)
         if pipeline is None:
             return
         if any(queue.executor == PROCESS for queue in self._config.queues.values()):

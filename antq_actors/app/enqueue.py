@@ -20,6 +20,7 @@ from antq_actors.app import crons
 from antq_actors.app.limits import of_queue
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import AntqError, UnknownQueue
+from antq_actors.jobs import everywhere
 from antq_actors.jobs.limits import from_stored
 from antq_actors.jobs.middleware import batch_error, batch_within
 from antq_actors.jobs.new_job import JobTemplate
@@ -164,8 +165,10 @@ class Enqueuer:
         self.clock = clock
         """Tells when a job is enqueued."""
         self._served = served
-        self.middleware = None if config.middleware is None else config.middleware.to_enqueue
+        self._given = config.middleware
+        self.middleware: Pipeline | None
         """What is called around the enqueuing of jobs; None: nothing."""
+        everywhere.follow(self)
         is_chosen = config.has_own_queues or config.start_queues or served is None
         self._default_queue = next(iter(config.queues)) if is_chosen else ""
         """Empty: the first one of the nodes that live."""
@@ -178,6 +181,12 @@ class Enqueuer:
         """Those of queues that only other processes configure, as they were last."""
         self._declared: set[str] = set()
         """The names of the limits that the store knows."""
+
+    def equip(self) -> None:
+        """Take the middleware that is called now around the enqueuing of jobs."""
+        current = everywhere.current(self._given)
+        self.middleware = None if current is None else current.to_enqueue
+        self._store.tracker.notes_due = current is not None
 
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]

@@ -178,7 +178,6 @@ class Runtime:
     def _begin(self, settings: configuration.Config) -> None:
         self.store = StorageClient(self.names.storage, self.path, hub=self._hub)
         self.store.tracker.executor_of = partial(known_executor, settings.queues)
-        self.store.tracker.notes_due = settings.middleware is not None
         metadata = node_lock.describe(
             {
                 name: node_lock.QueueInfo(queue.concurrency, queue.executor)

@@ -141,7 +141,7 @@ class Pipeline:
     def __init__(self, middleware: Sequence[Middleware], given: Sequence[Middleware | str]) -> None:
         self.given = tuple(given)
         """As the application was given it: instances, and names of classes."""
-        self._middleware = tuple(middleware)
+        self.middleware = tuple(middleware)
         self.begun: str | None = None
         """The name of the one that was to be set up last."""
         self._set_up_here: dict[int, int] = {}
@@ -172,7 +172,7 @@ class Pipeline:
         *begun* is then the name of that one.
         """
         process = os.getpid()
-        for middleware in self._middleware[self._set_up_here.get(process, 0) :]:
+        for middleware in self.middleware[self._set_up_here.get(process, 0) :]:
             self.begun = type(middleware).__name__
             middleware.setup()
             self._set_up_here[process] = self._set_up_here.get(process, 0) + 1

@@ -25,7 +25,7 @@ from antq_actors.executors.thread import (
     WorkerCell,
     kind_for,
 )
-from antq_actors.jobs import current_app, instant
+from antq_actors.jobs import current_app, everywhere, instant
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
 from antq_actors.jobs.perform import Attempt
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.middleware import Pipeline
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, StoredJob
     from antq_actors.otp.actors.task_actor import TaskCell
@@ -189,8 +190,8 @@ class RunningAttempts:
         self._read_errors = read_errors
         self._settings = settings
         self._application = partial(current_app.of_queue, settings.application)
-        given = settings.middleware
-        self._middleware = None if given is None else given.to_perform
+        self._middleware: Pipeline | None
+        everywhere.follow(self)
         self._state = state
         self._clock = clock
         self.exits = ExitQueue(queue.cell)
@@ -199,6 +200,11 @@ class RunningAttempts:
         self._on_report = self.reported.on_report
         self._orphans: dict[ActorCell, int] = {}
         """Actors whose threads were abandoned, and the ids of their jobs."""
+
+    def equip(self) -> None:
+        """Take the middleware that is called now around attempts."""
+        current = everywhere.current(self._settings.middleware)
+        self._middleware = None if current is None else current.to_perform
 
     # ---- started --------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.checks import MOST_META_BYTES, short_repr
+from antq_actors.jobs import everywhere
 from antq_actors.jobs.attempt_error import describe
 from antq_actors.jobs.middleware import Middleware
 from antq_actors.telemetry.attempts import (
@@ -26,12 +27,13 @@ from antq_actors.telemetry.attempts import (
 
 try:
     from opentelemetry import context, metrics, propagate, trace
+    from opentelemetry.instrumentation import instrumentor
     from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 except ImportError:
     raise ImportError("this module needs OpenTelemetry: pip install 'antq-actors[otel]'") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from opentelemetry.context import Context
 
@@ -194,6 +196,8 @@ class OtelMiddleware(Middleware):
                 _fail(span, ending.error_type, ending.text, ending.exception)
             span.end()
             self._measure(job, attributes, took)
+            del ending
+            endings.clear()  # the traceback of an exception in them refers to this frame
 
     def _start_process(self, job: Job, attributes: Mapping[str, str]) -> tuple[Span, Context]:
         """Start the span of an attempt; return it, and the context for the job."""
@@ -308,3 +312,30 @@ def _add(meta: dict[str, str], carrier: Mapping[str, str]) -> None:
 
 def _size(item: tuple[object, object]) -> int:
     return sum(len(str(each).encode(errors="replace")) for each in item)
+
+
+# ---- of the whole process ------------------------------------------------------------------------
+
+
+class AntqInstrumentor(instrumentor.BaseInstrumentor):  # type: ignore[misc, name-defined]  # it is not typed
+    """Traces every application of the process, from ``instrument()`` to ``uninstrument()``.
+
+    ``opentelemetry-instrument`` finds it. An application that was given an ``OtelMiddleware`` keeps
+    that. ``instrument`` takes what an ``OtelMiddleware`` does, all of it by keyword.
+    """
+
+    _middleware: OtelMiddleware | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return nothing that may be missing: this package is what is instrumented."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        known = ("propagation", "tracer_provider", "meter_provider")
+        self._middleware = OtelMiddleware(**{k: kwargs[k] for k in known if k in kwargs})
+        everywhere.add(self._middleware)
+
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the interface
+        if self._middleware is not None:
+            everywhere.remove(self._middleware)
+            self._middleware = None

@@ -18,7 +18,7 @@ from antq_actors.app import AntQ
 from antq_actors.checks import short_repr, whole
 from antq_actors.errors import AntqError, JobFailed, JobNotFound, NotStarted
 from antq_actors.executors.base import run_coroutine
-from antq_actors.jobs import current_app, instant
+from antq_actors.jobs import current_app, everywhere, instant
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.outcome import Failed, Refused
 from antq_actors.jobs.perform import Attempt, AttemptRunner, never
@@ -147,7 +147,7 @@ class Performer:
         spec, state = job.spec, job.state
         control = Control(None if spec.timeout is None else time.monotonic() + spec.timeout)
         control.application = partial(current_app.of_queue, self._runtime.names.root)
-        control.middleware = self._app._config.middleware
+        control.middleware = everywhere.current(self._app._config.middleware)
         control.clock = self._clock
         errors = state.errors
         read = partial(self._store.read, JobReader.errors, job.id, errors) if errors else None

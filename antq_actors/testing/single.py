@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from antq_actors.checks import short_repr, whole
-from antq_actors.jobs import current_app, instant, lifecycle
+from antq_actors.jobs import current_app, everywhere, instant, lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.new_job import DEFAULT_QUEUE, JobTemplate
 from antq_actors.jobs.perform import Attempt
@@ -58,7 +58,7 @@ def perform_job(
         raise ValueError(f"attempt must be at least 1, got {number}")
     application: Any = current_app.latest()
     default_queue = DEFAULT_QUEUE if application is None else application.default_queue
-    pipeline = None if application is None else application._config.middleware
+    pipeline = everywhere.current(None if application is None else application._config.middleware)
     options = {} if meta is None else {"meta": meta}
     new = _checked(JobTemplate(worker, options, default_queue=default_queue), args, pipeline)
     spec = encoding.decode_spec(encoding.encode_spec(new.spec))

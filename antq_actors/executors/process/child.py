@@ -107,7 +107,7 @@ class _ProcessChild:
                     self._parent.begin(None)
                     self._end(self._have(pickled))
                 case wire.Equip(packed):
-                    self._application.middleware = SentPipeline(packed)
+                    self._application.middleware = None if packed is None else SentPipeline(packed)
                 case wire.Perform():
                     outcome = self._perform(order)
                     memory = _memory_bytes() if self._boot.measures_memory else 0

@@ -12,7 +12,7 @@ from antq_actors.errors import ConfigError, NotStarted
 from antq_actors.executors import places
 from antq_actors.executors.process import output, wire
 from antq_actors.executors.sent_middleware import pack_middleware
-from antq_actors.jobs import current_app, resolver
+from antq_actors.jobs import current_app, everywhere, resolver
 from antq_actors.jobs.outcome import Failed
 from antq_actors.jobs.worker_registry import defined
 from antq_actors.storage import main_objects
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from antq_actors.executors.base import Settings
     from antq_actors.executors.process.os_process import OsProcess
+    from antq_actors.jobs.middleware import Pipeline
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import ErrorEntry
@@ -41,8 +42,9 @@ class ProcessSession:
     def __init__(self, process: OsProcess, modules: list[str], settings: Settings) -> None:
         self.process = process
         self._application = settings.application
-        self._middleware = settings.middleware
-        """What is still to be sent; None: nothing."""
+        self._given = settings.middleware
+        self._equipped: Pipeline | None = None
+        """The middleware that was sent."""
         self.performed = 0
         """Attempts that have come to an end there."""
         self._known: dict[str, AnyWorker | bytes] = {}
@@ -182,16 +184,17 @@ class ProcessSession:
     def _send_middleware(self) -> Failed | None:
         """Send the OS process the middleware of the application, before its first attempt.
 
-        Failed: one cannot be pickled.
+        And again if it has changed. Failed: one cannot be pickled.
         """
-        if self._middleware is None:
+        current = everywhere.current(self._given)
+        if current is self._equipped:
             return None
         try:
-            packed = pack_middleware(self._middleware)
+            packed = None if current is None else pack_middleware(current)
         except ConfigError as error:
             return Failed(str(error), retry_in=None)
         self.process.send(wire.Equip(packed))
-        self._middleware = None
+        self._equipped = current
         return None
 
     def _send_script_objects(self, encoded: bytes) -> None:

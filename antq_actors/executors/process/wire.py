@@ -60,7 +60,7 @@ class Have(NamedTuple):
 class Equip(NamedTuple):
     """From now on, perform attempts within this middleware."""
 
-    middleware: PackedMiddleware
+    middleware: PackedMiddleware | None
 
 
 class Perform(NamedTuple):

@@ -23,7 +23,7 @@ from antq_actors.executors.base import RAY, Health, NotReady
 from antq_actors.executors.sent_middleware import pack_middleware
 from antq_actors.integrations.ray import client, connection, task
 from antq_actors.integrations.ray.parcel import NotPicklableError, pack_worker
-from antq_actors.jobs import current_app
+from antq_actors.jobs import current_app, everywhere
 from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted
 from antq_actors.jobs.worker_registry import defined
 from antq_actors.otp.actors.gen_server import GenServer
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from antq_actors.executors.base import Done, Settings
     from antq_actors.executors.sent_middleware import PackedMiddleware
     from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.middleware import Pipeline
     from antq_actors.jobs.options import RayOptions
     from antq_actors.jobs.outcome import NotRun, Outcome
     from antq_actors.jobs.perform import Attempt
@@ -81,6 +82,7 @@ class RayExecutor:
         self._refusal: str | None = None
         self._actor: Any = None  # set with the session
         self._functions: dict[tuple[str, str], Any] = {}
+        self._equipped: Pipeline | None = None
         self._middleware: PackedMiddleware | None = None
         """The middleware of the application, once it is packed; None: it is not, or there is none.
         """
@@ -214,9 +216,10 @@ class RayExecutor:
 
     def _packed(self) -> PackedMiddleware | None:
         """Return the middleware of the application as Ray tasks get it. Raises ConfigError."""
-        pipeline = self._settings.middleware
-        if pipeline is not None and self._middleware is None:
-            self._middleware = pack_middleware(pipeline)
+        pipeline = everywhere.current(self._settings.middleware)
+        if pipeline is not self._equipped:
+            self._middleware = None if pipeline is None else pack_middleware(pipeline)
+            self._equipped = pipeline
         return self._middleware
 
     def _function(self, worker_name: str) -> Any:

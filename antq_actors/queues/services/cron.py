@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import CronError, StorageError
 from antq_actors.flow.cron_turn import CLOCK_TOLERANCE
-from antq_actors.jobs import instant
+from antq_actors.jobs import everywhere, instant
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.messages import NOREPLY, Continue
 from antq_actors.otp.messaging import calls
@@ -96,14 +96,19 @@ class CronService(GenServer):
         self._node = node
         self._declarations = declarations
         self._config = config
-        given = config.middleware
-        self._middleware = None if given is None else given.to_enqueue
+        self._middleware: Pipeline | None
+        everywhere.follow(self)
         self._clock = clock
         self._outage = Outage()
         self._timer: Timer | None = None
         self._latest_look: Instant = 0
         self._next_sweep: float = 0.0
         self._fired = 0
+
+    def equip(self) -> None:
+        """Take the middleware that is called now around the enqueuing of jobs."""
+        current = everywhere.current(self._config.middleware)
+        self._middleware = None if current is None else current.to_enqueue
 
     def init(self) -> Continue:
         """Declare what the code of this node says, so that it is there when the node has started.
