@@ -64,10 +64,10 @@ class Subscription:
         """The classes of the events that it delivers."""
         self._dropped = 0
         self._is_cancelled = False
-        self._forget()
+        self.renew()
 
-    def _forget(self) -> None:
-        self._pid = os.getpid()
+    def renew(self) -> None:
+        """Begin anew, in a fork: it has neither the thread nor a use for what was before."""
         self._buffer: deque[Told] = deque()
         # No Event: setting one that is being set further up in this thread would wait for ever.
         self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -90,8 +90,6 @@ class Subscription:
         """
         self._is_cancelled = True
         self._hub.remove(self)
-        if self._pid != os.getpid():
-            self._forget()
         self._buffer.clear()
         if self._thread is not None:
             self._wakeups.put(None)
@@ -115,8 +113,6 @@ class Subscription:
 
     def put(self, events: Iterable[Told]) -> None:
         """Add those *events* that the listener wants to its buffer, and have them delivered."""
-        if self._pid != os.getpid():
-            self._forget()  # a fork has neither the thread nor a use for what was before
         buffer, types = self._buffer, self.types
         for event in events:
             if type(event) is Several:
@@ -250,7 +246,6 @@ class Hub:
         self.silences = 0
         """How often the last subscription has ended."""
         self.lock = threading.RLock()
-        self._pid = os.getpid()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._taps: tuple[Callable[[Sequence[Told]], object], ...] = ()
         self._tapped: frozenset[type[Event]] = frozenset()
@@ -267,13 +262,13 @@ class Hub:
         It may return GONE, to get no more. Raises TypeError for what is no class of events.
         """
         subscription = Subscription(self, deliver, _concrete(types))
-        with self._locked():
+        with self.lock:
             self._change((*self._subscriptions, subscription))
         return subscription
 
     def remove(self, subscription: Subscription) -> None:
         """Deliver nothing more to a subscription."""
-        with self._locked():
+        with self.lock:
             self._change(tuple(each for each in self._subscriptions if each is not subscription))
 
     def tap(self, take: Callable[[Sequence[Told]], object], types: Sequence[type[Event]]) -> None:
@@ -283,7 +278,7 @@ class Hub:
         it has to be quick and must not raise. *types* are those that it needs; it is also given
         what others listen to.
         """
-        with self._locked():
+        with self.lock:
             self._taps = (*self._taps, take)
             self._tapped |= _concrete(types)
             self._change(self._subscriptions)
@@ -294,17 +289,18 @@ class Hub:
         if not self.wanted:
             self.silences += 1
 
-    def _locked(self) -> threading.RLock:
-        if self._pid != os.getpid():  # in a fork, a thread that is not there may hold it
-            self.lock, self._pid = threading.RLock(), os.getpid()
-            self._held = None
-        return self.lock
+    def renew(self) -> None:
+        """Forget, in a fork, what its parent was about to tell, and who may hold the lock there."""
+        self.lock = threading.RLock()
+        self._held = None
+        for subscription in self._subscriptions:
+            subscription.renew()
 
     # ---- events ------------------------------------------------------------------------------
 
     def publish(self, *events: Event) -> None:
         """Have *events* delivered to those who want them, after all that was told before."""
-        with self._locked():
+        with self.lock:
             if self._held is not None:
                 self._held += events
             else:
@@ -323,15 +319,15 @@ class Hub:
 
         So what a transaction brings about is told after its own events, and not before its end.
         """
-        with self._locked():
-            if self._held is None:
-                self._held = []
+        if self._held is None:
+            self._held = []
 
     def release(self, events: Sequence[Told] = ()) -> None:
         """Publish *events*, and then what was held."""
-        with self._locked():
+        with self.lock:
             held, self._held = self._held, None
-            self._distribute(events)
+            if events:
+                self._distribute(events)
             if held:
                 self._distribute(held)
 
@@ -352,13 +348,13 @@ class Hub:
 
         If it runs queues, events are kept until this process has its number as a node.
         """
-        with self._locked():
+        with self.lock:
             self.node = None if runs_queues else 0
             self._early = []
 
     def set_number(self, node: int) -> None:
         """Note the number of this process as a node; 0: it is none any more."""
-        with self._locked():
+        with self.lock:
             before, self.node = self.node, node
             early, self._early = self._early, []
             if before is None and early:
@@ -383,6 +379,15 @@ class Hub:
 
 
 _hubs: Final[weakref.WeakSet[Hub]] = weakref.WeakSet()
+
+
+def _renew() -> None:
+    for hub in list(_hubs):
+        hub.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 def of_path(path: str | os.PathLike[str]) -> list[Hub]:

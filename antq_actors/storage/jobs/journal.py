@@ -20,7 +20,6 @@ from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.jobs.state import Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.tracker import (
-    OF_EXECUTIONS,
     Begun,
     meta_of,
     of_job,
@@ -62,11 +61,10 @@ class Journal:
         self._entered = time.monotonic()
         self._tracker = tracker
         self._read = read
-        self._wanted = tracker.hub.wanted
-        self._tracks = not self._wanted.isdisjoint(OF_EXECUTIONS)
-        """Whether somebody listens to what needs to be known of executions."""
-        if not self._tracks:
-            tracker.begun.clear()
+        self._wanted = tracker.wanted
+        self._tracks = tracker.tracks
+        self._kinds: dict[tuple[str, str], str | None] = {}
+        """What performs the jobs of a queue and a worker."""
         self._node = tracker.hub.node or 0
         self._date = tracker.hub.clock
         self._events: list[Told] = []
@@ -90,11 +88,13 @@ class Journal:
 
         It was wanted when it *began*, by the monotonic clock; *has_changed*: it has a number.
         """
-        self.end_verb()
+        if self._stored:
+            self.end_verb()
         if has_changed and events.Committed in self._wanted:
             waited, took = self._entered - began, time.monotonic() - self._entered
             self.note(events.Committed, jobs=self.changed, waited=waited, took=took)
-        self._tracker.forget(self._completed_ids, self._over)
+        if self._completed_ids or self._over:
+            self._tracker.forget(self._completed_ids, self._over)
         self._read = _over  # it leads to the store, which leads here
         for job in self._recorded or ():
             for record in self._tracker.recorders:
@@ -111,16 +111,15 @@ class Journal:
 
     def _tell_stored(self, at: datetime) -> None:
         """Note what was stored so far, before what follows from it."""
-        if events.JobsEnqueued in self._wanted:
-            for (worker, queue), ids in self._stored.items():
-                values = {"worker": worker, "queue": queue, "ids": tuple(ids), "count": len(ids)}
-                self._add(events.JobsEnqueued, at, values)
+        for (worker, queue), ids in self._stored.items():
+            values = {"worker": worker, "queue": queue, "ids": tuple(ids), "count": len(ids)}
+            self._add(events.JobsEnqueued, at, values)
         self._stored = {}
 
     def stored(self, id_: int, state: JobState, spec: JobSpec) -> None:
         """Note that a new job was stored."""
         self.changed += 1
-        if not self.is_import:
+        if self._tracker.tells_stored and not self.is_import:
             self._stored.setdefault((spec.worker, state.queue_name), []).append(id_)
             if self._recorded is not None:
                 self._recorded.append(StoredJob(id_, state, spec, ()))
@@ -164,7 +163,8 @@ class Journal:
         worker, queue = spec.worker, state.queue_name
         if self._stored:  # by what was settled in the same verb, and perhaps these very jobs
             self._tell_stored(datetime_for_display(now))
-        kind = self._tracker.executor_of(queue, worker)
+        kinds, of = self._kinds, (queue, worker)
+        kind = kinds[of] if of in kinds else kinds.setdefault(of, self._tracker.executor_of(*of))
         waited = 0.0 if due is None or due > now else (now - due) / instant.SECOND
         begun = Begun(
             *(state.execution, worker, queue, state.attempts, meta_of(spec), now, waited),
@@ -173,7 +173,7 @@ class Journal:
         ids = [job.id for job in jobs]
         # Also if it is aborted: then they are claimed again, with the same number.
         self._tracker.begun.update(dict.fromkeys(ids, begun))
-        if kind is not None and events.JobStarted in self._wanted:
+        if kind is not None and self._tracker.tells_started:
             values = started_values(begun, datetime_for_display(now), self._node, kind)
             self._events.append(events.Several(events.JobStarted, values, ids))
 
@@ -186,7 +186,7 @@ class Journal:
             return
         numbers = list(map(int.from_bytes, ids))
         self._completed_ids += numbers
-        if events.JobEnded not in self._wanted or not numbers:
+        if not self._tracker.tells_ended or not numbers:
             return
         known = list(map(self._tracker.begun.get, numbers))
         if known.count(known[0]) == len(known) and known[0] is not None:  # as they mostly are
@@ -258,7 +258,7 @@ class Journal:
         next_at: Instant | None = None,
     ) -> None:
         self._over[id_] = before.execution
-        if events.JobEnded in self._wanted:
+        if self._tracker.tells_ended:
             begun = self._begun(id_, before)
             if not begun.is_told:
                 self._tell_begun([id_], begun, error)
@@ -272,7 +272,7 @@ class Journal:
             for id_ in ids if events.JobRefused in self._wanted else ():
                 reason = f"{error.error_type}: {error.error}"
                 self._add(events.JobRefused, at, {**of_job(id_, begun), "reason": escaped(reason)})
-        elif events.JobStarted in self._wanted:
+        elif self._tracker.tells_started:
             values = started_values(begun, at, self._node, "thread")
             self._events.append(events.Several(events.JobStarted, values, ids))
 

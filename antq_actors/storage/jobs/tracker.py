@@ -76,6 +76,12 @@ class JobTracker:
         self.notes_due = False
         """Whether what is claimed has to know when it was due, as there is middleware."""
         self.begun: dict[int, Begun] = {}
+        self.wanted: frozenset[type[events.Event]] = frozenset()
+        """What was listened to when that was looked at last; what follows from it:"""
+        self._wants_journal = False
+        self.tracks = False
+        """Whether somebody listens to what needs to be known of executions."""
+        self.tells_stored = self.tells_started = self.tells_ended = False
         self.silences = 0
         """How often nobody listened any more, when that was looked at last."""
         self.stopping: set[str] = set()
@@ -103,11 +109,22 @@ class JobTracker:
 
     def wants_journal(self) -> bool:
         """Return whether somebody listens to what is noted in transactions."""
-        if self.silences != self.hub.silences:
+        if self.wanted is not self.hub.wanted:
+            self._look()
+        return self._wants_journal
+
+    def _look(self) -> None:
+        """See what is listened to now, which is looked at in each transaction."""
+        self.wanted = wanted = self.hub.wanted
+        self._wants_journal = not wanted.isdisjoint(JOURNALED)
+        self.tracks = not wanted.isdisjoint(OF_EXECUTIONS)
+        self.tells_stored = events.JobsEnqueued in wanted
+        self.tells_started = events.JobStarted in wanted
+        self.tells_ended = events.JobEnded in wanted
+        if self.silences != self.hub.silences or not self.tracks:
             # What ended while nobody listened is still in there.
             self.silences = self.hub.silences
             self.begun.clear()
-        return not self.hub.wanted.isdisjoint(JOURNALED)
 
     def found(self, id_: int, execution: int, kind: str) -> None:
         """Publish that a job has begun whose worker had to be found first."""
@@ -140,7 +157,8 @@ class JobTracker:
     def forget(self, completed: Sequence[int], over: dict[int, int]) -> None:
         """Forget jobs that have completed, and executions that are *over*, by job."""
         known = self.begun
-        _consume(map(known.pop, completed, repeat(None)))
+        if completed:
+            _consume(map(known.pop, completed, repeat(None)))
         for id_, execution in over.items():
             begun = known.get(id_)
             if begun is not None and begun.execution <= execution:
@@ -160,7 +178,7 @@ _consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).ex
 
 def meta_of(spec: JobSpec) -> dict[str, str]:
     """Return the ``meta`` of a job, as a copy."""
-    return dict(spec.meta or ())
+    return dict(spec.meta) if spec.meta else {}
 
 
 def of_job(id_: int, begun: Begun) -> dict[str, Any]:
