@@ -427,6 +427,14 @@ def _runs(jobs: Sequence[StoredJob], heads: Sequence[bytes | None]) -> Iterator[
     """Yield where jobs begin and end that differ in nothing that events tell."""
     start = 0
     first, meta, head = jobs[0][2].worker, jobs[0][2].meta, heads[0]
+    specs, alike = [job[2] for job in jobs], len(jobs)
+    if (  # as they mostly are; to find that out like this takes a third of the time
+        heads.count(head) == alike
+        and [spec.worker for spec in specs].count(first) == alike
+        and [spec.meta for spec in specs].count(meta) == alike
+    ):
+        yield 0, alike
+        return
     for end, (_, _, spec, _) in enumerate(jobs):
         if spec.worker != first or heads[end] != head or spec.meta != meta:
             yield start, end
