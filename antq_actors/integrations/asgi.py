@@ -75,20 +75,20 @@ def _running(app: AntQ, queues: bool | None, timeout: float | timedelta) -> Life
     """Return the lifespan that starts and stops *app*. Raises TypeError and ValueError."""
     check(app)
     check_runs_queues(queues)
-    seconds = check_timeout(timeout)
+    check_timeout(timeout)
 
     @asynccontextmanager
     async def running(site: Any) -> AsyncIterator[None]:
         is_ours = not (app.antq_is_held or app.antq_is_running)
         if is_ours:
-            await _start(app, queues, seconds)
+            await _start(app, queues, timeout)
         try:
             _applications[id(site)] = app
             yield
         finally:
             _applications.pop(id(site), None)
             if is_ours:
-                await _to_its_end(asyncio.to_thread(app.stop, timeout=seconds))
+                await _to_its_end(asyncio.to_thread(app.stop, timeout=timeout))
 
     return running
 
@@ -99,12 +99,12 @@ def check(app: object) -> None:
         raise TypeError(f"app must be an AntQ application, got {short_repr(app)}")
 
 
-async def _start(app: AntQ, queues: bool | None, seconds: float) -> None:  # noqa: FBT001 - its argument
+async def _start(app: AntQ, queues: bool | None, timeout: float | timedelta) -> None:  # noqa: ASYNC109, FBT001 - its arguments
     """Start an application in a thread; stop it again if the server gives up meanwhile."""
     try:
         await _to_its_end(asyncio.to_thread(app.start, queues=queues))
     except asyncio.CancelledError:
-        await _to_its_end(asyncio.to_thread(app.stop, timeout=seconds))
+        await _to_its_end(asyncio.to_thread(app.stop, timeout=timeout))
         raise
 
 

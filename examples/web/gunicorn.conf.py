@@ -2,6 +2,6 @@
 
 
 def post_fork(server, worker):
-    from shop.jobs import app
+    from shop.with_flask import web
 
-    app.start(queues=False)
+    web.extensions["antq"].start(queues=False)

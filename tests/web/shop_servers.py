@@ -13,27 +13,38 @@ from support.apps import until
 
 SHOP = Path(__file__).parent.parent.parent / "examples" / "web"
 
+ADDRESS = "127.0.0.1:{port}"
 UVICORN = ["uvicorn", "shop.with_fastapi:web", "--port", "{port}"]
+UVICORN_LITESTAR = ["uvicorn", "shop.with_litestar:web", "--port", "{port}"]
+HYPERCORN = ["hypercorn", "shop.with_quart:web", "--bind", ADDRESS]
+QUART = ["quart", "--app", "shop.with_quart:web", "run", "--port", "{port}"]
 FLASK = ["flask", "--app", "shop.with_flask:web", "run", "--port", "{port}"]
-DJANGO = ["shop.with_django", "runserver", "127.0.0.1:{port}"]
-GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "2", "--no-control-socket"]
+DJANGO = ["shop.with_django", "runserver", ADDRESS]
+GUNICORN = ["gunicorn", "--bind", ADDRESS, "--workers", "2", "--no-control-socket"]
 GUNICORN_FLASK = [*GUNICORN, "shop.with_flask:web"]
 GUNICORN_DJANGO = [*GUNICORN, "shop.with_django:web"]
 CONFIG = ["--config", "gunicorn.conf.py"]
 
+START = ["antq_actors", "start", "shop.jobs:app"]
+START_FLASK = ["flask", "--app", "shop.with_flask:web", "antq", "start"]
+START_QUART = ["quart", "--app", "shop.with_quart:web", "antq", "start"]
+START_LITESTAR = ["litestar", "--app", "shop.with_litestar:web", "antq", "start"]
+
 SERVERS = {
-    "uvicorn": UVICORN,
-    "uvicorn with workers": [*UVICORN, "--workers", "2"],
-    "uvicorn with reload": [*UVICORN, "--reload"],
-    "flask": FLASK,
-    "flask with its debugger and reloader": [*FLASK, "--debug"],
-    "runserver": DJANGO,
-    "gunicorn with Flask": GUNICORN_FLASK,
-    "gunicorn with Flask and preload": [*GUNICORN_FLASK, "--preload"],
-    "gunicorn with Flask and its hook": [*GUNICORN_FLASK, *CONFIG],
-    "gunicorn with Flask, its hook and preload": [*GUNICORN_FLASK, *CONFIG, "--preload"],
-    "gunicorn with Django": GUNICORN_DJANGO,
-    "gunicorn with Django and preload": [*GUNICORN_DJANGO, "--preload"],
+    "uvicorn with workers": ([*UVICORN, "--workers", "2"], START),
+    "uvicorn with Litestar": (UVICORN_LITESTAR, START_LITESTAR),
+    "hypercorn with Quart and workers": ([*HYPERCORN, "--workers", "2"], START_QUART),
+    "quart": (QUART, [*START, "--app", "shop.with_quart:web"]),
+    "flask with its debugger and reloader": ([*FLASK, "--debug"], START_FLASK),
+    "runserver": (DJANGO, START),
+    "gunicorn with Flask": (GUNICORN_FLASK, [*START, "--app", "shop.with_flask:web"]),
+    "gunicorn with Flask and preload": ([*GUNICORN_FLASK, "--preload"], START),
+    "gunicorn with Flask, its hook and preload": (
+        [*GUNICORN_FLASK, *CONFIG, "--preload"],
+        START_FLASK,
+    ),
+    "gunicorn with Django": (GUNICORN_DJANGO, START),
+    "gunicorn with Django and preload": ([*GUNICORN_DJANGO, "--preload"], START),
 }
 
 
@@ -75,8 +86,9 @@ class Shop:
         until(lambda: self._answers(server), f"the first answer of {name}")
         return server
 
-    def run_jobs(self):
-        return self.start("antq_actors", "start", "shop.jobs:app")
+    def run_jobs(self, command=START):
+        """Start a program that runs the jobs; it is a second one beside the server."""
+        return self.start(*command)
 
     def request_receipt(self, order, email="jane@example.com"):
         url = f"{self.url}/orders/{order}/receipt"

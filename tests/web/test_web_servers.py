@@ -10,10 +10,10 @@ from support.apps import until
 ONE_WORKER = ["--workers", "1"]  # the one that has answered, and so has the store open
 
 
-@pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
-def test_a_server_enqueues_what_a_second_program_performs(shop, command):
+@pytest.mark.parametrize(("command", "start"), SERVERS.values(), ids=SERVERS)
+def test_a_server_enqueues_what_a_second_program_performs(shop, command, start):
+    jobs = shop.run_jobs(start)
     server = shop.serve(command)
-    jobs = shop.run_jobs()
 
     accepted = shop.request_receipt(17)
 
@@ -22,7 +22,7 @@ def test_a_server_enqueues_what_a_second_program_performs(shop, command):
     assert job == {"id": 1, "status": "completed", "attempts": 1}
     assert shop.receipt(17) == "To jane@example.com: thank you for order 17.\n"
     assert shop.show_job(999).status_code == 404
-    assert stop(jobs) == 0
+    assert stop(jobs) == 0, jobs.log.read_text()
     assert server.poll() is None
     stop(server)
     assert "Traceback" not in server.log.read_text()
@@ -82,8 +82,9 @@ def test_a_job_that_cannot_be_stored_is_a_503(shop, command):
 
 
 def test_an_application_started_before_the_fork_is_refused_in_the_workers(shop):
-    module = shop.folder / "shop" / "jobs.py"
-    module.write_text(f"{module.read_text()}\n\napp.start(queues=False)\n")
+    module = shop.folder / "shop" / "with_flask.py"
+    starts = 'web.extensions["antq"].start(queues=False)'
+    module.write_text(f"{module.read_text()}\n\n{starts}\n")
 
     server = shop.serve([*GUNICORN_FLASK, "--preload"])
 
@@ -93,7 +94,7 @@ def test_an_application_started_before_the_fork_is_refused_in_the_workers(shop):
 
 def test_one_server_process_can_run_the_queues_as_well(shop):
     module = shop.folder / "shop" / "with_fastapi.py"
-    module.write_text(module.read_text().replace("app.start(queues=False)", "app.start()"))
+    module.write_text(module.read_text().replace(", queues=False", ""))
     server = shop.serve(UVICORN)
 
     shop.completed(shop.request_receipt(1).json()["id"])

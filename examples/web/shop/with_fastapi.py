@@ -1,23 +1,14 @@
 """The shop on FastAPI. Run: uvicorn shop.with_fastapi:web."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from antq_actors import JobNotFound, StorageError
+from antq_actors.integrations import asgi
+from antq_actors.integrations.asgi import AntQDep
 from shop.jobs import app, write_receipt
 
-
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    app.start(queues=False)  # no jobs run here; `antq start shop.jobs:app` runs them
-    yield
-    app.stop()
-
-
-web = FastAPI(lifespan=lifespan)
+web = FastAPI(lifespan=asgi.lifespan(app, queues=False))  # `antq start shop.jobs:app` runs the jobs
 
 
 @web.post("/orders/{order}/receipt", status_code=202)
@@ -27,8 +18,8 @@ async def request_receipt(order: int, email: str) -> dict[str, object]:
 
 
 @web.get("/jobs/{job_id}")
-def show_job(job_id: int) -> dict[str, object]:
-    job = app.get_job(job_id)
+def show_job(job_id: int, antq: AntQDep) -> dict[str, object]:
+    job = antq.get_job(job_id)
     return {"id": job.id, "status": job.status, "attempts": job.attempts}
 
 

@@ -1,16 +1,14 @@
 """The shop on Flask. Run: gunicorn shop.with_flask:web, or flask --app shop.with_flask:web run."""
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 
 from antq_actors import JobNotFound, StorageError
-from shop.jobs import app, write_receipt
+from antq_actors.integrations.flask import AntQ
+from shop.jobs import write_receipt
 
 web = Flask(__name__)
-
-
-@web.before_request
-def start_jobs() -> None:
-    app.start(queues=False)  # at the first request of this process; later calls do nothing
+web.config.update(ANTQ_PATH="jobs", ANTQ_QUEUES={"default": 10}, ANTQ_APP="shop.with_flask:web")
+AntQ(web)  # `flask --app shop.with_flask:web antq start` runs the jobs
 
 
 @web.post("/orders/<int:order>/receipt")
@@ -21,7 +19,7 @@ def request_receipt(order: int):
 
 @web.get("/jobs/<int:job_id>")
 def show_job(job_id: int):
-    job = app.get_job(job_id)
+    job = current_app.extensions["antq"].get_job(job_id)
     return {"id": job.id, "status": job.status, "attempts": job.attempts}
 
 
