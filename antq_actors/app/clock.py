@@ -14,7 +14,6 @@ from antq_actors.jobs import instant
 from antq_actors.jobs.instant import StoppableClock
 
 if TYPE_CHECKING:
-    from antq_actors.app.antq import AntQ
     from antq_actors.jobs.instant import Instant
 
 
@@ -39,7 +38,7 @@ class TestClock:
         begin = instant.now() if start is None else _instant(start, "TestClock(start)")
         self.instants = _Instants(begin)
         """The same time as applications store it."""
-        self._application: weakref.ref[AntQ] | None = None
+        self._application: weakref.ref[Any] | None = None
         self._is_taken = False
 
     def __repr__(self) -> str:
@@ -75,7 +74,7 @@ class TestClock:
         if application is not None:
             application.antq_time_passed()
 
-    def antq_belongs_to(self, application: AntQ) -> None:
+    def antq_belongs_to(self, application: Any) -> None:
         """Note whose clock it is. Raises ConfigError if it is another application's."""
         if self._is_taken:
             raise ConfigError(
