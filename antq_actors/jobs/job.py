@@ -57,6 +57,10 @@ class AttemptError(msgspec.Struct, frozen=True):
     error_type: str | None = None
     """The name of the exception's class; None where there was none: `Fail`, `Cancel`, an
     interruption, the death of a process."""
+    started_at: datetime | None = None
+    """When its queue claimed the job for that attempt; None: for none."""
+    node: int = 0
+    """The node on which the attempt ran; 0: on none."""
 
     @property
     def summary(self) -> str:

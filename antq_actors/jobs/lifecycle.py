@@ -231,6 +231,7 @@ def settle(
         after = _ended(state, Status.CANCELLED, now)
     if entry is None:
         return after, None
+    entry = entry._replace(started_at=state.started_at, node=state.node)
     return replace(after, errors=state.errors + 1), entry
 
 
@@ -277,7 +278,7 @@ def _without_result(composed: Composed | None) -> Composed | None:
     """Return how far a job is with others once its result is gone; None: it has none of these."""
     if composed is None or not composed.has_result:
         return composed
-    rest = replace(composed, has_result=False, is_none=False)
+    rest = replace(composed, has_result=False, is_none=False, node=0)
     return None if rest == NOT_COMPOSED else rest
 
 
@@ -335,7 +336,10 @@ def _completed(state: JobState, produced: Produced | None, now: Instant) -> JobS
     if produced is None or produced.result is None:
         return after
     composed = replace(
-        after.composed or NOT_COMPOSED, has_result=True, is_none=not produced.result.payload
+        after.composed or NOT_COMPOSED,
+        has_result=True,
+        is_none=not produced.result.payload,
+        node=state.node,
     )
     return replace(after, composed=composed)
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.options import Options
 
+FINDERS: Final = {"django.tasks": "antq_actors.integrations.django.backend"}
+"""Where the workers of other libraries are found: the first part of their stored names, and the
+module with a ``find``, which is given the rest."""
+
 AnyWorker: TypeAlias = type[Worker] | FunctionWorker[..., ..., Any]
 """A class or function that jobs can name."""
 
@@ -60,6 +64,8 @@ def is_findable(name: str) -> bool:
     module_name, _, qualname = name.partition(":")
     if not module_name or not qualname or module_name == "__main__" or "<locals>" in qualname:
         return False
+    if module_name in FINDERS:
+        return _has_file(qualname.rpartition(".")[0])
     module = sys.modules.get(module_name)
     if module is None:
         return _has_file(module_name)
@@ -113,6 +119,9 @@ def _find(name: str, job_id: int, propagate: tuple[type[BaseException], ...]) ->
         raise WorkerNotFound(f"{beginning}: {_IN_A_FUNCTION}")
 
     try:
+        if module_name in FINDERS:
+            finder: Any = importlib.import_module(FINDERS[module_name])
+            return finder.find(qualname)
         module = importlib.import_module(module_name)
     except propagate:
         raise

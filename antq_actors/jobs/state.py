@@ -122,6 +122,8 @@ class Composed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The group that it has expanded into, with whose end it has ended for others; 0: none."""
     is_none: bool = False
     """Whether its result is None, of which there is no row."""
+    node: int = 0
+    """The node on which its result was made; 0: none was."""
 
     @property
     def has_result_row(self) -> bool:
@@ -260,6 +262,10 @@ class ErrorEntry(NamedTuple):
     attempted_at: Instant
     error_type: str | None = None
     """The name of the exception's class; None where there was none."""
+    started_at: Instant | None = None
+    """When the attempt was claimed; None where none was."""
+    node: int = 0
+    """The node on which it ran; 0: on none."""
 
 
 class NewJob(NamedTuple):

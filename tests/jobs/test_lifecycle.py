@@ -142,7 +142,7 @@ def test_an_outcome_leaves_an_error_when_something_went_wrong(outcome, text):
 def test_an_error_names_the_attempt_that_failed_and_when():
     _, error = lifecycle.settle(a_running_job(), Failed("no", "trace"), now=LATER)
 
-    assert error == lifecycle.ErrorEntry(1, "no", "trace", LATER)
+    assert error == lifecycle.ErrorEntry(1, "no", "trace", LATER, started_at=NOW, node=7)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,12 @@ specs = st.builds(
     meta=st.none() | st.dictionaries(st.text(), st.text(), min_size=1),
 )
 texts = st.none() | st.text()
-entries = st.builds(ErrorEntry, st.integers(0, 99), st.text(), texts, instants, texts)
+entries = st.builds(
+    ErrorEntry,
+    *(st.integers(0, 99), st.text(), texts, instants, texts),
+    started_at=st.none() | instants,
+    node=instants,
+)
 
 
 @given(states, st.none() | st.binary(min_size=16, max_size=16), specs, entries)
@@ -156,7 +161,10 @@ def test_damaged_records_are_a_storage_error(decode):
 def test_a_job_is_shown_with_its_effective_options_and_its_newest_error_first():
     state = JobState(Status.RETRYING, "mail", 7, 3, 2_000_000, 3_000_000, attempts=2, errors=2)
     spec = JobSpec("shop:Mail", b"", 1_000_000, 30.0, ("email",), (Status.ENQUEUED,))
-    errors = (ErrorEntry(2, "second", "trace", 2_000_000), ErrorEntry(1, "first", None, 1_500_000))
+    errors = (
+        ErrorEntry(2, "second", "trace", 2_000_000, started_at=1_900_000, node=3),
+        ErrorEntry(1, "first", None, 1_500_000),
+    )
 
     job = encoding.as_job(StoredJob(9, state, spec, errors), {"email": "jane@example.com"})
 

@@ -268,7 +268,8 @@ def test_errors_are_kept_newest_first(store):
 
     assert job.state.status is Status.FAILED
     assert job.errors == tuple(
-        ErrorEntry(now, f"error {now}", f"trace {now}", now) for now in (3, 2, 1)
+        ErrorEntry(now, f"error {now}", f"trace {now}", now, started_at=now, node=1)
+        for now in (3, 2, 1)
     )
 
 

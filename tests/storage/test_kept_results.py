@@ -94,7 +94,7 @@ def test_the_result_none_is_in_the_record_of_its_job_and_has_no_row(store, follo
     store.work("mail", settlements, node=1, limit=0, now=0)
 
     for each in settlements:
-        assert store.get(each.id).state.composed == Composed(has_result=True, is_none=True)
+        assert store.get(each.id).state.composed == Composed(has_result=True, is_none=True, node=1)
     assert rows(store) == {}
     assert store.findings() == []
     assert store.retry(settlements[0].id, now=1).state.composed is None

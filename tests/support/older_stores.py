@@ -2,6 +2,7 @@
 
 format 3    a job's state and spec are two records; ``index`` has its ended jobs, by time;
             ``listing`` and ``counts`` are tables
+format 3    errors have no start and no node
 format 2    states have no start, errors no type
 format 1    specs have no checksum
 """
@@ -26,9 +27,10 @@ def write_as(env, format_):
         _split_records(txn, env.tables)
         _index_ended(txn, env.tables, older[b"listing"])
         _count_by_themselves(txn, env.tables, older[b"counts"])
+        _drop_last_fields(txn, env.tables.errors, 2, behind=0)
         if format_ <= 2:
-            _drop_last_field(txn, env.tables.jobs, behind=1)
-            _drop_last_field(txn, env.tables.errors, behind=0)
+            _drop_last_fields(txn, env.tables.jobs, 1, behind=1)
+            _drop_last_fields(txn, env.tables.errors, 1, behind=0)
         if format_ <= 1:
             _unseal(txn, env.tables.payloads)
         for table in further:
@@ -74,11 +76,11 @@ def _count_by_themselves(txn, tables, counts):
         txn.delete(key, db=tables.meta)
 
 
-def _drop_last_field(txn, table, *, behind):
+def _drop_last_fields(txn, table, count, *, behind):
     """*behind*: as many bytes, and a digest of which the first of them is the length."""
     for key, value in list(txn.cursor(table)):
         size = behind + (value[0] if behind else 0)
-        *fields, _ = msgspec.msgpack.decode(value[size:])
+        fields = msgspec.msgpack.decode(value[size:])[:-count]
         txn.put(key, value[:size] + msgspec.msgpack.encode(fields), db=table)
 
 

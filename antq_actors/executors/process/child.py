@@ -119,6 +119,7 @@ class _ProcessChild:
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
+        self._unpack_middleware()
         self._import_worker_module(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
         self._application.enqueues_elsewhere = wanted.enqueues_elsewhere
@@ -144,6 +145,18 @@ class _ProcessChild:
             return None
         finally:
             control.close()
+
+    def _unpack_middleware(self) -> None:
+        """Unpack the middleware before any worker is imported: it may set up what those need."""
+        middleware = self._application.middleware
+        self._waits = True
+        try:
+            if middleware is not None:
+                middleware.unpack()
+        except BaseException:  # raised again in the attempt, which fails with it
+            if self._is_ending:
+                raise
+        self._waits = False
 
     def _import_worker_module(self, worker: str) -> None:
         """Import in the job process the module of a worker stored under another name."""

@@ -57,6 +57,8 @@ class _Error(msgspec.Struct):
     at: datetime
     stack_trace: str | None = None
     error_type: str | None = None
+    started_at: datetime | None = None
+    node: int = 0
 
 
 class JobLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -176,6 +178,8 @@ def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
                 instant.datetime_for_display(e.attempted_at),
                 e.stack_trace,
                 e.error_type,
+                _moment(e.started_at),
+                e.node,
             )
             for e in job.errors
         ),
@@ -223,7 +227,9 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         meta=checked_meta(found.meta),
     )
     entries = tuple(
-        lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type)
+        lifecycle.error_entry(
+            e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type
+        )._replace(started_at=None if e.started_at is None else _instant(e.started_at), node=e.node)
         for e in errors
     )
     until = None if found.result_until is None else _instant(found.result_until)
@@ -266,8 +272,8 @@ def _check(found: JobLine) -> None:
     counts = found.attempts, found.interruptions, found.error_count
     if min(found.id - 1, *counts) < 0:
         raise ValueError("id is at least 1, attempts, interruptions and error_count at least 0")
-    attempts = (error.attempt for error in found.errors)
-    if max(found.id, found.max_attempts, *counts, *map(abs, attempts)) > LARGEST_NUMBER:
+    numbers = (number for error in found.errors for number in (error.attempt, error.node))
+    if max(found.id, found.max_attempts, *counts, *map(abs, numbers)) > LARGEST_NUMBER:
         raise ValueError(f"ids and counts are at most {LARGEST_NUMBER}")
     if [found.args, found.typed_args, found.pickled_args].count(None) != 2:  # noqa: PLR2004 - of three
         raise ValueError("it needs either args or pickled_args or typed_args")

@@ -328,6 +328,8 @@ def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...
             each.stack_trace,
             datetime_for_display(each.attempted_at),
             each.error_type,
+            None if each.started_at is None else datetime_for_display(each.started_at),
+            each.node,
         )
         for each in entries
     )

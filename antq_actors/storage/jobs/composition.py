@@ -143,6 +143,7 @@ class Composition:
             cause=0,
             has_result=False,
             is_none=False,
+            node=0,
         )
         if composed.pending:
             causes, gone = self.dependents.obstacles(id_)

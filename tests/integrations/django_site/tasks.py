@@ -1,0 +1,86 @@
+"""Tasks of the site, as users write them."""
+
+import threading
+
+from django.apps import apps
+from django.db import connection
+
+from antq_actors import Unique
+
+try:
+    from django.tasks import task
+except ModuleNotFoundError:
+    from django_tasks import task
+
+entered = threading.Event()
+allowed = threading.Event()
+
+
+class Broken(Exception):
+    pass
+
+
+@task
+def add(one, other=0):
+    return one + other
+
+
+@task
+async def add_async(one, other=0):
+    return one + other
+
+
+@task(takes_context=True)
+def attempts(context):
+    return [context.attempt, context.task_result.id, context.task_result.status]
+
+
+@task
+def fail(text="no"):
+    raise Broken(text)
+
+
+@task(takes_context=True, max_attempts=2, retry_delay=0)
+def fail_once(context):
+    if context.attempt == 1:
+        raise Broken("the first time")
+    return context.attempt
+
+
+@task
+def no_json():
+    return object()
+
+
+@task
+def wait():
+    entered.set()
+    allowed.wait(60)
+
+
+@task(queue_name="mail", priority=7)
+def send(to, copies=1):
+    return f"sent to {to}"
+
+
+@task
+def in_process():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return [apps.ready, cursor.db.alias]
+
+
+@task(unique=Unique(args=["number"]))
+def once(number, other=0):
+    return number
+
+
+@task
+def asks_database():
+    is_open = connection.connection is not None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return [is_open]
+
+
+no_task = len
