@@ -398,6 +398,8 @@ def test_manage_py_antq_runs_the_queues_and_looks_after_the_jobs(tasks):
             shown = manage("antq", "show", waiting.id)
             cancelled = manage("antq", "cancel", waiting.id)
             retried = manage("antq", "retry", "999")
+            waiting.refresh()
+            ended = waiting.status
         finally:
             runs.send(signal.SIGTERM)
             code, _, errors = runs.end()
@@ -410,8 +412,7 @@ def test_manage_py_antq_runs_the_queues_and_looks_after_the_jobs(tasks):
     assert "django_site.tasks.add" in shown.stdout
     assert cancelled.returncode == 0, cancelled.stderr
     assert (retried.returncode, "999" in retried.stderr) == (1, True)
-    waiting.refresh()
-    assert waiting.status is TaskResultStatus.FAILED
+    assert ended is TaskResultStatus.FAILED
 
 
 def django_site_tasks():
