@@ -2,13 +2,10 @@
 
 import dataclasses
 import json
-import os
 import signal
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from pathlib import Path
 
-import django
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError, SystemCheckError
@@ -16,10 +13,11 @@ from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
 from support.apps import settled
-from support.programs import TESTS, Program, in_a_fork, run_python
+from support.django_sites import HERE, set_up, settings_of
+from support.programs import Program, in_a_fork, run_python
 
 from antq_actors import AlreadyExists, Status, worker
-from antq_actors.integrations.django import AntqBackend, enqueue_on_commit, site
+from antq_actors.integrations.django import AntqBackend, enqueue_on_commit
 from antq_actors.integrations.django.compat import (
     InvalidTask,
     TaskResultDoesNotExist,
@@ -27,9 +25,6 @@ from antq_actors.integrations.django.compat import (
     signals,
     task_backends,
 )
-
-HERE = Path(__file__).parent
-BACKEND = "antq_actors.integrations.django.AntqBackend"
 
 
 @worker
@@ -39,20 +34,8 @@ def plain():
 
 @pytest.fixture(scope="module", autouse=True)
 def _site(tmp_path_factory):
-    """Set Django up, once for this program: its settings stay."""
-    home = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DJANGO_SITE_HOME", str(home))
-        patch.setenv("DJANGO_SETTINGS_MODULE", "django_site.settings")
-        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (HERE, TESTS))))
-        django.setup()
+    with set_up(tmp_path_factory):
         yield
-        site.close_all()
-
-
-def settings_of(path, **options):
-    queues = options.pop("queues", ["default", "mail"])
-    return {"default": {"BACKEND": BACKEND, "QUEUES": queues, "OPTIONS": {"PATH": path, **options}}}
 
 
 @pytest.fixture
