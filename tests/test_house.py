@@ -50,8 +50,8 @@ MOST_FILES = 296  # three in flow: limits, limit_options and its __init__; one i
 # four of metrics: meter and prometheus in telemetry, storage/gauges, cli/metrics
 # two of traces: telemetry/otel and telemetry/attempts
 # one of middleware of the whole process: jobs/everywhere
-# twelve of Django: admin, apps, backend, compat, connections, models, options, results, site, worker,
-# __init__ and the command antq in integrations/django
+# twelve of Django: admin, apps, backend, compat, connections, models, options, results, site,
+# worker, __init__ and the command antq in integrations/django
 MOST_SMALL_FILES = 14  # users import those of Flask, Quart and Litestar by their names; Django its
 # apps and its command; and integrations/django/compat chooses between two libraries
 MOST_END_NAMES = 12
