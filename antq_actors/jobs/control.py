@@ -118,6 +118,8 @@ class Control(msgspec.Struct, eq=False):
     """Whether it has an outcome: what its threads ask for then comes too late."""
     clock: Callable[[], int] = instant.now
     """Dates its progress."""
+    hangs: bool = False
+    """Whether it is to hang in place of ``perform``, for a test; then *middleware* is set, too."""
     middleware: Any = None
     """The `Pipeline` within which it is performed; None: within nothing."""
     executor: str = "thread"

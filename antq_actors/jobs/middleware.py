@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -377,6 +378,37 @@ def _not_a_coroutine(value: Any) -> Any:
         value.close()
         raise TypeError("around_job_async returned a coroutine; write: return await call()")
     return value
+
+
+HANGING_SLICE_SECONDS: Final = 0.02
+"""Python raises an interruption between two bytecodes, so a hanging thread runs some at times."""
+
+
+class Hanging:
+    """What is inside of the middleware where a test wants an attempt to hang.
+
+    In all but ``perform`` it is the *worker* in whose place it is.
+    """
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._worker, name)
+
+    def perform(self, _job: Job) -> Awaitable[None]:
+        """Hang until the attempt is ended; a coroutine's is one that hangs."""
+        if getattr(self._worker, "antq_is_async", False):
+            return _hang_in_loop()
+        never = threading.Event()
+        while True:
+            never.wait(HANGING_SLICE_SECONDS)
+
+
+async def _hang_in_loop() -> None:
+    from asyncio import Event  # noqa: PLC0415 - whoever awaits this has imported it
+
+    await Event().wait()
 
 
 # ---- what an application is given --------------------------------------------------------------

@@ -27,7 +27,7 @@ from antq_actors.jobs.control import CONTROL, Control
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.job import AttemptError, Job, LateErrors, enter_job
-from antq_actors.jobs.middleware import Passage
+from antq_actors.jobs.middleware import Hanging, Passage
 from antq_actors.jobs.outcome import (
     COMPLETED,
     COMPLETED_WITH_NONE,
@@ -238,6 +238,8 @@ class AttemptRunner(msgspec.Struct):
 
         Raises what that raises.
         """
+        if self.attempt.control.hangs:
+            self.worker = Hanging(self.worker)
         self.passage = Passage(self.job, self.attempt.control.middleware)
         self.passage.enter()
 

@@ -27,6 +27,7 @@ from antq_actors.executors.thread import (
 )
 from antq_actors.jobs import current_app, everywhere, instant
 from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.middleware import Pipeline
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.worker_registry import defined
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.middleware import Pipeline
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, StoredJob
     from antq_actors.otp.actors.task_actor import TaskCell
@@ -229,8 +229,18 @@ class RunningAttempts:
                 kind = self._kind_of(spec.worker)
                 attempts = by_worker[spec.worker] = by_kind.setdefault(kind, [])
             attempts.append(Attempt(job, control, None, read))
+        if self._tracker.hanging:
+            self._hang([attempt for attempts in by_kind.values() for attempt in attempts])
         for kind, attempts in by_kind.items():
             self._start(attempts, kind)
+
+    def _hang(self, attempts: Sequence[Attempt]) -> None:
+        """Have those of the attempts hang that a test wants to."""
+        for attempt in attempts:
+            if attempt.job.id in self._tracker.hanging:
+                self._tracker.hanging.discard(attempt.job.id)
+                attempt.control.hangs = True
+                attempt.control.middleware = self._middleware or Pipeline((), ())
 
     def _kind_of(self, worker_name: str) -> str | None:
         """Return the name of a worker's executor; None: the worker has to be found first."""

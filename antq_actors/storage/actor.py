@@ -254,6 +254,10 @@ class StorageActor(GenServer):
 
         Reply to those that do not wait for the disk, and return the others.
         """
+        if self._tracker.failing is not None:
+            batch = self._fail_first(batch, self._tracker.failing)
+            if not batch:
+                return []
         taken: dict[str, StandingClaim] = {}
         try:
             # Each once, also if it was sent twice: the second time it would claim other jobs.
@@ -280,6 +284,18 @@ class StorageActor(GenServer):
         if findings:
             log_findings(findings)
         return waiting
+
+    def _fail_first(
+        self, batch: list[tuple[Any, Write]], error: StorageError
+    ) -> list[tuple[Any, Write]]:
+        """Reply to the first of some Writes as if the store had refused it; return the others."""
+        self._tracker.failing = None
+        self._tracker.outage_began(error)
+        failed = batch[0][1]
+        for asker, request in batch:
+            if request is failed:
+                reply_error(asker, error)
+        return [each for each in batch if each[1] is not failed]
 
     def _reply_from_disk(self, batch: list[tuple[Any, Write]], transaction: int) -> None:
         """Reply when the commits up to *transaction* are on disk."""

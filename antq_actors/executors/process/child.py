@@ -33,6 +33,7 @@ from antq_actors.executors.sent_middleware import SentPipeline
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.attempt_error import describe, trace
 from antq_actors.jobs.control import Terminated
+from antq_actors.jobs.middleware import Pipeline
 from antq_actors.jobs.perform import Attempt
 from antq_actors.storage import main_objects
 
@@ -130,6 +131,8 @@ class _ProcessChild:
             else None
         )
         control.middleware, control.executor = self._application.middleware, "process"
+        if wanted.hangs:
+            control.hangs, control.middleware = True, control.middleware or Pipeline((), ())
         attempt = Attempt(wanted.job, control, wanted.failed, read)
         self._parent.begin(control)
         self._job_id = wanted.job.id

@@ -258,6 +258,7 @@ def _order(attempt: Attempt, root: str) -> wire.Perform:
         failed=attempt.failed,
         default_queue="default" if application is None else application.default_queue,
         enqueues_elsewhere=application is not current_app.named(root),
+        hangs=attempt.control.hangs,
     )
 
 

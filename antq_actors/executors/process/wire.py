@@ -75,6 +75,8 @@ class Perform(NamedTuple):
     """Of the application, for jobs that the attempt builds."""
     enqueues_elsewhere: bool = False
     """Whether workers enqueue to another application than that of the queue."""
+    hangs: bool = False
+    """Whether it is to hang, for a test."""
 
 
 class Stop(NamedTuple):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from antq_actors.errors import StorageError
     from antq_actors.events.hub import Hub
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobSpec, StoredJob
@@ -71,6 +72,10 @@ class JobTracker:
         self.hub = hub
         self.executor_of = executor_of
         """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
+        self.failing: StorageError | None = None
+        """What the next write is refused with, for a test; None: it is not."""
+        self.hanging: set[int] = set()
+        """The jobs whose next attempt is to hang, for a test."""
         self.recorders: tuple[Callable[[StoredJob], object], ...] = ()
         """Are called with each new job when it is stored, as long as somebody listens to that."""
         self.notes_due = False

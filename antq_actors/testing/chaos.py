@@ -1,0 +1,143 @@
+"""Doing harm to an application on purpose: to see in a test what supervision makes of it.
+
+Each function returns when the harm is done. For harm to any actor there is ``otp.chaos``.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import lmdb
+
+from antq_actors.app import AntQ, antq
+from antq_actors.app.queries import id_of
+from antq_actors.checks import short_repr
+from antq_actors.errors import NotStarted, StorageError
+from antq_actors.jobs import current_app
+from antq_actors.otp.kernel.errors import OtpError
+from antq_actors.otp.kernel.reasons import Killed
+from antq_actors.otp.messaging.links import exit as exit_
+from antq_actors.otp.messaging.names import registered, whereis
+from antq_actors.otp.supervision.dynamic import DynamicSupervisor
+from antq_actors.storage.lmdb.open_stores import close_left_open
+
+if TYPE_CHECKING:
+    from antq_actors.app.runtime import Runtime
+    from antq_actors.jobs.job import Job
+    from antq_actors.storage.jobs.reader import JobReader
+
+__all__ = ["crash_storage", "fail_next_commit", "hang_worker", "kill_node"]
+
+KILLED_SECONDS: Final = 10.0
+"""How long killed actors have to be gone."""
+POLL_SECONDS: Final = 0.005
+
+
+def kill_node(app: AntQ) -> None:
+    """End an application as ``kill -9`` of its process would: nothing is given back.
+
+    What the threads of its jobs still say is dropped. The application is stopped then, and its path
+    can be started again at once, also by another one. That counts an interruption of each job that
+    ran.
+    """
+    runtime = _runtime(app)
+    with app._changing:
+        runtime.is_stopping = True
+        current_app.leave(app)
+        threads = _worker_cells(app, runtime)
+        node = runtime.node.opened_number
+        runtime.store.close()
+        _kill_actors(app, runtime)
+        close_left_open(runtime.path, runtime.names)
+        if node is not None:
+            with suppress(OSError):
+                runtime.node.lost(node)
+        runtime.discard()
+        with suppress(ValueError):
+            antq._started.remove(app)
+        app._running = None
+        app.antq_hub.set_number(0)
+    for cell in threads:
+        interruptible = getattr(cell, "interruptible", None)
+        if interruptible is not None:
+            interruptible.interrupt()
+
+
+def crash_storage(app: AntQ) -> None:
+    """Have the storage actor of an application die; its supervisor has started another by then."""
+    store = _runtime(app).store
+    has_died: list[bool] = []
+
+    def crash(_reader: JobReader) -> None:
+        if not has_died:  # the reader of its successor is asked again
+            has_died.append(True)
+            raise StorageError("it was crashed on purpose, by chaos.crash_storage()") from (
+                lmdb.PanicError("as if the environment could not be used any more")
+            )
+
+    store.read(crash)
+
+
+def fail_next_commit(app: AntQ) -> None:
+    """Have the next write of an application fail with a StorageError, and store nothing.
+
+    Whichever that is: an enqueue, or what a queue stores of its jobs, which it repeats.
+    """
+    _runtime(app).store.tracker.failing = StorageError(
+        "the commit failed on purpose, by chaos.fail_next_commit()"
+    )
+
+
+def hang_worker(app: AntQ, job_or_id: Job | int) -> None:
+    """Have the next attempt of a job hang in place of ``perform``, until it is ended.
+
+    Its timeout ends it, or a cancellation. Raises JobNotFound, and RuntimeError for an application
+    whose queues do not run.
+    """
+    runtime = _runtime(app)
+    if not app.runs_queues:
+        raise RuntimeError(
+            "hang_worker() has a job hang in a queue, and the queues of this application do not"
+            " run; start it with app.start()"
+        )
+    runtime.store.tracker.hanging.add(app.get_job(id_of(job_or_id)).id)
+
+
+def _runtime(app: AntQ) -> Runtime:
+    if not isinstance(app, AntQ):
+        raise TypeError(f"chaos is done to an application, an AntQ, got {short_repr(app)}")
+    runtime = app._running
+    if runtime is None:
+        raise NotStarted("this application is not running, so no harm can be done to it")
+    return runtime
+
+
+def _worker_cells(app: AntQ, runtime: Runtime) -> list[Any]:
+    """Return the cells of the worker actors, whose threads run jobs."""
+    found = []
+    if runtime.runs_queues:
+        for queue in app._config.queues:
+            with suppress(OtpError):
+                children = DynamicSupervisor.which_children(runtime.names.workers(queue))
+                found += [child.ref.cell for child in children if child.ref is not None]
+    return found
+
+
+def _kill_actors(app: AntQ, runtime: Runtime) -> None:
+    """Kill the actors of an application, and wait until they are gone.
+
+    First those that have something to give back, as their supervisor would let them do so.
+    """
+    queues = app._config.queues if runtime.runs_queues else ()
+    for name_of in (runtime.names.queue, runtime.names.workers):
+        for queue in queues:
+            actor = whereis(name_of(queue))
+            if actor is not None:
+                exit_(actor, Killed())
+    exit_(runtime.root, Killed())
+    deadline = time.monotonic() + KILLED_SECONDS
+    prefix = f"{runtime.names.root}."
+    while any(name.startswith(prefix) for name in registered()) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
