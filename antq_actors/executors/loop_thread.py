@@ -312,15 +312,21 @@ class LoopHandle:
 
     async def _run(self) -> None:
         end: Outcome | None
+        runner = attempt_runner(
+            self.attempt,
+            clock=self._loop.clock,
+            propagate=_CANCELLED,
+            is_abandoned=self._is_abandoned,
+        )
         try:
-            end = await attempt_runner(
-                self.attempt,
-                clock=self._loop.clock,
-                propagate=_CANCELLED,
-                is_abandoned=self._is_abandoned,
-            ).run_async()
-        except asyncio.CancelledError:
+            end = await runner.run_async()
+        except asyncio.CancelledError as cancelled:
+            passage = runner.passage
+            culprit = None if passage is None else passage.leave(cancelled)
             end = self._why_cancelled()
+            if culprit is not None and isinstance(end, Failed):
+                text = f"{culprit}: {describe(cancelled)}"
+                end = replace(end, error=text, stack_trace=trace(cancelled))
         error = self._blamed
         is_failure = isinstance(end, Failed) and end.retry_in is not None
         if error is not None and not (self.stop_requested or self.has_ended or is_failure):

@@ -50,6 +50,9 @@ class Notes(Middleware):
         return value
 
 
+LEAVES = {"exit": SystemExit, "cancel": asyncio.CancelledError, "interrupt": KeyboardInterrupt}
+
+
 class Tenants(Middleware):
     """Has jobs performed for the tenant in their meta."""
 
@@ -68,8 +71,8 @@ class Tenants(Middleware):
     def enter(self, job):
         if job.meta.get("tenant") == "missing":
             raise LookupError("no such tenant")
-        if job.meta.get("tenant") == "exit":
-            raise SystemExit
+        if job.meta.get("tenant") in LEAVES:
+            raise LEAVES[job.meta["tenant"]]
         tenant.set(job.meta.get("tenant", "none"))
 
     def leave(self, job):

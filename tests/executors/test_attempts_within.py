@@ -82,6 +82,8 @@ def test_what_a_middleware_raises_is_the_failure_of_the_attempt_and_names_it(har
         "missing": ("Tenants: no such tenant", "LookupError"),
         "late": ("Tenants: too late", "LookupError"),
         "exit": ("Tenants: SystemExit", "SystemExit"),
+        "cancel": ("Tenants: CancelledError", "CancelledError"),
+        "interrupt": ("Tenants: KeyboardInterrupt", "KeyboardInterrupt"),
     }
 
     jobs = {tenant: app.enqueue(task, meta={"tenant": tenant}) for tenant in expected}
