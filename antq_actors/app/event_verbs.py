@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pykka import ActorDeadError, ActorRef
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from antq_actors.events import Event
     from antq_actors.events.hub import Subscription
+
+
+E = TypeVar("E", bound="Event")
 
 
 def _send(ref: ActorRef[Any], event: Event) -> object:
@@ -34,8 +37,26 @@ class EventVerbs:
 
     antq_hub: Hub
 
+    @overload
+    def subscribe(self, listener: Callable[[Event], object] | ActorRef[Any], /) -> Subscription: ...
+
+    @overload
     def subscribe(
-        self, listener: Callable[[Event], object] | ActorRef[Any], /, *types: type[Event]
+        self, listener: Callable[[E], object] | ActorRef[Any], type_: type[E], /
+    ) -> Subscription: ...
+
+    @overload
+    def subscribe(
+        self,
+        listener: Callable[[Any], object] | ActorRef[Any],
+        type_: type[Event],
+        another: type[Event],
+        /,
+        *types: type[Event],
+    ) -> Subscription: ...
+
+    def subscribe(
+        self, listener: Callable[[Any], object] | ActorRef[Any], /, *types: type[Event]
     ) -> Subscription:
         """Deliver what the application does from now on to *listener*, as typed events.
 

@@ -2,7 +2,7 @@
 """An application as users write it: neither mypy --strict nor pyright may find anything here."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, Unpack, assert_type
 
@@ -29,6 +29,7 @@ from antq_actors import (
     worker,
 )
 from antq_actors.otp import ServerRef
+from antq_actors.telemetry import Event, JobEnded, JobStarted, log_events
 
 T = TypeVar("T")
 
@@ -126,3 +127,23 @@ async def enqueue() -> None:
     assert_type(app.delete_workers(queue_name="mail", limit=5).changed, int)
     assert_type(app.retry_jobs(worker=Mail, error="KeyError"), BulkOutcome)
     assert_type(await app.areschedule(await app.arun_now(1), schedule_in=5), Job)
+
+
+def on_end(event: JobEnded) -> None:
+    assert_type(event.next_at, datetime | None)
+
+
+def on_both(event: JobStarted | JobEnded) -> None:
+    assert_type(event.queue_time, float)
+
+
+def on_all(event: Event) -> None:
+    assert_type(event.at, datetime)
+
+
+with app.subscribe(on_end, JobEnded) as subscription:
+    assert_type(subscription.dropped, int)
+app.subscribe(on_both, JobStarted, JobEnded)
+app.subscribe(on_all)
+app.subscribe(on_all, JobEnded)
+app.subscribe(log_events("text"))

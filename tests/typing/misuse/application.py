@@ -1,6 +1,7 @@
 """A misused application: mypy and pyright refuse each line that is marked, and no other one."""
 
 from antq_actors import AntQ, Job, QueueConfig, Worker, worker
+from antq_actors.telemetry import JobEnded, JobStarted, log_events
 
 
 class Mail(Worker):
@@ -44,6 +45,14 @@ app.cancel_workers(queue="mail")  # refused
 app.reschedule(1, schedule_in="60")  # refused
 app.get_job(1).id = 5  # refused
 assert app.get_job(1).stauts  # refused
+
+
+def on_end(event: JobEnded) -> None: ...
+
+
+app.subscribe(on_end, JobStarted)  # refused
+app.subscribe(on_end, "JobEnded")  # refused
+log_events("xml")  # refused
 
 
 async def enqueue() -> None:
