@@ -42,6 +42,7 @@ MOST_FILES = 297  # three in flow: limits, limit_options and its __init__; one i
 # one of groups that have not ended: storage/jobs/open_groups
 # five of events: events/hub, telemetry/event_log, app/event_verbs, storage/jobs/journal and
 # storage/jobs/tracker
+# one of encryption: storage/format/cipher
 # four of exports: group_lines and resealing in storage/admin, exports and imports in storage/jobs
 # nine of web frameworks: asgi, app_context, site_settings, flask, quart and litestar in
 # integrations; embedded and site in cli; multiprocess/reload

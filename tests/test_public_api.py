@@ -244,6 +244,8 @@ def test_the_arguments_of_an_application_have_the_promised_defaults():
         "retention": timedelta(days=14),
         "max_interruptions": 3,
         "signing_key_file": None,
+        "encryption_key_file": None,
+        "encrypt": "all",
         "crons": (),
         "middleware": (),
         "clock": None,

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack
 
 from antq_actors import forked_child
 from antq_actors.app import config as configuration
@@ -92,6 +92,8 @@ class AntQ(JobVerbs):
         retention: float | timedelta | None = timedelta(days=14),
         max_interruptions: int = 3,
         signing_key_file: str | os.PathLike[str] | None = None,
+        encryption_key_file: str | os.PathLike[str] | None = None,
+        encrypt: Literal["all", "marked"] = "all",
         crons: Iterable[Cron | Every] = (),
         middleware: Sequence[Middleware | str] = (),
         clock: TestClock | None = None,
@@ -102,7 +104,10 @@ class AntQ(JobVerbs):
         concurrencies. With *start_queues* False it only enqueues and looks. *retention* is how
         long ended jobs are kept, None for ever. The *max_interruptions*-th crash of its node fails
         a job. *signing_key_file* holds the keys that jobs are signed with; without one they are
-        looked for in ``ANTQ_SIGNING_KEYS``. With keys, nothing unsigned is run. *crons* are
+        looked for in ``ANTQ_SIGNING_KEYS``. With keys, nothing unsigned is run.
+        *encryption_key_file* holds those that jobs are encrypted with, also read from
+        ``ANTQ_ENCRYPTION_KEYS``: with keys all jobs are, or by *encrypt* ``"marked"`` those of
+        workers with ``encrypted=True`` alone. *crons* are
         periodic entries, beside those that workers have as their option ``cron``. *middleware* is
         what is called around enqueuing and performing jobs, the outermost first: instances of
         :class:`Middleware`, and ``"module:Class"`` strings. *clock* tells the time in tests: a
@@ -116,6 +121,8 @@ class AntQ(JobVerbs):
             retention=retention,
             max_interruptions=max_interruptions,
             signing_key_file=signing_key_file,
+            encryption_key_file=encryption_key_file,
+            encrypt=encrypt,
             crons=crons,
             middleware=middleware,
             clock=clock,

@@ -29,6 +29,8 @@ from antq_actors.jobs.options import (
     job_options,
 )
 from antq_actors.queues.messages import check_concurrency, check_global_concurrency
+from antq_actors.storage.format.cipher import cipher_of
+from antq_actors.storage.format.encoding import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.app.crons import Entry
     from antq_actors.jobs.middleware import Middleware
     from antq_actors.jobs.options import ExecutorName
+    from antq_actors.storage.format.cipher import Cipher
 
 T = TypeVar("T")
 
@@ -115,6 +118,12 @@ class Config:
     signing_key_file: Path | None = None
     """Where the keys are that jobs are signed with; None: in the environment, or nowhere."""
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    encryption_key_file: Path | None = None
+    """Where the keys are that jobs are encrypted with; None: as those that sign."""
+    cipher: Cipher | None = field(default=None, repr=False)
+    """What encrypts; None: nothing is encrypted."""
+    encrypt: str = "all"
+    """Which jobs: all of them, or those of workers with ``encrypted=True``."""
     has_own_queues: bool = True
     """Whether *queues* were given, and are not the default."""
     crons: tuple[Entry, ...] = ()
@@ -123,9 +132,16 @@ class Config:
     clock: TestClock | None = None
     """Tells the time in tests; None: the system's clock."""
 
+    @property
+    def signer(self) -> Signer:
+        """What signs and encrypts in the store."""
+        return Signer(self.signing_keys, self.cipher)
+
 
 _SETTINGS: Final = tuple(
-    f.name for f in fields(Config) if f.name not in {"signing_keys", "has_own_queues", "clock"}
+    f.name
+    for f in fields(Config)
+    if f.name not in {"signing_keys", "cipher", "has_own_queues", "clock"}
 )
 """What AntQ and a settings file take. Keys and clocks are for no settings file."""
 
@@ -138,6 +154,8 @@ def check(
     retention: float | timedelta | None,
     max_interruptions: object,
     signing_key_file: str | os.PathLike[str] | None = None,
+    encryption_key_file: str | os.PathLike[str] | None = None,
+    encrypt: object = "all",
     crons: object = (),
     middleware: object = (),
     clock: object = None,
@@ -150,6 +168,9 @@ def check(
         raise WrongSetting(f"start_queues must be True or False, got {start_queues!r}")
     most = _limit(max_interruptions, "max_interruptions")
     key_file = _path(signing_key_file, "signing_key_file", "a file's path", is_secret=True)
+    encryption_file = _path(
+        encryption_key_file, "encryption_key_file", "a file's path", is_secret=True
+    )
     checked_queues = _queues(queues)
     return Config(
         path=_path(path, "path", "a directory's path"),
@@ -159,6 +180,9 @@ def check(
         max_interruptions=most,
         signing_key_file=key_file,
         signing_keys=signing_keys.load(key_file),
+        encryption_key_file=encryption_file,
+        cipher=cipher_of(signing_keys.load(encryption_file, kind=signing_keys.ENCRYPTION)),
+        encrypt=_encrypt(encrypt),
         has_own_queues=queues is not None,
         crons=check_crons(crons, checked_queues, runs_queues=start_queues),
         middleware=_middleware(middleware),
@@ -180,7 +204,7 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
         raise ConfigError(f"{source} has no [antq] section; the settings of antq stand there")
     settings = _table(document["antq"], "[antq]")
     _refuse_unknown(settings, _SETTINGS, "[antq]")
-    for name in ("path", "signing_key_file"):
+    for name in ("path", "signing_key_file", "encryption_key_file"):
         if isinstance(settings.get(name), str) and settings[name]:
             settings[name] = source.absolute().parent / settings[name]
     if "queues" in settings:
@@ -274,6 +298,17 @@ def with_middleware(config: Config, middleware: Middleware) -> Config:
     own = config.middleware
     given = () if own is None else own.given
     return replace(config, middleware=check_middleware([middleware, *given]))
+
+
+MARKED: Final = "marked"
+
+
+def _encrypt(value: object) -> str:
+    if not isinstance(value, str):
+        raise WrongSetting(f"encrypt must be 'all' or {MARKED!r}, got {short_repr(value)}")
+    if value not in ("all", MARKED):
+        raise ConfigError(f"encrypt must be 'all' or {MARKED!r}, got {short_repr(value)}")
+    return value
 
 
 def _middleware(middleware: object) -> Pipeline | None:

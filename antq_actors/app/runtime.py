@@ -57,7 +57,6 @@ from antq_actors.queues.services.cron import CronDeclarations, Fire
 from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
-from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb.directory import VolatileDirectory
 from antq_actors.storage.lmdb.open_stores import close_left_open, opened
@@ -197,12 +196,12 @@ class Runtime:
         self.queries = JobQueries(
             *(self.store, self.clock, settings.queues),
             served=served,
-            signer=Signer(settings.signing_keys),
+            signer=settings.signer,
         )
         self.bulk = BulkChanges(self.store, self.clock, served=served)
         self.workflows = Workflows(self.store, self.enqueuer, self.clock, self._open_node)
         self.idle = IdleWait(self.store, settings.queues, self.clock)
-        self.results = ResultWait(self.store, Signer(settings.signing_keys), self.clock)
+        self.results = ResultWait(self.store, settings.signer, self.clock)
         self.batches = Batches(
             self.store, self.enqueuer, self.clock, self.node.number, self.results
         )

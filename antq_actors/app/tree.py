@@ -33,7 +33,6 @@ from antq_actors.queues.services.flow import FlowService
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.storage.actor import StorageActor
-from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def _storage(
         wake_for_commands=partial(wake_queue, commanded, Wake(check_commands=True)),
         durable=config.path is not None,
         owner=names,
-        signer=Signer(config.signing_keys),
+        signer=config.signer,
         idle=store.idle,
         waits=store.waits,
         tracker=store.tracker,

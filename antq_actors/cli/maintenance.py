@@ -30,6 +30,13 @@ KeyFile: TypeAlias = Annotated[
         help=f"File with the keys that sign jobs; without it, {signing_keys.VARIABLE} is used.",
     ),
 ]
+EncryptionKeyFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--encryption-key-file",
+        help=f"File with the keys that encrypt; else {signing_keys.ENCRYPTION.variable} is used.",
+    ),
+]
 
 
 def verify(path: StorePath, *, key_file: KeyFile = None) -> int:
@@ -145,21 +152,27 @@ def migrate(path: StorePath) -> None:
     output.report(f"{path}: up to date.")
 
 
-def reseal(path: StorePath, *, key_file: KeyFile = None) -> None:
-    """Sign all jobs in a store with the first signing key.
+def reseal(
+    path: StorePath, *, key_file: KeyFile = None, encryption_key_file: EncryptionKeyFile = None
+) -> None:
+    """Sign and encrypt all jobs in a store with the first keys.
 
     It trusts all jobs that are in the store. Use it when you start to sign jobs, or before you
-    remove an old key. Without a key it removes the signatures. Stop the applications that use the
-    store first.
+    remove an old key. Without a key it removes the signatures. With encryption keys, it decrypts
+    with whichever fits and encrypts all with the first; a signed store needs its signing key, too.
+    Stop the applications that use the store first.
 
     \b
     Example:
       antq reseal --path jobs --signing-key-file /etc/shop/antq.key
+      antq reseal --path jobs --encryption-key-file /etc/shop/encryption.key
     """
     check_exists(path)
     keys = signing_keys.load(key_file)
-    count = maintenance.reseal(path, keys)
-    output.report(f"{path}: {count} jobs {'signed' if keys else 'without signature'}.")
+    ciphering = signing_keys.load(encryption_key_file, kind=signing_keys.ENCRYPTION)
+    count = maintenance.reseal(path, keys, encryption_keys=ciphering)
+    done = "signed" if keys else "without signature"
+    output.report(f"{path}: {count} jobs {done}{', encrypted' if ciphering else ''}.")
 
 
 def export_jobs(

@@ -22,6 +22,7 @@ from rich.text import Text
 from antq_actors import Status
 from antq_actors.cli import output
 from antq_actors.cli.output import encodable, local_time, one_line, printable
+from antq_actors.storage.format.cipher import SHOWN, Encrypted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +43,7 @@ def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = 
         "status": f"{job.status} on {place}" if place else job.status,
         "worker": job.worker,
         "queue": f"{job.queue_name}, priority {job.priority}",
-        "args": repr(dict(job.args)),
+        "args": mapping_text(job.args),
         "attempts": f"{job.attempts} of {job.max_attempts}",
         "interruptions": str(job.interruptions),
         "scheduled": _moment(job.scheduled_at),
@@ -52,8 +53,8 @@ def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = 
         "updated": _moment(job.updated_at),
         "options": options or "-",
     }
-    if job.meta:
-        rows["meta"] = repr(dict(job.meta))
+    if job.meta or isinstance(job.meta, Encrypted):
+        rows["meta"] = mapping_text(job.meta)
     if job.last_progress is not None:
         fraction, note, at = job.last_progress
         rows["progress"] = f"{fraction:.0%}{f', {one_line(note)}' if note else ''} ({_moment(at)})"
@@ -69,6 +70,11 @@ def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = 
     for error in job.errors:
         lines += _error_lines(error)
     return printable("\n".join(lines))
+
+
+def mapping_text(values: Mapping[str, Any]) -> str:
+    """Return the arguments of a job, or what is kept beside them, as a dict prints them."""
+    return repr(values if isinstance(values, Encrypted) else dict(values))
 
 
 def write_json(value: Any) -> None:
@@ -107,7 +113,8 @@ def _container(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): json_value(item) for key, item in value.items()}
+        is_hidden = isinstance(value, Encrypted)
+        return SHOWN if is_hidden else {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return json_value(value._asdict())
     if isinstance(value, list | tuple | set | frozenset):
@@ -285,7 +292,7 @@ def _cells(job: Job) -> tuple[Text, ...]:
         Text(printable(job.worker.rpartition(":")[2])),
         Text(local_time(job.scheduled_at or job.updated_at)),
         Text(_error(job)),
-        Text(printable(repr(dict(job.args)))[:MAX_ARGS_CHARACTERS]),
+        Text(printable(mapping_text(job.args))[:MAX_ARGS_CHARACTERS]),
     )
 
 

@@ -213,9 +213,10 @@ def settle(
         case Failed(error, stack_trace, retry_in, error_type):
             entry = error_entry(state.attempts, error, stack_trace, now, error_type)
             after = _failed(state, now, retry_in)
-        case Refused(error, error_type):
+        case Refused(error, error_type, is_attempt):
             entry = error_entry(state.attempts, error, None, now, error_type)
-            after = _ended(state, Status.FAILED, now)
+            counted = state if is_attempt else replace(state, attempts=state.attempts - 1)
+            after = _ended(counted, Status.FAILED, now)
         case Cancelled(reason):
             entry = error_entry(state.attempts, reason, None, now)
             after = _ended(state, Status.CANCELLED, now)

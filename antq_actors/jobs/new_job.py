@@ -56,7 +56,7 @@ class JobTemplate:
 
     __slots__ = (
         *("_check_args", "_flow", "_opts", "_schedule", "_state", "defined_as"),
-        *("limits", "meta", "options", "queue", "worker"),
+        *("encrypted", "limits", "meta", "options", "queue", "worker"),
     )
 
     def __init__(
@@ -90,6 +90,8 @@ class JobTemplate:
         self.queue = own.queue or default_queue
         self.limits: JobLimits | None = job_limits(own.limits_of(name))
         """What limits its jobs; None for most of them."""
+        self.encrypted = own.encrypted
+        """Whether they are encrypted on disk."""
         self._opts = {
             "max_attempts": own.max_attempts,
             "timeout": own.timeout,
@@ -141,7 +143,9 @@ class JobTemplate:
         options = self.options
         unique = options.unique
         if unique is None:
-            spec = JobSpec(self.worker, encoded, state.updated_at, options.timeout, flow=self._flow)
+            spec = JobSpec(
+                *(self.worker, encoded, state.updated_at, options.timeout), flow=self._flow
+            )
         else:
             spec = JobSpec(
                 self.worker,
@@ -153,8 +157,8 @@ class JobTemplate:
                 self.digest(args),
                 self._flow,
             )
-        if self.meta is not None:
-            spec = replace(spec, meta=self.meta)
+        if self.meta is not None or self.encrypted:
+            spec = replace(spec, meta=self.meta, encrypted=self.encrypted)
         new = NewJob(state, spec)
         return new if self.limits is None else self.limits.added_to(new, args)
 

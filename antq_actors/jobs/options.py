@@ -109,6 +109,8 @@ class WorkerOptions(TypedDict, total=False):
     """Limits that it shares with others; each has a name. None: none."""
     result: bool | Result | None
     """Whether what ``perform`` returns is kept, and how; False, as by default: it is not."""
+    encrypted: bool
+    """Whether its jobs are encrypted where the application does not encrypt all of them."""
     name: str | None
     """The name under which jobs are stored; None: ``module:QualName``. It is not inherited."""
     cron: str | Cron | Every | None
@@ -268,6 +270,8 @@ class Options(msgspec.Struct, frozen=True):
     """Limits that it shares with others."""
     result: Result | None = None
     """How what ``perform`` returns is kept; None: it is not."""
+    encrypted: bool = False
+    """Whether its jobs are encrypted where the application does not encrypt all of them."""
 
     def limits_of(self, name: str) -> tuple[JobLimit, ...]:
         """Return the limits of the worker stored as *name*. Raises ConfigError."""
@@ -394,6 +398,12 @@ def check_executor(value: object) -> str:
     return exact_str(value)
 
 
+def _encrypted(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"encrypted must be True or False, got {short_repr(value)}")
+    return value
+
+
 def _whole_number(value: object, option: str) -> int:
     number = whole(value)
     if number is None:
@@ -418,6 +428,7 @@ _OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "rate_limit": check_rate_limit,
     "limits": check_limits,
     "result": check_result,
+    "encrypted": _encrypted,
 }
 
 JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at", "meta")

@@ -162,6 +162,8 @@ class Refused(msgspec.Struct, frozen=True):
     error: str
     error_type: str | None = None
     """The name of the exception's class; None where there was none."""
+    is_attempt: bool = True
+    """Whether that was one: not where its key is missing, which is no fault of the job."""
 
 
 class Cancelled(msgspec.Struct, frozen=True):

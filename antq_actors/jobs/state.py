@@ -251,6 +251,9 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What ties it to limits, a periodic entry and other jobs; None for a job without."""
     meta: dict[str, str] | None = None
     """What is kept beside its arguments; None: nothing."""
+    encrypted: bool = False
+    """Whether its arguments, *meta* and digest are encrypted on disk. Where a key for them is
+    missing, *args* is the ciphertext of all three."""
 
 
 class ErrorEntry(NamedTuple):
@@ -266,6 +269,8 @@ class ErrorEntry(NamedTuple):
     """When the attempt was claimed; None where none was."""
     node: int = 0
     """The node on which it ran; 0: on none."""
+    sealed: bytes | None = None
+    """The ciphertext of its texts, which are not here then; None: it is not encrypted."""
 
 
 class NewJob(NamedTuple):

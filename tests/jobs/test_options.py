@@ -103,7 +103,10 @@ def test_the_last_value_in_range_is_accepted(option, value):
         ("max_atempts", "'max_atempts' of worker Mail; did you mean 'max_attemp"),
         (
             "email",
-            "known are concurrency, executor, limits, max_attempts, priority, queue, rate_limit",
+            (
+                "known are concurrency, encrypted, executor, limits, max_attempts, priority, queue,"
+                " rate_limit"
+            ),
         ),
     ],
 )

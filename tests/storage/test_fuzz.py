@@ -22,6 +22,7 @@ from support.exact import exact
 from antq_actors.errors import StorageError
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Status, StoredJob
 from antq_actors.storage.format import display, encoding, extensions, values
+from antq_actors.storage.format.cipher import MARK, Encrypted
 from antq_actors.storage.lmdb import keys
 
 listen()
@@ -140,7 +141,7 @@ msgpacks = st.recursive(
 
 def readable(encoded):
     args, happened = look(encoded)
-    assert type(args) is dict
+    assert type(args) is (Encrypted if encoded.startswith(MARK) else dict)
     assert happened == []
 
 

@@ -117,10 +117,18 @@ def _actor(name: str) -> Any:
     )
 
 
-def _keys(settings: Mapping[str, Any]) -> KeyText | None:
+def _keys(settings: Mapping[str, Any]) -> list[KeyText]:
     # Ray starts its processes with the environment of the node, and not with that of this one.
-    has_file = settings.get("signing_key_file") is not None
-    return None if has_file else signing_keys.of_environment()
+    kinds = {
+        "signing_key_file": signing_keys.VARIABLE,
+        "encryption_key_file": signing_keys.ENCRYPTION.variable,
+    }
+    found = [
+        signing_keys.of_environment(variable)
+        for setting, variable in kinds.items()
+        if settings.get(setting) is None
+    ]
+    return [text for text in found if text is not None]
 
 
 def connect(name: str = DEFAULT_NAME) -> RayClient:
@@ -155,10 +163,10 @@ class RayHost:
         queues: Mapping[str, int | QueueConfig] | None,
         name: str,
         settings: Mapping[str, Any],
-        keys: KeyText | None = None,
+        keys: Sequence[KeyText] = (),
     ) -> None:
-        if keys is not None:
-            keys.put_into_environment()
+        for text in keys:
+            text.put_into_environment()
         logging.basicConfig()  # to where Ray looks for logs
         hosted_here.name = name
         self._app = AntQ(path, queues=queues, **settings)

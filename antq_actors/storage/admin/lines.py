@@ -30,6 +30,7 @@ from antq_actors.jobs.state import (
     Status,
     StoredJob,
 )
+from antq_actors.storage.format.cipher import is_sealed
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.pickled import converted
 from antq_actors.storage.format.records import ImportedJob, WaitsFor  # msgspec reads annotations
@@ -59,6 +60,8 @@ class _Error(msgspec.Struct):
     error_type: str | None = None
     started_at: datetime | None = None
     node: int = 0
+    sealed: bytes | None = None
+    """The ciphertext of its texts."""
 
 
 class JobLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -73,6 +76,8 @@ class JobLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
     args: dict[str, Any] | None = None
     typed_args: bytes | None = None
     pickled_args: bytes | None = None
+    sealed_args: bytes | None = None
+    """The ciphertext of its arguments and of what is kept beside them."""
     priority: int = 0
     max_attempts: int = 1
     attempts: int = 0
@@ -138,7 +143,8 @@ def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
     state, spec = job.state, job.spec
     flow = spec.flow or JobFlow()
     args = display_args(spec.args)
-    is_json = _is_json(args)
+    is_encrypted = is_sealed(spec.args)
+    is_json = not is_encrypted and _is_json(args)
     is_typed = not is_json and spec.args[:1] == MSGPACK
     return JobLine(
         id=job.id,
@@ -149,7 +155,8 @@ def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
         updated_at=instant.datetime_for_display(state.updated_at),
         args=args if is_json else None,
         typed_args=spec.args[1:] if is_typed else None,
-        pickled_args=None if is_json or is_typed else spec.args[1:],
+        pickled_args=None if is_json or is_typed or is_encrypted else spec.args[1:],
+        sealed_args=spec.args if is_encrypted else None,
         priority=state.priority,
         max_attempts=state.max_attempts,
         attempts=state.attempts,
@@ -180,6 +187,7 @@ def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
                 e.error_type,
                 _moment(e.started_at),
                 e.node,
+                e.sealed,
             )
             for e in job.errors
         ),
@@ -225,11 +233,16 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         unique_digest=found.unique_digest,
         flow=_flow(found),
         meta=checked_meta(found.meta),
+        encrypted=found.sealed_args is not None,
     )
     entries = tuple(
         lifecycle.error_entry(
             e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type
-        )._replace(started_at=None if e.started_at is None else _instant(e.started_at), node=e.node)
+        )._replace(
+            started_at=None if e.started_at is None else _instant(e.started_at),
+            node=e.node,
+            sealed=e.sealed,
+        )
         for e in errors
     )
     until = None if found.result_until is None else _instant(found.result_until)
@@ -257,6 +270,8 @@ def _flow(found: JobLine) -> JobFlow | None:
 
 def _args(found: JobLine) -> bytes:
     """Return the encoded arguments of a line of an export, executing nothing."""
+    if found.sealed_args is not None:
+        return found.sealed_args
     if found.args is not None:
         return encode_args(found.args)
     if found.typed_args is not None:
@@ -275,8 +290,12 @@ def _check(found: JobLine) -> None:
     numbers = (number for error in found.errors for number in (error.attempt, error.node))
     if max(found.id, found.max_attempts, *counts, *map(abs, numbers)) > LARGEST_NUMBER:
         raise ValueError(f"ids and counts are at most {LARGEST_NUMBER}")
-    if [found.args, found.typed_args, found.pickled_args].count(None) != 2:  # noqa: PLR2004 - of three
-        raise ValueError("it needs either args or pickled_args or typed_args")
+    ways = [found.args, found.typed_args, found.pickled_args, found.sealed_args]
+    if len(ways) - ways.count(None) != 1:
+        raise ValueError("it needs either args or pickled_args or typed_args or sealed_args")
+    texts = [found.sealed_args, *(error.sealed for error in found.errors)]
+    if not all(text is None or is_sealed(text) for text in texts):
+        raise ValueError("sealed_args, and sealed of an error, are what an export has written")
     if found.timeout is not None and not found.timeout > 0:
         raise ValueError("timeout is more than 0")
     weights = [ref.weight for ref in found.gates if is_gate(ref.gate)]

@@ -26,6 +26,7 @@ from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.storage.admin.resealing import reseal_all
 from antq_actors.storage.admin.verify import verify as verify_tables
+from antq_actors.storage.format.cipher import cipher_of
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.job_store import read, write
 from antq_actors.storage.lmdb import file_check, open_stores
@@ -187,13 +188,21 @@ def check_format(path: str | os.PathLike[str]) -> None:
         pass
 
 
-def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> int:
+def reseal(
+    path: str | os.PathLike[str],
+    signing_keys: Sequence[bytes] = (),
+    *,
+    encryption_keys: Sequence[bytes] = (),
+) -> int:
     """Sign every job with the first of *signing_keys*; return how many.
 
     Signatures are not checked: all jobs in the store are trusted. Use it when signing begins, or to
     sign jobs anew after a change of the key. Without keys, signatures are removed.
+
+    With *encryption_keys*, all is decrypted with whichever fits, and encrypted with the first. Then
+    a store that is signed is refused with a StorageError unless its key is among *signing_keys*.
     """
-    store, signer = _existing(path), Signer(signing_keys)
+    store, signer = _existing(path), Signer(signing_keys, cipher_of(encryption_keys))
     with _exclusively_locked(store) as lock:
         env = open_environment(store, lock=lock)
         try:

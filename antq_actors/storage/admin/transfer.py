@@ -112,7 +112,7 @@ def _stored_lines(store: StorageClient, filter_: Filter) -> Iterator[JobLine | G
             while waiting and waiting[0].id < raw.id:
                 yield group_line(waiting.popleft())
             if filter_.worker is None or filter_.worker == raw.worker:
-                yield job_line(raw.decode(), beside)
+                yield job_line(raw._replace(cipher=None).decode(), beside)
         for group in waiting:
             yield group_line(group)
 

@@ -18,6 +18,7 @@ import re
 import struct
 import sys
 import types
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
@@ -25,6 +26,7 @@ import msgspec
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.state import ErrorEntry, JobSpec
 from antq_actors.storage.format import extensions
+from antq_actors.storage.format.cipher import MARK, Encrypted, opened_spec
 from antq_actors.storage.format.encoding import (
     DAMAGES,
     UNREADABLE,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from antq_actors.jobs.state import JobState
+    from antq_actors.storage.format.cipher import Cipher
 
 
 class _WorkerOfSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -49,12 +52,20 @@ class _WorkerOfSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _decode_worker = msgspec.msgpack.Decoder(_WorkerOfSpec).decode
 
 
-def spec_for_display(payload: bytes, state: JobState) -> JobSpec:
-    """Return a job's spec for display, decoded from *payload*; a damaged spec shows as such."""
+def spec_for_display(payload: bytes, state: JobState, cipher: Cipher | None = None) -> JobSpec:
+    """Return a job's spec for display, decoded from *payload*; a damaged spec shows as such.
+
+    What is encrypted is decrypted where *cipher* has the key, and left as it is where not.
+    """
     try:
-        return decode_spec(contents(payload))
+        spec = decode_spec(contents(payload))
     except DamagedRecord:
         return JobSpec(worker=UNREADABLE, args=b"", inserted_at=state.updated_at)
+    if cipher is None:
+        return spec
+    with suppress(DamagedRecord):
+        return opened_spec(spec, cipher)
+    return spec
 
 
 def worker_for_display(payload: bytes) -> str:
@@ -65,12 +76,20 @@ def worker_for_display(payload: bytes) -> str:
         return UNREADABLE
 
 
-def error_for_display(record: bytes) -> ErrorEntry:
-    """Return an entry of a job's errors for display; a damaged entry shows as such."""
+def error_for_display(record: bytes, cipher: Cipher | None = None) -> ErrorEntry:
+    """Return an entry of a job's errors for display; a damaged entry shows as such.
+
+    What is encrypted is decrypted as in :func:`spec_for_display`.
+    """
     try:
-        return decode_error(record)
+        entry = decode_error(record)
     except DamagedRecord as error:
         return ErrorEntry(0, f"unreadable: {error}", None, 0)
+    if cipher is None:
+        return entry
+    with suppress(DamagedRecord):
+        return cipher.open_error(entry)
+    return entry
 
 
 # ---- arguments ------------------------------------------------------------------------------
@@ -146,6 +165,8 @@ def display_args(encoded: bytes) -> dict[str, Any]:
     arguments at all, under the key ``"?"``: one damaged job must not hide the others of a list.
     What this returns can be printed, compared and turned into JSON in bounded time.
     """
+    if encoded[:2] == MARK:
+        return Encrypted()
     if encoded[:1] == PICKLED:
         return {"?": Opaque("pickled by an earlier release: a worker gets it as it was")}
     if encoded[:1] != MSGPACK:

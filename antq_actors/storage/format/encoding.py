@@ -38,12 +38,14 @@ from antq_actors.jobs.job import COMPOSED, UPSTREAM, AttemptError, Job, LateErro
 from antq_actors.jobs.state import ENDED, ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.upstream import nodes_before
+from antq_actors.storage.format.cipher import Encrypted, is_encrypted
 from antq_actors.storage.format.values import load_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.format.cipher import Cipher
 
 UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
@@ -59,6 +61,8 @@ _SPEC_WITHOUT_FLOW: Final = b"\x97"
 """What the bytes of a spec begin with: an array of seven."""
 _SPEC_WITHOUT_META: Final = b"\x98"
 """The same, of eight."""
+_SPEC_WITHOUT_ENCRYPTED: Final = b"\x99"
+"""The same, of nine."""
 _STATE_WITHOUT_LIMITS: Final = b"\x9f"
 """What the bytes of a state begin with: an array of fifteen."""
 _STATE_WITHOUT_COMPOSED: Final = b"\xdc\x00\x10"
@@ -168,14 +172,16 @@ def split_records(records: Sequence[bytes | None]) -> tuple[list[bytes | None], 
 def encode_spec(spec: JobSpec) -> bytes:
     """Return a job's spec as msgpack bytes.
 
-    They end before *meta* if it has none, and before *flow* if it has neither.
+    Of its last three fields it ends behind the last one that says anything.
     """
     encoded = _encode(spec)
-    if spec.meta is not None:
+    if spec.encrypted:
         return encoded
+    if spec.meta is not None:
+        return _SPEC_WITHOUT_ENCRYPTED + encoded[1:-1]
     if spec.flow is None:
-        return _SPEC_WITHOUT_FLOW + encoded[1:-2]
-    return _SPEC_WITHOUT_META + encoded[1:-1]
+        return _SPEC_WITHOUT_FLOW + encoded[1:-3]
+    return _SPEC_WITHOUT_META + encoded[1:-2]
 
 
 def decode_spec(record: bytes) -> JobSpec:
@@ -202,16 +208,19 @@ def decode_specs(payloads: Sequence[bytes | None], signer: Signer) -> list[JobSp
 def encode_error(entry: ErrorEntry) -> bytes:
     """Return an entry of a job's errors as msgpack bytes; text that is no UTF-8 is escaped."""
     try:
-        return _encode(entry)
+        return _encode(entry[:-1] if entry.sealed is None else entry)
     except UnicodeEncodeError:
-        trace, name = entry.stack_trace, entry.error_type
-        return _encode(
-            entry._replace(
-                error=escaped(entry.error),
-                stack_trace=None if trace is None else escaped(trace),
-                error_type=None if name is None else escaped(name),
-            )
-        )
+        return encode_error(escaped_error(entry))
+
+
+def escaped_error(entry: ErrorEntry) -> ErrorEntry:
+    """Return an entry of a job's errors with what is no UTF-8 in its texts escaped."""
+    trace, name = entry.stack_trace, entry.error_type
+    return entry._replace(
+        error=escaped(entry.error),
+        stack_trace=None if trace is None else escaped(trace),
+        error_type=None if name is None else escaped(name),
+    )
 
 
 def decode_error(record: bytes) -> ErrorEntry:
@@ -310,13 +319,18 @@ def as_job(
         ended_at=None if ended is None else datetime_for_display(ended),
         cron=None if flow is None else flow.cron,
         scheduled_for=None if planned is None else datetime_for_display(planned),
-        meta={} if spec.meta is None else spec.meta.copy(),
+        meta=meta_of(spec) if spec.meta is not None or spec.encrypted else {},
     )
     if state.composed is not None:
         job.__dict__[COMPOSED] = state.composed
     if flow is not None and flow.upstream:
         job.__dict__[UPSTREAM] = nodes_before(flow)
     return job
+
+
+def meta_of(spec: JobSpec) -> dict[str, str]:
+    """Return the *meta* of a job, as a copy; of one that is encrypted, what stands for it."""
+    return Encrypted() if is_encrypted(spec) else dict(spec.meta or ())
 
 
 def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...]:
@@ -358,9 +372,9 @@ class Signer:
     TypeError for a key that is no bytes.
     """
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_keys", "cipher")
 
-    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+    def __init__(self, keys: Sequence[bytes] = (), cipher: Cipher | None = None) -> None:
         for key in keys:
             if not isinstance(key, bytes):
                 raise TypeError(
@@ -368,6 +382,8 @@ class Signer:
                     f" one is a {type(key).__name__}"
                 )
         self._keys = tuple(keys)
+        self.cipher = cipher
+        """What the store encrypts with; None: nothing."""
 
     def __repr__(self) -> str:
         return f"<Signer with {len(self._keys)} keys>"

@@ -16,6 +16,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import CLAIMABLE, Composed, JobFlow, NewJob, Status
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.cipher import opened_spec
 from antq_actors.storage.jobs.composition import Composition
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.steps import StepWriter
@@ -94,9 +95,10 @@ class Arrivals(StepWriter):
             spec = encoding.decode_spec(encoding.contents(signed))
         except DamagedRecord:  # its claim says so
             return self._add_signed(state, None, signed)
-        if spec.unique_digest is not None and self._jobs.find_conflict(
-            spec.unique_digest, spec.unique_statuses
-        ):
+        digest = spec.unique_digest
+        with suppress(DamagedRecord):  # its claim says so
+            digest = opened_spec(spec, self._tables.cipher).unique_digest
+        if digest is not None and self._jobs.find_conflict(digest, spec.unique_statuses):
             return None
         if self._signer.has_keys == encoding.is_signed(signed):
             with suppress(DamagedRecord):

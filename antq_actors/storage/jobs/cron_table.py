@@ -10,9 +10,11 @@ declared anew. The rest changes with each instant.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from antq_actors.checks import list_known
 from antq_actors.errors import DamagedRecord, UnknownCron
@@ -20,6 +22,7 @@ from antq_actors.flow.limits import GateKey
 from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.state import JobSpec
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.cipher import opened_spec, sealed_spec
 from antq_actors.storage.format.encoding import DAMAGES, Signer
 from antq_actors.storage.jobs.meta import node_key
 from antq_actors.storage.lmdb import keys
@@ -216,21 +219,44 @@ class CronTable:
 
     def sealed(self, definition: CronDefinition) -> bytes:
         """Return the bytes of a definition, behind what verifies them."""
+        if definition.spec.encrypted:
+            spec = sealed_spec(definition.spec, self._tables.cipher)
+            definition = replace(definition, spec=spec)
         return (self._signer or Signer()).sign(_encode(definition))
 
     def definition(self, row: CronRow) -> CronDefinition:
-        """Return what an entry says, verified. Raises DamagedRecord."""
+        """Return what an entry says, verified. Raises DamagedRecord.
+
+        It is decrypted where its key is here. Else its jobs are stored encrypted as it is: they run
+        where the key is, and are refused where not.
+        """
+        return self._opened(self._verified(row))
+
+    def _verified(self, row: CronRow) -> CronDefinition:
         try:
             return _decode_definition((self._signer or Signer()).verify(row.definition))
         except DAMAGES as error:
             raise DamagedRecord(f"the periodic entry is damaged on disk: {error}") from error
 
-    def definition_for_display(self, row: CronRow) -> CronDefinition:
-        """Return what an entry says, whoever signed it. Raises DamagedRecord."""
+    def definition_for_display(self, row: CronRow, *, decrypts: bool = True) -> CronDefinition:
+        """Return what an entry says, whoever signed it. Raises DamagedRecord.
+
+        *decrypts*: where its key is here; else it stays as it is.
+        """
         try:
-            return _decode_definition(encoding.contents(row.definition))
+            found = _decode_definition(encoding.contents(row.definition))
         except DAMAGES as error:
             raise DamagedRecord(f"the periodic entry is damaged on disk: {error}") from error
+        return self._opened(found) if decrypts else found
+
+    def _opened(self, definition: CronDefinition) -> CronDefinition:
+        """Return what an entry says, decrypted if a key fits."""
+        if not definition.spec.encrypted:
+            return definition
+        with suppress(DamagedRecord):
+            spec = opened_spec(definition.spec, self._tables.cipher)
+            return replace(definition, spec=spec)
+        return definition
 
     # ---- whole ----------------------------------------------------------------------------
 
@@ -250,7 +276,7 @@ class CronTable:
             names.add(shown)
             try:
                 row = _decode_row(stored)
-                self.definition(row)
+                self._verified(row)
             except (DamagedRecord, *DAMAGES) as error:
                 yield f"periodic entry {shown!r}: {error}"
                 continue

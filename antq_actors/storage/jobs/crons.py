@@ -277,7 +277,7 @@ def one(reader: JobReader, name: str) -> ListedCron:
 
 def _listed(table: CronTable, name: str, row: CronRow) -> ListedCron:
     try:
-        definition = table.definition_for_display(row)
+        definition = table.definition_for_display(row, decrypts=False)
     except DamagedRecord:
         definition = None
     return ListedCron(name, row, definition, table.declared_by(name))

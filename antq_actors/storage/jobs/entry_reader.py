@@ -6,9 +6,11 @@ from bisect import bisect_left
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, cast
 
+from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import Status, StoredJob
 from antq_actors.storage.format import display, encoding
+from antq_actors.storage.format.cipher import opened_spec
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import (
     first_keys,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.jobs.state import ErrorEntry, JobState
+    from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -55,16 +58,21 @@ class EntryReader:
 
     def whole(self, id_: int, state: JobState) -> StoredJob:
         """Read the rest of a job whose *state* is known, for display: damage shows as such."""
-        spec = display.spec_for_display(self.payload(id_), state)
+        spec = display.spec_for_display(self.payload(id_), state, self._tables.cipher)
         return StoredJob(id_, state, spec, self.errors(id_, state.errors))
 
     def verified(self, id_: int, record: JobRecord, state: JobState, signer: Signer) -> StoredJob:
         """Return a job to run, without errors, and verify its signature. Raises DamagedRecord.
 
+        So it does where it is encrypted and no key fits.
+
         *record*: the one it has, *state*: the one it comes to have.
         """
         spec = record.spec or self.large_spec(id_)
-        return StoredJob(id_, state, encoding.decode_spec(signer.verify(spec)), ())
+        decoded = encoding.decode_spec(signer.verify(spec))
+        if decoded.encrypted:
+            decoded = opened_spec(decoded, self._tables.cipher)
+        return StoredJob(id_, state, decoded, ())
 
     def payload(self, id_: int) -> bytes:
         """Read the bytes of a job's spec; none if there are none."""
@@ -76,7 +84,8 @@ class EntryReader:
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Read the kept ones of the first *count* errors of a job, decoded for display."""
-        return tuple(display.error_for_display(entry) for entry in self.error_bytes(id_, count))
+        found, cipher = self.error_bytes(id_, count), self._tables.cipher
+        return tuple(display.error_for_display(entry, cipher) for entry in found)
 
     def error_bytes(self, id_: int, count: int, *, most: int | None = None) -> tuple[bytes, ...]:
         """Read the kept ones of the first *count* errors of a job as bytes, newest first.
@@ -153,13 +162,40 @@ class EntryReader:
         return next((id_ for id_ in self.conflicts(digest, statuses) if id_ != but), None)
 
     def conflicts(self, digest: bytes, statuses: tuple[Status, ...]) -> Iterator[int]:
-        """Yield the ids of the unique jobs with this digest in one of these statuses."""
-        for status in statuses:
-            prefix = keys.unique_prefix(digest, status)
-            yield from map(keys.id_at_end, keys_with(self._txn, self._tables.unique, prefix))
+        """Yield the ids of the unique jobs with this digest in one of these statuses.
+
+        An encrypted one has an HMAC of it, by whichever key.
+        """
+        cipher = self._tables.cipher
+        for each in (digest,) if cipher is None else cipher.digests(digest):
+            for status in statuses:
+                prefix = keys.unique_prefix(each, status)
+                yield from map(keys.id_at_end, keys_with(self._txn, self._tables.unique, prefix))
 
 
 def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> dict[bytes, bytes]:
     """Read the values of many keys of an LMDB table; keys it does not have are left out."""
     with txn.cursor(table) as cursor:
         return dict(cast("list[tuple[bytes, bytes]]", cursor.getmulti(wanted)))
+
+
+def cipher_of(txn: lmdb.Transaction, tables: Tables, id_: int) -> Cipher | None:
+    """Return what encrypts what comes of a job; None: that is not encrypted, as the job is not.
+
+    Of a job that no key here can decrypt, nothing comes but the error that says so, which has to
+    be read without a key.
+    """
+    cipher = tables.cipher
+    if cipher is None:
+        return None
+    key = keys.job_key(id_)
+    try:
+        payload = encoding.spec_in(value_of(txn, tables.jobs, key) or b"")
+        payload = payload or value_of(txn, tables.payloads, key) or b""
+        spec = encoding.decode_spec(encoding.contents(payload))
+        if not spec.encrypted:
+            return None
+        cipher.open_spec(spec)
+    except DamagedRecord:
+        return None
+    return cipher

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from antq_actors.errors import BatchClosed, BatchNotFound, JobNotFound, NotCancellable
 from antq_actors.jobs.state import Composed, NewJob, Status
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.cipher import sealed_spec
 from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.arrivals import Arrivals
 from antq_actors.storage.jobs.groups import BATCH, GROUP, JOB, Callback, GroupSpec
@@ -66,7 +67,7 @@ class GroupVerbs(Arrivals):
         return id_
 
     def _callback(self, event: Event, new: NewJob) -> Callback:
-        spec = limited_jobs.with_texts(new)
+        spec = sealed_spec(limited_jobs.with_texts(new), self._tables.cipher)
         return Callback(event, new.state, self._signer.sign(encoding.encode_spec(spec)))
 
     def insert_member(self, group: int, new: NewJob) -> int:

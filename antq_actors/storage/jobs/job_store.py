@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from functools import partial
 from itertools import compress, islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from antq_actors.explain import judge
@@ -29,6 +29,7 @@ from antq_actors.jobs.outcome import (
 from antq_actors.jobs.result import NOT_KEPT
 from antq_actors.jobs.state import CLAIMABLE, DueJob, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.cipher import opened_specs
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.bulk import BulkWriter
@@ -229,6 +230,8 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
         heads, signed = encoding.split_records(list(map(bulk.jobs.get, due)))
         complete = signed if all(signed) else bulk.complete(due, signed)
         specs = encoding.decode_specs(complete, self._signer)
+        if specs is not None and any(map(_IS_ENCRYPTED, specs)):
+            specs = opened_specs(specs, self._tables.cipher)
         if specs is None or (len(due) > 1 and len(set(due)) < len(due)):
             heads = [None] * len(due)  # each by itself
         for transition, run in plan(heads, partial(_claimed, node=node, now=now)):
@@ -296,6 +299,7 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
 
 
 _ID: Final = itemgetter(0)
+_IS_ENCRYPTED: Final = attrgetter("encrypted")
 _ENQUEUED: Final = Status.ENQUEUED
 _RUNNING: Final = Status.RUNNING
 _TIMED: Final = (Status.SCHEDULED, Status.RETRYING)

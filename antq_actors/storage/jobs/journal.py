@@ -19,9 +19,9 @@ from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.jobs.state import Status, StoredJob
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.encoding import meta_of
 from antq_actors.storage.jobs.tracker import (
     Begun,
-    meta_of,
     of_job,
     started_values,
 )
@@ -311,7 +311,10 @@ class Journal:
             values = of_job(id_, self._begun(id_, before))
             at = datetime_for_display(after.updated_at)
             self._add(events.JobRefused, at, {**values, "reason": escaped(reason)})
-        self._end(id_, before, after, None)
+        if after.attempts < before.attempts:  # it was no attempt
+            self._over[id_] = before.execution
+        else:
+            self._end(id_, before, after, None)
 
     def refused(self, id_: int, queue: str, reason: str, spec: bytes) -> None:
         """Note that a job can never be begun, as its records are not as they were written."""

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from antq_actors.checks import escaped
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import Progress
 from antq_actors.jobs.instant import Instant, datetime_for_display, from_datetime
 from antq_actors.jobs.state import Status
+from antq_actors.storage.format.cipher import PROGRESS, SHOWN, opened
 from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.jobs.entry_reader import cipher_of
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, value_of
@@ -53,6 +56,8 @@ class _Row(NamedTuple):
     fraction: float
     note: str | None
     at: Instant
+    sealed: bytes | None = None
+    """The ciphertext of its note, which is not here then."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -64,6 +69,7 @@ class ProgressTable:
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables, jobs: JobEntries) -> None:
         self._txn = txn
+        self._tables = tables
         self._table = tables.further(txn, TABLE)
         self._jobs = jobs
 
@@ -81,7 +87,22 @@ class ProgressTable:
             if note is not None:
                 note = attempt_error.cut(note, LONGEST_NOTE)
             row = _Row(reported.execution, progress.fraction, note, at)
+            cipher = None
+            if note is not None:
+                cipher = cipher_of(self._txn, self._tables, reported.id)
+            if cipher is not None:
+                sealed = cipher.seal(escaped(note or "").encode(), PROGRESS)
+                row = row._replace(note=None, sealed=sealed)
             self._txn.put(key, _encode(row), db=self._table)
+
+    def _shown(self, row: _Row) -> Progress:
+        note = row.note
+        if row.sealed is not None:
+            try:
+                note = opened(row.sealed, PROGRESS, self._tables.cipher).decode()
+            except DamagedRecord:
+                note = SHOWN
+        return Progress(row.fraction, note, datetime_for_display(row.at))
 
     def delete(self, id_: int) -> None:
         """Delete what a job has reported, if it has."""
@@ -99,19 +120,19 @@ class ProgressTable:
     def get(self, id_: int, execution: int) -> Progress | None:
         """Read what an execution of a job has reported last; None: nothing."""
         row = self._row(keys.job_key(id_))
-        return None if row is None or row.execution != execution else _shown(row)
+        return None if row is None or row.execution != execution else self._shown(row)
 
     def now(self, id_: int) -> Progress | None:
         """Read what the execution of a job that runs has reported last; None: nothing."""
         row = self._row(keys.job_key(id_))
-        return None if row is None or not self._runs(id_, row.execution) else _shown(row)
+        return None if row is None or not self._runs(id_, row.execution) else self._shown(row)
 
     def of_queue(self, queue_name: str) -> Iterator[tuple[int, Progress]]:
         """Yield what the running jobs of a queue have reported, by their ids."""
         for key, _ in list(items_from(self._txn, self._table, b"")):
             id_, row = int.from_bytes(key), self._row(key)
             if row is not None and self._runs(id_, row.execution, queue_name):
-                yield id_, _shown(row)
+                yield id_, self._shown(row)
 
     def findings(self) -> Iterator[str]:
         """Yield what is wrong with the rows. One of an execution that is over goes with time."""
@@ -158,7 +179,3 @@ def verify_progress(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
     """Yield what is wrong with what jobs have reported."""
     if tables.has_rows(txn, TABLE):
         yield from ProgressTable(txn, tables, JobEntries(txn, tables)).findings()
-
-
-def _shown(row: _Row) -> Progress:
-    return Progress(row.fraction, row.note, datetime_for_display(row.at))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobState
+    from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.format.records import Filter
     from antq_actors.storage.lmdb.tables import Tables
@@ -50,6 +51,8 @@ class RawJob(NamedTuple):
     state: JobState
     payload: bytes
     errors: tuple[bytes, ...]
+    cipher: Cipher | None = None
+    """What it is decrypted with; None: what is encrypted stays so."""
 
     @property
     def worker(self) -> str:
@@ -58,8 +61,8 @@ class RawJob(NamedTuple):
 
     def decode(self) -> StoredJob:
         """Return the job decoded for display: damaged parts show as such."""
-        errors = tuple(display.error_for_display(entry) for entry in self.errors)
-        spec = display.spec_for_display(self.payload, self.state)
+        errors = tuple(display.error_for_display(entry, self.cipher) for entry in self.errors)
+        spec = display.spec_for_display(self.payload, self.state, self.cipher)
         return StoredJob(self.id, self.state, spec, errors)
 
 
@@ -107,7 +110,7 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
         if not record:
             raise _not_found(id_)
         raw = self._listed(id_, record, self._jobs.payload(id_), errors=1)
-        newest = display.error_for_display(raw.errors[0]) if raw.errors else None
+        newest = display.error_for_display(raw.errors[0], raw.cipher) if raw.errors else None
         is_limited = raw.state.limited is not None
         spec = display.spec_for_display(raw.payload, raw.state) if is_limited else None
         return SeenJob(raw.state, raw.worker, newest, spec)
@@ -345,7 +348,7 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
         else:
             if state is not None:
                 found = self._jobs.error_bytes(id_, state.errors, most=errors)
-                return RawJob(id_, state, payload, found)
+                return RawJob(id_, state, payload, found, self._tables.cipher)
             why = "its record is missing"
         state, entry = lifecycle.mark_damaged(
             queue_name=encoding.UNREADABLE, why=why, errors=0, now=0

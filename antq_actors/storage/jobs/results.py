@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.errors import DamagedRecord, ResultNotKept, ResultTooLarge
 from antq_actors.jobs.result import NOT_KEPT, TOO_LARGE
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.cipher import RESULT, is_sealed, opened, renewed
 from antq_actors.storage.format.values import load_value
+from antq_actors.storage.jobs.entry_reader import cipher_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, keys_with, value_of
 
@@ -45,6 +47,14 @@ _PURPOSE: Final = b"result\0"
 
 
 def unseal(id_: int, row: bytes, signer: Signer) -> bytes:
+    """Return the payload in the row of a job's result, decrypted.
+
+    Raises DamagedRecord for another one's, and where no key fits.
+    """
+    return opened(verified(id_, row, signer), RESULT, signer.cipher)
+
+
+def verified(id_: int, row: bytes, signer: Signer) -> bytes:
     """Return the payload in the row of a job's result. Raises DamagedRecord for another one's."""
     return _payload(id_, signer.verify(row[_TIME_BYTES:]))
 
@@ -86,6 +96,7 @@ class ResultTable:
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
+        self._tables = tables
         self._table = tables.further(txn, "results")
 
     def put(
@@ -100,10 +111,19 @@ class ResultTable:
                     expiry = (now + ttl).to_bytes(_TIME_BYTES)
                     cursor.put(EXPIRY + expiry + key, b"")
                     expiring += 1
+                if self._tables.cipher is not None:
+                    payload = self._sealed(key, payload)  # noqa: PLW2901 - as it is stored
                 cursor.put(key, expiry + signer.sign(_PURPOSE + key + payload))
         if expiring:
             # So their number does not grow, whether a pruner runs or not.
             self.delete_expired(now, _DELETED_PER_PUT * expiring)
+
+    def _sealed(self, key: bytes, payload: bytes) -> bytes:
+        """Return the payload of a result as it is stored: encrypted if its job is."""
+        cipher = cipher_of(self._txn, self._tables, keys.id_at_end(key))
+        if cipher is None or is_sealed(payload):
+            return payload
+        return cipher.seal(payload, RESULT)
 
     def delete(self, id_: int) -> None:
         """Delete the result of a job, if it still has one."""
@@ -144,7 +164,8 @@ class ResultTable:
             size += len(row)
         for key, row in batch:
             with suppress(DamagedRecord):
-                signed = signer.sign(encoding.contents(row[_TIME_BYTES:]))
+                payload = _payload(keys.id_at_end(key), encoding.contents(row[_TIME_BYTES:]))
+                signed = signer.sign(_PURPOSE + key + renewed(payload, RESULT, signer.cipher))
                 self._txn.put(key, row[:_TIME_BYTES] + signed, db=self._table)
         return following
 
@@ -167,7 +188,7 @@ def verify_results(txn: lmdb.Transaction, tables: Tables, signer: Signer) -> Ite
             composed = None if record is None else encoding.decode_job(record).state.composed
             if composed is None or not composed.has_result_row:
                 yield f"results: {key!r} belongs to no job that has a result"
-            unseal(id_, row, signer)
+            verified(id_, row, signer)
         except DamagedRecord as error:
             yield f"result of job {id_}: {error}"
         expiry = row[:_TIME_BYTES]

@@ -21,7 +21,9 @@ from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.state import Composed
 from antq_actors.jobs.steps import KeptStep
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.cipher import KEPT, SHOWN, opened, renewed
 from antq_actors.storage.format.encoding import DAMAGES, Signer
+from antq_actors.storage.jobs.entry_reader import cipher_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import delete_range, items_from, items_with, value_of
 
@@ -104,6 +106,7 @@ class StepTable:
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables, signer: Signer | None = None) -> None:
         self._txn = txn
+        self._tables = tables
         self._signer = signer or Signer()
         self._table: _Database = tables.further(txn, "steps")
 
@@ -112,11 +115,14 @@ class StepTable:
     def put(self, id_: int, step: KeptStep, value: bytes) -> None:
         """Write a step of a job."""
         number = step.number.to_bytes(_NUMBER_BYTES)
+        name = step.name.encode("utf-8", "surrogatepass")
+        cipher = cipher_of(self._txn, self._tables, id_)
+        if cipher is not None:
+            value, name = cipher.seal(value, KEPT), cipher.seal(name, KEPT)
         inline: bytes | None = value
         if len(value) > MOST_INLINE_BYTES:
             inline = None
             self._put(_Row(id_, _VALUE + number, step.at, value))
-        name = step.name.encode("utf-8", "surrogatepass")
         self._put(_Row(id_, _STEP + number, step.at, inline, name))
 
     def steps(self, id_: int) -> list[KeptStep]:
@@ -127,7 +133,10 @@ class StepTable:
                 row = _row(encoding.contents(stored))
             except DamagedRecord:
                 continue
-            name = (row.name or b"").decode("utf-8", "surrogatepass")
+            name = SHOWN
+            with suppress(DamagedRecord):
+                opened_name = opened(row.name or b"", KEPT, self._tables.cipher)
+                name = opened_name.decode("utf-8", "surrogatepass")
             found.append(KeptStep(int.from_bytes(key[_ID_BYTES + 1 :]), name, row.at))
         return found
 
@@ -137,18 +146,20 @@ class StepTable:
         row = self._get(id_, _STEP + place)
         if row is not None and row.value is None:
             row = self._get(id_, _VALUE + place)
-        return None if row is None else row.value
+        return self._opened(row)
 
     # ---- checkpoints ----------------------------------------------------------------------
 
     def put_checkpoint(self, id_: int, value: bytes, at: Instant) -> None:
         """Write the checkpoint of a job."""
+        cipher = cipher_of(self._txn, self._tables, id_)
+        if cipher is not None:
+            value = cipher.seal(value, KEPT)
         self._put(_Row(id_, _CHECKPOINT, at, value))
 
     def checkpoint(self, id_: int) -> bytes | None:
         """Read the checkpoint of a job, verified; None: it has none. Raises DamagedRecord."""
-        row = self._get(id_, _CHECKPOINT)
-        return None if row is None else row.value
+        return self._opened(self._get(id_, _CHECKPOINT))
 
     # ---- whole ----------------------------------------------------------------------------
 
@@ -217,14 +228,31 @@ class StepTable:
             size += len(stored)
         for key, stored in batch:
             with suppress(DamagedRecord):
-                self._txn.put(key, self._signer.sign(encoding.contents(stored)), db=self._table)
+                contents = self._renewed(encoding.contents(stored))
+                self._txn.put(key, self._signer.sign(contents), db=self._table)
         return following
+
+    def _renewed(self, contents: bytes) -> bytes:
+        """Return the bytes of a row as they are encrypted with the first key."""
+        cipher = self._signer.cipher
+        if cipher is None:
+            return contents
+        row = _row(contents)
+        value = None if row.value is None else renewed(row.value, KEPT, cipher)
+        name = None if row.name is None else renewed(row.name, KEPT, cipher)
+        return _encode(replace(row, value=value, name=name))
 
     # ---- rows -----------------------------------------------------------------------------
 
     def _put(self, row: _Row) -> None:
         key = keys.job_key(row.id) + row.place
         self._txn.put(key, self._signer.sign(_encode(row)), db=self._table)
+
+    def _opened(self, row: _Row | None) -> bytes | None:
+        """Return the value of a row, decrypted. Raises DamagedRecord."""
+        if row is None or row.value is None:
+            return None
+        return opened(row.value, KEPT, self._tables.cipher)
 
     def _get(self, id_: int, place: bytes) -> _Row | None:
         stored = value_of(self._txn, self._table, keys.job_key(id_) + place)

@@ -17,7 +17,8 @@ from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.jobs.entry_reader import EntryReader
+from antq_actors.storage.format.cipher import sealed_spec
+from antq_actors.storage.jobs.entry_reader import EntryReader, cipher_of
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.step_table import StepTable, has_steps
 from antq_actors.storage.lmdb import keys
@@ -99,6 +100,8 @@ class JobEntries(EntryReader):
         errors: Sequence[ErrorEntry] = (),
     ) -> None:
         """Write a new job and its *errors*, newest first, to all tables; *id_* is the largest."""
+        if spec.encrypted:
+            spec = sealed_spec(spec, self._tables.cipher)
         signed = signer.sign(encoding.encode_spec(spec))
         self.add_signed(id_, state, spec.unique_digest, signed, errors)
 
@@ -140,6 +143,8 @@ class JobEntries(EntryReader):
                 places = places_of(state)
                 head = encoding.encode_job(state, None)
             key = keys.job_key(id_)
+            if spec.encrypted:
+                spec = sealed_spec(spec, self._tables.cipher)  # noqa: PLW2901 - as it is stored
             signed = signer.sign(encoding.encode_spec(spec))
             if len(signed) <= encoding.MOST_INLINE_BYTES:
                 records.append((key, head + signed))
@@ -281,6 +286,10 @@ class JobEntries(EntryReader):
         That is one error, except where an earlier release had kept all of them.
         """
         table = self._tables.errors
+        if self._tables.cipher is not None:
+            cipher = cipher_of(self._txn, self._tables, id_)
+            if cipher is not None:
+                error = cipher.seal_error(encoding.escaped_error(error))
         self._txn.put(keys.error_key(id_, number), encoding.encode_error(error), db=table)
         dropped = lifecycle.dropped_errors(number + 1)
         if dropped:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from antq_actors import events
 from antq_actors.checks import escaped
 from antq_actors.jobs.instant import datetime_for_display
+from antq_actors.storage.format.encoding import meta_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from antq_actors.errors import StorageError
     from antq_actors.events.hub import Hub
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import JobSpec, StoredJob
+    from antq_actors.jobs.state import StoredJob
 
 OF_EXECUTIONS: Final = frozenset(
     {
@@ -179,11 +180,6 @@ class JobTracker:
 
 _consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).extend
 """Exhaust an iterator, without a loop of Python code."""
-
-
-def meta_of(spec: JobSpec) -> dict[str, str]:
-    """Return the ``meta`` of a job, as a copy."""
-    return dict(spec.meta) if spec.meta else {}
 
 
 def of_job(id_: int, begun: Begun) -> dict[str, Any]:

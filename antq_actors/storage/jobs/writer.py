@@ -13,13 +13,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.checks import is_utf8
-from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound, LimitReached
+from antq_actors.errors import (
+    AlreadyExists,
+    DamagedRecord,
+    JobNotFound,
+    LimitReached,
+)
 from antq_actors.explain.judge import ISOLATION_MICROSECONDS
 from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, Refused
 from antq_actors.jobs.state import CLAIMABLE, DueJob, GateRef, Status, StoredJob
 from antq_actors.storage.format import display, encoding
+from antq_actors.storage.format.cipher import Undecipherable
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import limited_jobs
@@ -118,9 +124,13 @@ class JobWriter(DamagedJobs):
         return self._jobs.journal
 
     def _spec_of(self, id_: int) -> JobSpec:
-        """Read the spec of a job, with its arguments still encoded. Raises AntqError."""
+        """Read the spec of a job, with its arguments still encoded. Raises AntqError.
+
+        What is encrypted is decrypted if a key fits.
+        """
         record = self._existing(id_)
-        return encoding.decode_spec(encoding.contents(record.spec or self._jobs.large_spec(id_)))
+        stored = record.spec or self._jobs.large_spec(id_)
+        return display.spec_for_display(stored, record.state, self._tables.cipher)
 
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
@@ -436,7 +446,9 @@ class JobWriter(DamagedJobs):
             job = self._jobs.verified(id_, record, state, self._signer)
         except DamagedRecord as error:
             self._note("job %d was refused: %s", id_, str(error))
-            after, entry = lifecycle.settle(state, Refused(str(error)), now=now)
+            is_attempt = not isinstance(error, Undecipherable)
+            refused = Refused(str(error), is_attempt=is_attempt)
+            after, entry = lifecycle.settle(state, refused, now=now)
             if self._move(id_, record, after, entry, now=now) and self._jobs.journal is not None:
                 self._jobs.journal.refused_attempt(id_, state, after, str(error))
             return False

@@ -5,6 +5,7 @@ A store is never used in a fork of the process that opened it.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from contextlib import ExitStack
 from functools import partial
@@ -43,7 +44,7 @@ def open_environment(
     the same owner returns the same environment, as the successor of a killed storage actor needs
     it. *map_size*: bytes to begin with. *lock*: held by who needs the store alone, and kept when it
     is closed. *migrate*: a store of an older format is migrated, however large it is; else it is
-    refused. *signer*: a migration signs anew what it has signed.
+    refused. *signer*: a migration signs anew what it has signed; and what is encrypted with.
 
     Raises StorageError when the path cannot be used, saying why, or this process has it open.
     """
@@ -65,6 +66,8 @@ def open_environment(
                 undo.callback(held.release)
             env = Environment(real, durable=durable, owner=owner, map_size=map_size, lock=held)
             undo.callback(env.close)
+            if signer is not None and signer.cipher is not None:
+                env.tables = dataclasses.replace(env.tables, cipher=signer.cipher)
             _bring_up_to_date(env, signer, migrate=migrate)
             undo.pop_all()
         return env

@@ -6,7 +6,7 @@ What their keys are is in :mod:`~antq_actors.storage.lmdb.keys`.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
 import lmdb
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmdb import _Database
+
+    from antq_actors.storage.format.cipher import Cipher
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Tables:
     meta: _Database
     """The format, counters, pauses, nodes; how many jobs a lane has, with no row for none."""
     environment: lmdb.Environment
+    cipher: Cipher | None = field(default=None, kw_only=True)
+    """What is encrypted and decrypted with here; None: nothing."""
 
     def further(self, txn: lmdb.Transaction, name: str) -> _Database:
         """Return LMDB's handle of one of `FURTHER_TABLES`, good for the transaction *txn*.
@@ -55,7 +59,8 @@ class Tables:
         return not record.endswith(_NO_ROOT)
 
 
-TABLE_NAMES: Final = tuple(field.name for field in fields(Tables) if field.name != "environment")
+_NO_TABLES: Final = {"environment", "cipher"}
+TABLE_NAMES: Final = tuple(each.name for each in fields(Tables) if each.name not in _NO_TABLES)
 
 FURTHER_TABLES: Final = (
     *("gates", "openings", "limits", "crons", "cron_due"),
@@ -104,7 +109,7 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
                 )
             make_tables(env, txn)
     handles = {name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES}
-    return Tables(**handles, environment=env)
+    return Tables(**handles, environment=env, cipher=None)
 
 
 def make_tables(env: lmdb.Environment, txn: lmdb.Transaction) -> None:
