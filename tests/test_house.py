@@ -53,6 +53,7 @@ MOST_FILES = 297  # three in flow: limits, limit_options and its __init__; one i
 # one of middleware of the whole process: jobs/everywhere
 # twelve of Django: admin, apps, backend, compat, connections, models, options, results, site,
 # worker, __init__ and the command antq in integrations/django
+# one of errors: telemetry/sentry
 MOST_SMALL_FILES = 14  # users import those of Flask, Quart and Litestar by their names; Django its
 # apps and its command; and integrations/django/compat chooses between two libraries
 MOST_END_NAMES = 12

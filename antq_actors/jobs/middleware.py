@@ -11,6 +11,7 @@ import inspect
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from operator import attrgetter
@@ -26,7 +27,7 @@ from antq_actors.jobs.job import Job
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from antq_actors.jobs.state import NewJob
+    from antq_actors.jobs.state import NewJob, StoredJob
 
 T = TypeVar("T")
 
@@ -57,6 +58,11 @@ class JobDraft:
     def queue_name(self) -> str:
         """The queue that it is for."""
         return self._new.state.queue_name
+
+    @property
+    def antq_size(self) -> int:
+        """How many bytes its arguments have as they are stored."""
+        return len(self._new.spec.args)
 
     @property
     def args(self) -> Mapping[str, Any]:
@@ -166,6 +172,16 @@ class Pipeline:
     def to_perform(self) -> Pipeline | None:
         """Itself, if one of them has something to do around attempts; else None."""
         return self if self.around_job or self.around_job_async else None
+
+    def tell_failure(
+        self, job: StoredJob, error: str, error_type: str | None, raised: BaseException | None
+    ) -> None:
+        """Notify middleware that asks for it of an attempt that has failed outside of it."""
+        for middleware in self.middleware:
+            hook = getattr(middleware, "antq_on_failure", None)
+            if hook is not None:
+                with suppress(Exception):  # the attempt has failed anyway
+                    hook(job, error, error_type, raised)
 
     def set_up(self) -> None:
         """Set up each middleware that was not set up in this process; raise what one raises.

@@ -366,6 +366,8 @@ class AttemptRunner(msgspec.Struct):
         """Return the outcome of an attempt that raised *error*, and log it."""
         try:
             text, name = describe(error, propagate=self.propagate), type(error).__name__
+            if self.passage is None and self.attempt.control.middleware is not None:
+                self.attempt.control.middleware.tell_failure(self.attempt.job, text, name, error)
             if isinstance(error, NotAWorker | ResultNotKept) and self.job is None:
                 refused = Refused(text, name)
                 self._log_refused(refused, error)

@@ -431,6 +431,9 @@ class RunningAttempts:
     def _ask_for_delay(self, attempt: Attempt, failed: Failed) -> None:
         """Start a worker actor that asks for the retry delay of an attempt ended from outside."""
         job = attempt.job
+        if self._middleware is not None:
+            error = failed.error, failed.error_type
+            self._middleware.tell_failure(job, *error, attempt.exception)
         control = Control(checkpoint=attempt.control.checkpoint)
         attempt = replace(attempt, control=control, failed=failed)
         if job.state.attempts < job.state.max_attempts:

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from antq_actors.checks import MOST_META_BYTES
 from antq_actors.jobs.attempt_error import describe
 from antq_actors.jobs.control import CONTROL, Terminated
 from antq_actors.jobs.instant import SECOND
@@ -18,6 +19,8 @@ from antq_actors.jobs.state import DueJob
 from antq_actors.otp.kernel.errors import Interrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from antq_actors.jobs.control import Control
     from antq_actors.jobs.job import Job
 
@@ -111,3 +114,36 @@ def _timeout_text(job: Job) -> str:
 
 def _after_failure(job: Job) -> str:
     return "retrying" if job.attempts < job.max_attempts else "failed"
+
+
+# ---- meta ----------------------------------------------------------------------------------------
+
+
+def add_to_meta(meta: dict[str, str], carrier: Mapping[str, str]) -> None:
+    """Put the context of a trace into the meta of a job, as far as there is room.
+
+    No job is refused for its trace. Of the baggage of others, what is Sentry's stays beside what is
+    not, and the other way round.
+    """
+    size = sum(_size(name, value) for name, value in meta.items() if name not in carrier)
+    for name, value in carrier.items():
+        entry = value
+        if name == "baggage" and meta.get(name):
+            is_sentrys = value.startswith(_SENTRYS)
+            others = meta[name].split(",")
+            kept = [each for each in others if each.strip().startswith(_SENTRYS) is not is_sentrys]
+            entry = ",".join([*kept, value])
+        size += _size(name, entry)
+        if size > MOST_META_BYTES:
+            size -= _size(name, entry)
+            meta.pop(name, None)
+        else:
+            meta[name] = entry
+
+
+_SENTRYS: Final = "sentry-"
+"""With this the members of its baggage begin."""
+
+
+def _size(name: object, value: object) -> int:
+    return sum(len(str(each).encode(errors="replace")) for each in (name, value))

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from antq_actors.checks import MOST_META_BYTES, short_repr
+from antq_actors.checks import short_repr
 from antq_actors.jobs import everywhere
 from antq_actors.jobs.attempt_error import describe
 from antq_actors.jobs.middleware import Middleware
 from antq_actors.telemetry.attempts import (
     COMPLETED,
     Ending,
+    add_to_meta,
     ending_of_raise,
     ending_of_return,
     executor_of,
@@ -154,7 +155,7 @@ class OtelMiddleware(Middleware):
         except Exception:
             log.exception("the context of a trace cannot be kept in the meta of jobs")
         for draft in drafts:
-            _add(draft.meta, carrier)
+            add_to_meta(draft.meta, carrier)
         return span
 
     # ---- where a job is performed ---------------------------------------------------------------
@@ -296,22 +297,6 @@ def _fail(
     span.set_status(StatusCode.ERROR, text)
     if exception is not None:
         span.record_exception(exception)
-
-
-def _add(meta: dict[str, str], carrier: Mapping[str, str]) -> None:
-    """Put into the meta of a job what there is room for: tracing refuses no job."""
-    size = sum(map(_size, (item for item in meta.items() if item[0] not in carrier)))
-    for item in carrier.items():
-        size += _size(item)
-        if size > MOST_META_BYTES:
-            meta.pop(item[0], None)
-            size -= _size(item)
-        else:
-            meta[item[0]] = item[1]
-
-
-def _size(item: tuple[object, object]) -> int:
-    return sum(len(str(each).encode(errors="replace")) for each in item)
 
 
 # ---- of the whole process ------------------------------------------------------------------------

@@ -161,8 +161,9 @@ def test_a_timeout_is_an_error_without_an_exception(running, spans):
 
 
 def test_a_cancelled_attempt_is_no_error(running, spans):
+    traced_jobs.hangs.clear()
     job = Sync.perform_async({"does": "hang"})
-    settled(running, job, Status.RUNNING)
+    assert traced_jobs.hangs.wait(60)
     running.cancel_job(job.id)
     settled(running, job)
 

@@ -6,6 +6,7 @@ from support.programs import run_python
 LIBRARIES = ["opentelemetry", "sentry_sdk", "prometheus_client"]
 ADAPTERS = {
     "antq_actors.telemetry.otel": ("opentelemetry", "otel"),
+    "antq_actors.telemetry.sentry": ("sentry_sdk", "sentry"),
     "antq_actors.telemetry.prometheus": ("prometheus_client", "prometheus"),
 }
 WITHOUT = f"""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from antq_actors import Cancel, Fail, Job, Middleware, Snooze, Worker, worker
 
+hangs = threading.Event()
+"""Is set once a job hangs."""
 exporter = InMemorySpanExporter()
 reader = InMemoryMetricReader()
 
@@ -79,6 +82,7 @@ def carry_out(job):  # noqa: C901 - a table of what jobs do
                 except PermissionError:
                     assert does == "refuse"
         case "hang":
+            hangs.set()
             while True:
                 time.sleep(0.001)
         case "say":
