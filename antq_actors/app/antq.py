@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from antq_actors.app.config import QueueConfig
     from antq_actors.app.job_process import JobProcessRuntime
     from antq_actors.flow.cron import Cron, Every
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.middleware import Middleware, Pipeline
     from antq_actors.jobs.options import JobOptions
@@ -444,6 +445,11 @@ class AntQ(JobVerbs):
         The iterable is read in another thread.
         """
         return await in_thread(self.enqueue_many, worker, args_iterable, **options)
+
+    def antq_clock(self) -> Instant:
+        """Return the time by which the application goes."""
+        clock = self._config.clock
+        return instant.now() if clock is None else clock.instants()
 
     def antq_time_passed(self) -> None:
         """Have everything that waits for its time look at the clock, which was set."""

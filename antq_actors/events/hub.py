@@ -245,6 +245,8 @@ class Hub:
         """The classes of events that somebody listens to."""
         self.silences = 0
         """How often the last subscription has ended."""
+        self.hanging: set[int] = set()
+        """The jobs in its store whose next attempt is to hang, for a test."""
         self.lock = threading.RLock()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._taps: tuple[Callable[[Sequence[Told]], object], ...] = ()

@@ -198,7 +198,8 @@ def build(worker: DefinedWorker, args: Mapping[str, Any] | None, options: Mappin
     application = current_app.latest()
     default_queue = DEFAULT_QUEUE if application is None else application.default_queue
     template = JobTemplate(worker, options, default_queue=default_queue)
-    state = template.state(instant.now())
+    clock = getattr(application, "antq_clock", instant.now)
+    state = template.state(clock())
     checked = template.check(args)
     template.new_job(state, checked, b"")  # it raises for arguments that cannot be compared
     job = template.job(0, checked, state)

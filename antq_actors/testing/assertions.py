@@ -201,8 +201,9 @@ def _message(
         others = len(jobs) - len(found)
         return f"{text}; no other job of this worker is stored, {others} of others are"
     differing = {job.id: list(wanted.differences(job)) for job in near}
-    near.sort(key=lambda job: (len(differing[job.id]), job.id))
-    lines = [f"  job {job.id}: {'; '.join(differing[job.id])}" for job in near[:MOST_SHOWN]]
+    closest = sorted(near, key=lambda job: (len(differing[job.id]), job.id))[:MOST_SHOWN]
+    ids = sorted(job.id for job in closest)
+    lines = [f"  job {id_}: {'; '.join(differing[id_])}" for id_ in ids]
     if len(near) > MOST_SHOWN:
         lines.append(f"  and {len(near) - MOST_SHOWN} more")
     return "\n".join([f"{text}; near misses:", *lines])

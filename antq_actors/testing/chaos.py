@@ -93,15 +93,9 @@ def fail_next_commit(app: AntQ) -> None:
 def hang_worker(app: AntQ, job_or_id: Job | int) -> None:
     """Have the next attempt of a job hang in place of ``perform``, until it is ended.
 
-    Its timeout ends it, or a cancellation. Raises JobNotFound, and RuntimeError for an application
-    whose queues do not run.
+    Its timeout ends it, or a cancellation. Raises JobNotFound.
     """
     runtime = _runtime(app)
-    if not app.runs_queues:
-        raise RuntimeError(
-            "hang_worker() has a job hang in a queue, and the queues of this application do not"
-            " run; start it with app.start()"
-        )
     runtime.store.tracker.hanging.add(app.get_job(id_of(job_or_id)).id)
 
 

@@ -14,6 +14,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from antq_actors.app import AntQ
 from antq_actors.checks import short_repr, whole
 from antq_actors.errors import AntqError, JobFailed, JobNotFound, NotStarted
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome as AttemptOutcome
     from antq_actors.jobs.state import StoredJob
 
+POLL_SECONDS: Final = 0.02
+"""Between two looks whether a hanging job is cancelled."""
 MOST_EXECUTIONS: Final = 10_000
 """After so many a drain gives up."""
 
@@ -142,6 +146,19 @@ class Performer:
         """Claim a job by a verb of the store now; return it, or None."""
         return self._store.write(verb, *args, node=self._node, now=self._clock(), **more)
 
+    def _hung(self, attempt: Attempt) -> Attempt:
+        """Wait as if the attempt of a job hung; return it as ended from outside."""
+        job, control = attempt.job, attempt.control
+        while control.deadline is None or time.monotonic() < control.deadline:
+            try:
+                if self._store.read(JobReader.get, job.id).state.cancelling:
+                    break
+            except JobNotFound:
+                break
+            time.sleep(POLL_SECONDS)
+        error = f"timed out after {job.spec.timeout or 0:g} s"
+        return replace(attempt, failed=Failed(error, None, None, "TimeoutError"))
+
     def perform(self, job: StoredJob) -> Performed:
         """Perform a claimed job in this thread, and store what came of it."""
         spec, state = job.spec, job.state
@@ -151,7 +168,12 @@ class Performer:
         control.clock = self._clock
         errors = state.errors
         read = partial(self._store.read, JobReader.errors, job.id, errors) if errors else None
-        runner = callers_attempt(Attempt(job, control, None, read), self._clock)
+        attempt = Attempt(job, control, None, read)
+        hanging = self._store.tracker.hanging
+        if job.id in hanging:
+            hanging.discard(job.id)
+            attempt = self._hung(attempt)
+        runner = callers_attempt(attempt, self._clock)
         outcome = runner.run()
         settlement = Settlement(job.id, state.execution, outcome, control.checkpoint)
         settled = self._store.write(

@@ -12,7 +12,9 @@ from antq_actors.jobs import current_app, everywhere, instant, lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.new_job import DEFAULT_QUEUE, JobTemplate
 from antq_actors.jobs.perform import Attempt
+from antq_actors.jobs.resolver import check_worker
 from antq_actors.jobs.state import StoredJob
+from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import errors_for_display
 from antq_actors.storage.format.kept_values import KeptValues
@@ -20,8 +22,9 @@ from antq_actors.storage.format.values import encode_args
 from antq_actors.testing.performing import WORDS, callers_attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import AttemptError
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
@@ -57,22 +60,35 @@ def perform_job(
     if number < 1:
         raise ValueError(f"attempt must be at least 1, got {number}")
     application: Any = current_app.latest()
-    default_queue = DEFAULT_QUEUE if application is None else application.default_queue
+    clock = instant.now if application is None else application.antq_clock
     pipeline = everywhere.current(None if application is None else application._config.middleware)
     options = {} if meta is None else {"meta": meta}
-    new = _checked(JobTemplate(worker, options, default_queue=default_queue), args, pipeline)
+    new = _checked(_template(worker, options, application), args, pipeline, clock)
     spec = encoding.decode_spec(encoding.encode_spec(new.spec))
-    state = lifecycle.claim(new.state, node=1, now=instant.now())
+    state = lifecycle.claim(new.state, node=1, now=clock())
     state = replace(state, attempts=number, execution=number)
     control = Control(None if spec.timeout is None else time.monotonic() + spec.timeout)
     control.middleware = pipeline
+    control.clock = clock
     stand_in = _NothingStored(application)
     control.application = lambda: stand_in
-    runner = callers_attempt(Attempt(StoredJob(0, state, spec, ()), control), instant.now)
+    runner = callers_attempt(Attempt(StoredJob(0, state, spec, ()), control), clock)
     ended = runner.run()
-    after, entry = lifecycle.settle(state, ended, now=instant.now())
+    after, entry = lifecycle.settle(state, ended, now=clock())
     error = None if entry is None else errors_for_display([entry])[0]
     return Outcome(WORDS.get(after.status, "snoozed"), runner.returned, error)
+
+
+def _template(worker: Any, options: Mapping[str, Any], application: Any) -> JobTemplate:
+    """Return the template of the job; refuse the worker as an enqueue does."""
+    if application is not None:
+        template: JobTemplate = application._here().enqueuer._checked_template(worker, options)
+        return template
+    check_worker(worker)
+    template = JobTemplate(worker, options, default_queue=DEFAULT_QUEUE)
+    if isinstance(worker, type):
+        refuse_unrunnable(worker)
+    return template
 
 
 class _NothingStored(KeptValues):
@@ -91,7 +107,7 @@ class _NothingStored(KeptValues):
         if self._application is not None:
             prepared: NewJob = self._application.antq_prepare(worker, args, options)
             return prepared
-        return _checked(JobTemplate(worker, options, default_queue=DEFAULT_QUEUE), args, None)
+        return _checked(_template(worker, options, None), args, None)
 
     def antq_steps(self, _request: Any, /) -> None:
         """Keep no step and no checkpoint: no later attempt reads them."""
@@ -101,9 +117,10 @@ def _checked(
     template: JobTemplate,
     args: Mapping[str, Any] | None,
     pipeline: Any,
+    clock: Callable[[], Instant] = instant.now,
 ) -> NewJob:
     """Return the job, checked as one that is enqueued; raise the same."""
-    state = template.state_at(instant.now())
+    state = template.state_at(clock())
     checked = template.check(args)
     new = template.new_job(state, checked, encode_args(checked))
     if pipeline is not None:

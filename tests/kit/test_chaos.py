@@ -8,7 +8,7 @@ from support.heard import Heard
 
 from antq_actors import AntQ, JobNotFound, Middleware, NotStarted, StorageError, otp, worker
 from antq_actors.telemetry import JobEnded, JobInterrupted, JobStarted, JobTimedOut
-from antq_actors.testing import chaos, testing
+from antq_actors.testing import chaos, drain, testing
 
 begun = threading.Semaphore(0)
 go = threading.Event()
@@ -169,13 +169,34 @@ def test_only_the_next_attempt_hangs_and_a_cancel_ends_it():
         assert said == [1]
 
 
+def test_a_job_that_a_drain_performs_hangs_as_well():
+    with testing() as app:
+        job = in_thread.perform_async(n=1)
+        chaos.hang_worker(app, job)
+
+        assert drain(app, raise_errors=False).retrying == 1
+        assert app.get_job(job.id).errors[0].error == "timed out after 0.2 s"
+        assert said == []
+        assert drain(app, scheduled=True).completed == 1
+
+
+def test_a_job_hangs_in_the_next_run_of_its_application(tmp_path):
+    heard = Heard()
+    app = AntQ(tmp_path / "jobs")
+    app.subscribe(heard, JobTimedOut)
+    with app.start(queues=False):
+        job = in_thread.perform_async(n=1)
+        chaos.hang_worker(app, job)
+    with app:
+        heard.wait_one(JobTimedOut, id=job.id)
+    assert said == []
+
+
 def test_chaos_is_for_applications_that_run():
     for harm in (chaos.kill_node, chaos.crash_storage, chaos.fail_next_commit):
         with pytest.raises(NotStarted):
             harm(AntQ())
         with pytest.raises(TypeError):
             harm("app")
-    with testing() as app, pytest.raises(RuntimeError, match="queues"):
-        chaos.hang_worker(app, note.perform_async())
     with AntQ() as app, pytest.raises(JobNotFound):
         chaos.hang_worker(app, 99)

@@ -7,7 +7,7 @@ from support.heard import Heard
 
 from antq_actors import AntQ, ConfigError, Cron, worker
 from antq_actors.telemetry import JobEnded, JobStarted, Pruned
-from antq_actors.testing import TestClock, drain, testing
+from antq_actors.testing import TestClock, drain, perform_job, testing
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 seen = []
@@ -157,6 +157,12 @@ def test_old_jobs_are_deleted_by_it(clock):
         clock.advance(timedelta(days=1, seconds=1))
 
         assert app.count_jobs() == 0
+
+
+def test_what_is_built_and_performed_alone_goes_by_the_clock_of_the_application(clock):
+    with testing(clock=clock):
+        assert note.build(n=1).inserted_at == clock.now()
+        assert perform_job(fails).error.attempted_at == clock.now()
 
 
 def test_a_drain_goes_by_it(clock):

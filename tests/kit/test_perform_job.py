@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import pytest
 
 from antq_actors import (
+    AntQ,
     Cancel,
     Fail,
     Job,
     Middleware,
     NotStarted,
     Snooze,
+    UnknownQueue,
     Worker,
     current_job,
     worker,
@@ -102,7 +104,24 @@ def test_steps_checkpoints_and_follow_ups_are_kept_nowhere():
         assert app.count_jobs() == 0
 
 
+class Broken(Worker):
+    pass
+
+
+@worker(queue="nowhere")
+def elsewhere():
+    pass
+
+
+def test_an_application_refuses_its_unknown_queues():
+    assert perform_job(elsewhere).outcome == "completed"
+    with AntQ(), pytest.raises(UnknownQueue):
+        perform_job(elsewhere)
+
+
 def test_what_an_enqueue_refuses_is_refused():
+    with pytest.raises(TypeError):
+        perform_job(Broken)
     with pytest.raises(TypeError):
         perform_job(double, {"m": 1})
     with pytest.raises(TypeError):

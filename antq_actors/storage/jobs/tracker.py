@@ -75,8 +75,9 @@ class JobTracker:
         """Returns what performs the jobs of a queue and a worker; None: that is to be found."""
         self.failing: StorageError | None = None
         """What the next write is refused with, for a test; None: it is not."""
-        self.hanging: set[int] = set()
-        """The jobs whose next attempt is to hang, for a test."""
+        self.hanging: set[int] = set() if hub.path is None else hub.hanging
+        """The jobs whose next attempt is to hang, for a test; a store in memory has none of the
+        application's last run."""
         self.recorders: tuple[Callable[[StoredJob], object], ...] = ()
         """Are called with each new job when it is stored, as long as somebody listens to that."""
         self.notes_due = False
