@@ -22,15 +22,13 @@ from antq_actors.telemetry import JobFilter
 LONG = 60
 
 
-@pytest.fixture(params=["sync", "coroutine"])
-def task(request, kind):
-    """A worker that is performed by the executor."""
-    if kind == "async" and request.param == "sync":
-        pytest.skip("a function is never performed there")
-    return Sync if request.param == "sync" else Awaited
+@pytest.fixture
+def tasks(kind):
+    """The workers that are performed by the executor: a function never is on an event loop."""
+    return [Awaited] if kind == "async" else [Sync, Awaited]
 
 
-def notes(harness, name="notes"):
+def notes(harness, name):
     lines = (harness.place / "notes").read_text().splitlines()
     return [line.split(" ", 1)[1] for line in lines if line.split(" ", 1)[0] == name]
 
@@ -39,11 +37,12 @@ def started(harness, *middleware):
     return harness.start(app={"middleware": middleware})
 
 
-def test_all_that_an_attempt_returns_and_raises_passes_through_as_it_is(harness, task):
+def test_all_that_an_attempt_returns_and_raises_passes_through_as_it_is(harness, tasks):
     app = started(harness, Notes(harness.place, "outer"), Notes(harness.place, "inner"))
 
-    for end in ("return", "fail", "raise"):
-        settled(app, app.enqueue(task, {"end": end}, meta={"a": "b"}))
+    for task in tasks:
+        for end in ("return", "fail", "raise"):
+            settled(app, app.enqueue(task, {"end": end}, meta={"a": "b"}))
 
     begins = "begins True [('a', 'b')]"
     seen = [
@@ -51,32 +50,20 @@ def test_all_that_an_attempt_returns_and_raises_passes_through_as_it_is(harness,
         *(begins, "returned Fail(reason='of the job')"),
         *(begins, "raised ValueError"),
     ]
+    processes = {"thread": {1}, "async": {1}}.get(harness.kind, {2, 3})
     for name in ("outer", "inner"):
-        assert [each for each in notes(harness, name) if each != "setup"] == seen
+        found = notes(harness, name)
+        assert [each for each in found if each != "setup"] == seen * len(tasks)
+        assert found.count("setup") in processes
     failed = app.list_jobs(status="failed")
-    assert [job.errors[0].error for job in failed] == ["of the job", "of the job"]
-    assert failed[1].errors[0].error_type == "ValueError"
+    assert {job.errors[0].error for job in failed} == {"of the job"}
+    assert [job.errors[0].error_type for job in failed] == [None, "ValueError"] * len(tasks)
 
 
-def test_each_process_that_performs_jobs_sets_up_its_middleware_once(harness, task):
-    app = started(harness, Notes(harness.place))
-
-    for _ in range(3):
-        settled(app, app.enqueue(task))
-
-    times = {"thread": 1, "async": 1}.get(harness.kind)
-    found = notes(harness).count("setup")
-    assert found == times if times else 2 <= found <= 3
-
-
-def test_the_context_of_a_middleware_is_that_of_the_job(harness, task):
-    app = started(harness, "middlewares:Tenants")
-
-    assert app.enqueue(task, meta={"tenant": "acme"}).result(timeout=LONG) == "acme"
-    assert app.enqueue(task).result(timeout=LONG) == "none"
-
-
-def test_what_a_middleware_raises_is_the_failure_of_the_attempt_and_names_it(harness, task):
+def test_what_a_middleware_raises_is_the_failure_of_the_attempt_and_names_it(
+    harness, tasks, caplog
+):
+    caplog.handler.addFilter(JobFilter())
     app = started(harness, Notes(harness.place), "middlewares:Tenants")
     expected = {
         "missing": ("Tenants: no such tenant", "LookupError"),
@@ -86,19 +73,32 @@ def test_what_a_middleware_raises_is_the_failure_of_the_attempt_and_names_it(har
         "interrupt": ("Tenants: KeyboardInterrupt", "KeyboardInterrupt"),
     }
 
-    jobs = {tenant: app.enqueue(task, meta={"tenant": tenant}) for tenant in expected}
+    jobs = [
+        (tenant, app.enqueue(task, meta={"tenant": tenant}))
+        for task in tasks
+        for tenant in expected
+    ]
 
-    for tenant, job in jobs.items():
+    for tenant, job in jobs:
         ended = settled(app, job)
         [error] = ended.errors
         assert ended.status is Status.FAILED
         assert (error.error, error.error_type) == expected[tenant]
         assert "in enter" in error.stack_trace or "in leave" in error.stack_trace
+    if harness.adapter.logs_here:
+        failures = [each for each in caplog.records if each.levelname == "ERROR"]
+        assert sorted(each.job_id for each in failures) == [job.id for _, job in jobs]
+        texts = [each.getMessage() for each in sorted(failures, key=lambda each: each.job_id)]
+        assert all(
+            expected[tenant][0] in text for (tenant, _), text in zip(jobs, texts, strict=True)
+        )
 
 
-def test_what_a_middleware_returns_counts_in_place_of_the_job(harness, task):
-    app = started(harness, "middlewares:Changes")
+def test_what_a_middleware_sets_and_returns_counts_for_the_job(harness, tasks, caplog):
+    caplog.handler.addFilter(JobFilter())
+    app = started(harness, "middlewares:Tenants", "middlewares:Changes")
     expected = {
+        ("no", "return"): "acme",
         ("fail", "return"): "changed",
         ("nothing called", "raise"): "not performed",
         ("swallow", "raise"): "of the job",
@@ -107,49 +107,31 @@ def test_what_a_middleware_returns_counts_in_place_of_the_job(harness, task):
         ("twice", "return"): "Changes: Changes has called call() twice",
     }
 
-    jobs = {
-        (returns, end): app.enqueue(task, {"end": end}, meta={"returns": returns})
-        for returns, end in expected
-    }
+    jobs = [
+        (case, app.enqueue(task, {"end": case[1]}, meta={"returns": case[0], "tenant": "acme"}))
+        for task in tasks
+        for case in expected
+    ]
 
-    for case, job in jobs.items():
+    for case, job in jobs:
         ended = settled(app, job)
         if ended.status is Status.COMPLETED:
             assert ended.result(timeout=0) == expected[case]
         else:
             assert ended.errors[0].error.startswith(expected[case])
-    assert app.count_jobs(status="completed") == 2
-
-
-def test_the_jobs_of_a_middleware_are_known_to_the_filter_of_logs(harness, task, caplog):
-    if not harness.adapter.logs_here:
-        pytest.skip("its records do not come to this process")
-    caplog.handler.addFilter(JobFilter())
-    app = started(harness, Notes(harness.place))
-
-    job = settled(app, app.enqueue(task))
-
+    assert app.count_jobs(status="completed") == 3 * len(tasks)
+    assert app.enqueue(tasks[0]).result(timeout=LONG) == "none"
     logging.getLogger("elsewhere").warning("outside")
-    found = {record.getMessage(): record for record in caplog.records}
-    made = found["in job"]
-    assert (made.job_id, made.worker, made.queue, made.attempt) == (
-        *(job.id, job.worker, "default"),
-        1,
-    )
-    assert found["outside"].job_id is found["outside"].attempt is None
-
-
-def test_an_attempt_that_a_middleware_fails_is_one_record_of_its_job(harness, task, caplog):
-    if not harness.adapter.logs_here:
-        pytest.skip("its records do not come to this process")
-    app = started(harness, "middlewares:Tenants")
-
-    job = settled(app, app.enqueue(task, meta={"tenant": "missing"}))
-
-    [record] = [each for each in caplog.records if each.levelname in ("WARNING", "ERROR")]
-    assert "Tenants: no such tenant" in record.getMessage()
-    assert record.exc_info[0] is LookupError
-    assert (record.job_id, record.queue, record.attempt) == (job.id, "default", 1)
+    made = [each for each in caplog.records if each.getMessage() == "in job"]
+    if harness.adapter.logs_here:
+        performed = {job.id: job for case, job in jobs if case[0] != "nothing called"}
+        assert set(performed) <= {each.job_id for each in made}
+        for record in made:
+            if record.job_id in performed:
+                assert record.worker == performed[record.job_id].worker
+            assert (record.queue, record.attempt) == ("default", 1)
+    [outside] = [each for each in caplog.records if each.getMessage() == "outside"]
+    assert outside.job_id is outside.worker is outside.queue is outside.attempt is None
 
 
 @pytest.mark.parametrize("raises", [RuntimeError, SystemExit])
