@@ -4,16 +4,19 @@
 the store of the application by themselves.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable
-from typing import Any, Final
-
-import click
+from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import AntQ, cli
 from antq_actors.cli import output
 from antq_actors.cli.group import COMMANDS, command_of, load_command
 from antq_actors.cli.start import Level, run_application
+
+if TYPE_CHECKING:
+    import click
 
 _HELP: Final = "Run antq for this site: start, list, show, retry, cancel and others."
 
@@ -23,6 +26,7 @@ def command_for(application: Callable[[], AntQ], name: str, program: str) -> cli
 
     *name* is that of the site, *program* what users type, such as ``"flask antq"``.
     """
+    import click  # noqa: PLC0415 - those frameworks bring it, and Django does not
 
     @click.command(
         "antq",
