@@ -4,8 +4,6 @@
 the store of the application by themselves.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors import AntQ, cli
 from antq_actors.cli import output
 from antq_actors.cli.group import COMMANDS, command_of, load_command
-from antq_actors.cli.start import Level, run_application
+from antq_actors.cli.start import (
+    ALONE,
+    Level,
+    LifelineFd,
+    Reload,
+    run_application,
+    run_reloading,
+    run_under_parent,
+)
+from antq_actors.multiprocess.process_group import ParentLifeline
 
 if TYPE_CHECKING:
     import click
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 _HELP: Final = "Run antq for this site: start, list, show, retry, cancel and others."
 
 
-def command_for(application: Callable[[], AntQ], name: str, program: str) -> click.Command:
+def command_for(application: Callable[[], AntQ], name: str, program: str) -> "click.Command":
     """Return the command ``antq`` of a framework's own command line.
 
     *name* is that of the site, *program* what users type, such as ``"flask antq"``.
@@ -60,13 +67,22 @@ def run(app: AntQ, arguments: list[str], name: str, program: str) -> int:
 def _start(app: AntQ, name: str) -> Callable[..., int]:
     """Return what runs the queues of an application, as a function for typer."""
 
-    def start(*, log_level: Level = None) -> int:
+    def start(
+        *, reload: Reload = False, log_level: Level = None, lifeline: LifelineFd = None
+    ) -> int:
         """Run the queues of this site until a signal stops them.
 
         SIGINT, SIGTERM or a closed terminal stops them: no more jobs are claimed, and running jobs
         may finish. A second signal stops them without waiting.
         """
-        run_application(app, name, log_level)
+        if reload:
+            # As this program was started, and so with the site that its options name.
+            again = [sys.executable, *(each for each in sys.orig_argv[1:] if each != "--reload")]
+            return run_reloading(again, name, log_level)
+        if lifeline is not None:
+            run_under_parent(app, name, log_level, ALONE, ParentLifeline(lifeline))
+        else:
+            run_application(app, name, log_level)
         return 0
 
     return start

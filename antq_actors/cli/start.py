@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -115,7 +115,7 @@ def start(
     if lifeline is not None:
         app = _runnable(target, with_traceback=not without_traceback)
         with _within(site, app):
-            _run_under_parent(app, target, log_level, number, ParentLifeline(lifeline))
+            run_under_parent(app, target, log_level, number, ParentLifeline(lifeline))
         return 0
 
     app = _runnable(target)
@@ -157,9 +157,14 @@ def _run_reloading(
         raise typer.BadParameter(
             "it runs one process; leave out --processes", param_hint="--reload"
         )
-    configure_log(log_level)
-    _say(f"{_version()} starts {target} anew when a file changes; Ctrl-C stops it")
     command = [*_command(target, log_level, site), "--number", str(ALONE)]
+    return run_reloading(command, target, log_level)
+
+
+def run_reloading(command: Sequence[str], name: str, log_level: LogLevel | None) -> int:
+    """Run a command line that runs an application, anew at each change; return its exit code."""
+    configure_log(log_level)
+    _say(f"{_version()} starts {name} anew when a file changes; Ctrl-C stops it")
     return reload_at_changes.run(command, report=_say)
 
 
@@ -195,7 +200,7 @@ def _check_platform() -> None:
         )
 
 
-def _run_under_parent(
+def run_under_parent(
     app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: ParentLifeline
 ) -> None:
     """Run the queues as the process with this *number* of ``antq start --processes``.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -382,7 +383,7 @@ def test_manage_py_antq_runs_the_queues_and_looks_after_the_jobs(tasks):
             cancelled = manage("antq", "cancel", waiting.id)
             retried = manage("antq", "retry", "999")
             waiting.refresh()
-            ended = waiting.status
+            after_cancel = waiting.status
         finally:
             runs.send(signal.SIGTERM)
             code, _, errors = runs.end()
@@ -395,7 +396,7 @@ def test_manage_py_antq_runs_the_queues_and_looks_after_the_jobs(tasks):
     assert "django_site.tasks.add" in shown.stdout
     assert cancelled.returncode == 0, cancelled.stderr
     assert (retried.returncode, "999" in retried.stderr) == (1, True)
-    assert ended is TaskResultStatus.FAILED
+    assert after_cancel is TaskResultStatus.FAILED
 
 
 def django_site_tasks():
@@ -408,3 +409,36 @@ def test_manage_py_antq_without_a_backend_of_antq_says_so():
         pytest.raises(CommandError, match="AntqBackend"),
     ):
         call_command("antq", "list")
+
+
+def test_manage_py_antq_starts_anew_when_a_file_changes(tasks, tmp_path):
+    folder = tmp_path / "django_site"
+    shutil.copytree(HERE / "django_site", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    with override_settings(TASKS=django_site_tasks()):
+        app = task_backends["default"].app
+        runs = Program([folder / "manage.py", "antq", "start", "--reload"], tmp_path)
+        try:
+            errors_until(runs, "antq: path")
+            first = ended(app, tasks.add.enqueue(1))
+            file = folder / "tasks.py"
+            file.write_text(file.read_text().replace("return one + other", "return 'anew'"))
+            errors_until(runs, "antq: path")
+            second = ended(app, tasks.add.enqueue(1))
+        finally:
+            runs.send(signal.SIGTERM)
+            code, _, errors = runs.end()
+
+    assert (first.return_value, second.return_value) == (1, "anew")
+    assert code == 0, errors
+
+
+def errors_until(program, beginning):
+    """Read what a program says on standard error until a line begins like this."""
+    while not (line := program.process.stderr.readline()).startswith(beginning):
+        assert line, "the program ended"
+
+
+def ended(app, result):
+    settled(app, app.get_job(int(result.id)))
+    result.refresh()
+    return result

@@ -30,7 +30,6 @@ settings.configure(
 django.setup()
 logging.getLogger("antq_actors").setLevel(logging.CRITICAL)  # tasks of theirs fail on purpose
 
-from django.tasks import default_task_backend, task_backends  # noqa: E402
 from django.test import override_settings  # noqa: E402
 from tasks import test_immediate_backend, test_tasks  # noqa: E402
 
@@ -121,5 +120,5 @@ if __name__ == "__main__":
     suite = unittest.TestSuite([load(Tasks), load(Performed)])
     done = unittest.TextTestRunner(verbosity=2).run(suite)
     site.close_all()
-    print(done.testsRun, "run")
+    sys.stdout.write(f"{done.testsRun}\n")
     sys.exit(not done.wasSuccessful())
