@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs steps traffic instants docs clean
+.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs steps traffic web instants docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -82,6 +82,10 @@ steps: $(READY)  ## Kill nodes that run jobs of twenty steps; KILLS=1000 JOBS=8 
 
 traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for how long
 	$(BIN)/python tests/crash/traffic.py $(if $(SECONDS),--seconds $(SECONDS))
+
+web: $(READY)  ## Web servers under load while antq start is killed; SECONDS=30 RATE=200 KILLS=3 SITES="flask quart"
+	PYTHONPATH=tests $(BIN)/python tests/web/load.py $(if $(SITES),--sites $(SITES)) \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(KILLS),--kills $(KILLS))
 
 instants: $(READY)  ## Kill eight nodes that fire periodic entries; INSTANTS=100000 for how many
 	$(BIN)/python tests/crash/killed.py crons $(if $(INSTANTS),--instants $(INSTANTS))

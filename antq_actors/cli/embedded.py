@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import AntQ, cli
-from antq_actors.cli import output
+from antq_actors.cli import output, store
 from antq_actors.cli.group import COMMANDS, command_of, load_command
 from antq_actors.cli.start import (
     ALONE,
@@ -52,16 +52,23 @@ def run(app: AntQ, arguments: list[str], name: str, program: str) -> int:
     """Run one command line of ``antq`` for an application; return its exit code."""
     command = arguments[0] if arguments else ""
     if command == "start":
+        if app.is_volatile and not {"-h", "--help"}.intersection(arguments):
+            return _refuse_volatile()
         return cli.run(arguments[1:], command_of(_start(app, name), "start"), f"{program} start")
     if command not in COMMANDS or not _takes_path(command) or _names_path(arguments):
         return cli.run(arguments, program=program)
     if app.is_volatile:
-        output.write_stderr(
-            "antq: the application of this site keeps its jobs in memory, so no"
-            " other program can see them; give it a path"
-        )
-        return cli.REFUSED
-    return cli.run([command, "--path", str(app.path), *arguments[1:]], program=program)
+        return _refuse_volatile()
+    with store.used_where_it_runs(app):
+        return cli.run([command, "--path", str(app.path), *arguments[1:]], program=program)
+
+
+def _refuse_volatile() -> int:
+    output.write_stderr(
+        "antq: the application of this site keeps its jobs in memory, so no other program can see"
+        " them; give it a path"
+    )
+    return cli.REFUSED
 
 
 def _start(app: AntQ, name: str) -> Callable[..., int]:

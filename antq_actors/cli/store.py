@@ -6,6 +6,7 @@ A command that only reads must not change anything: it starts no queue and creat
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -33,9 +34,26 @@ def check_exists(path: Path) -> None:
         raise typer.BadParameter(f"there is no store at '{path}'", param_hint="--path")
 
 
+_here: Final[ContextVar[AntQ | None]] = ContextVar("antq_application_of_the_site", default=None)
+
+
+@contextmanager
+def used_where_it_runs(app: AntQ) -> Iterator[None]:
+    """Have commands use *app* for its path if it runs in this process, as in tests of a site."""
+    token = _here.set(app if app.antq_is_running else None)
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
 @contextmanager
 def open_store(path: Path) -> Iterator[AntQ]:
     """Open the store at *path* for a command, in an application that runs no queues."""
+    here = _here.get()
+    if here is not None and here.path == path:  # which nothing else in this process can open
+        yield here
+        return
     check_exists(path)
     check_format(path)
     with started(AntQ(path, start_queues=False)) as app:

@@ -43,5 +43,6 @@ class AntQ:
             if not described.antq_is_running:
                 await asyncio.to_thread(open_here, site)
 
-        site.before_request_funcs.setdefault(None, []).insert(0, open_before_request)
+        for functions in (site.before_request_funcs, site.before_websocket_funcs):
+            functions.setdefault(None, []).insert(0, open_before_request)
         site.cli.add_command(command_for(lambda: described, site.name, "quart antq"))

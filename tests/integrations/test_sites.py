@@ -159,3 +159,46 @@ def create_app():
     assert (counted.returncode, counted.stdout) == (0, "1\n"), counted.stderr
     assert missing.returncode == 1
     assert missing.stderr.splitlines()[-1].startswith("antq: no job has the id 99")
+
+
+def test_its_commands_also_work_in_a_process_that_has_the_store_open(opened, make):
+    site = opened(lambda: str(context_sites.in_thread.perform_async().id))
+
+    counted = run_command(site, "count")
+    paused = run_command(site, "pause", "threads")
+
+    assert (counted.exit_code, counted.output) == (0, "1\n")
+    assert (paused.exit_code, paused.output) == (0, "Queue 'threads' is paused.\n")
+    assert site.extensions["antq"].antq_is_running
+
+
+def test_a_site_that_keeps_its_jobs_in_memory_has_no_commands(make):
+    site = make()
+
+    for command in ("start", "list"):
+        refused = run_command(site, command)
+
+        assert refused.exit_code == 1
+        assert "keeps its jobs in memory" in refused.output
+
+
+def run_command(site, *arguments):
+    return site.test_cli_runner().invoke(args=["antq", *arguments])
+
+
+def test_quart_opens_it_before_a_websocket_as_well(tmp_path):
+    site = context_sites.quart_site(tmp_path / "jobs", ANTQ_RUN_IN_SERVER=True)
+
+    @site.websocket("/")
+    async def socket():
+        job = await context_sites.in_loop.aperform_async()
+        await context_sites.quart.websocket.send(await job.aresult(timeout=20))
+
+    async def ask():
+        async with site.test_client().websocket("/") as connection:
+            return await connection.receive()
+
+    try:
+        assert asyncio.run(ask()) == "shop"
+    finally:
+        site.extensions["antq"].stop()
