@@ -31,6 +31,11 @@ def again():
     again.perform_async()
 
 
+@worker(concurrency=1)
+def one_at_a_time(n):
+    done.append(n)
+
+
 @worker
 async def in_a_loop():
     await asyncio.sleep(0)
@@ -171,6 +176,14 @@ def test_what_jobs_enqueue_is_performed_or_left(app):
 
     drain(app)
     assert done == [2, 1, 0]
+
+
+def test_jobs_with_a_limit_are_performed_one_after_the_other(app):
+    for recursive in (True, False):
+        app.enqueue_many(one_at_a_time, ({"n": n} for n in range(4)))
+        assert drain(app, recursive=recursive).completed == 4
+
+    assert done == [0, 1, 2, 3] * 2
 
 
 def test_without_recursion_a_job_is_performed_once(app):

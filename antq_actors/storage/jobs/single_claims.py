@@ -5,11 +5,13 @@ Each function is a verb of :class:`~.job_store.JobStore`.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import JobNotFound
 from antq_actors.explain import judge
 from antq_actors.jobs.state import CLAIMABLE, Status
+from antq_actors.storage.format.records import Filter
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.jobs.job_store import JobStore
 
 _ENQUEUED: Final = Status.ENQUEUED
+_WAITING: Final = frozenset({_ENQUEUED})
 _TIMED: Final = (Status.SCHEDULED, Status.RETRYING)
 
 
@@ -84,12 +87,24 @@ def claim_unreserved(
     return None
 
 
-def waiting(store: JobStore, queues: Sequence[str], *, now: Instant, until: Instant) -> list[int]:
-    """Return the ids of the jobs that are due by *until*, in the order in which they are taken."""
+def waiting(
+    store: JobStore,
+    queues: Sequence[str],
+    *,
+    now: Instant,
+    until: Instant,
+    with_held: bool = True,
+) -> list[int]:
+    """Return the ids of the jobs that are due by *until*, in the order in which they are taken.
+
+    *with_held*: those as well that wait for a limit.
+    """
     found: list[int] = []
     for queue in queues:
         found += [id_ for _, id_ in _timed(store, queue, now)]
         found += _enqueued(store, queue)
+        if with_held:
+            found += [raw.id for raw in store.page(Filter(_WAITING, queue), size=sys.maxsize)]
     late = [each for queue in queues for each in _timed(store, queue, until)]
     return list(dict.fromkeys([*found, *(id_ for _, id_ in sorted(late))]))
 
@@ -97,7 +112,7 @@ def waiting(store: JobStore, queues: Sequence[str], *, now: Instant, until: Inst
 def is_waiting(store: JobStore, queues: Sequence[str], *, now: Instant, until: Instant) -> bool:
     """Return whether there is a job that :func:`claim_next` would claim."""
     open_queues = [each for each in queues if not _is_held(store, each, 0, now)]
-    return bool(waiting(store, open_queues, now=now, until=until))
+    return bool(waiting(store, open_queues, now=now, until=until, with_held=False))
 
 
 def settle(store: JobStore, queue: str, settlement: Settlement, node: int, now: Instant) -> Settled:
