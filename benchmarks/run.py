@@ -51,6 +51,7 @@ PROGRAMS: Final = (
     "crons",
     "events",
     "middleware",
+    "tracing",
     "batches",
     "cascades",
     "results",
