@@ -168,6 +168,7 @@ def check(
         raise WrongSetting(f"start_queues must be True or False, got {start_queues!r}")
     most = _limit(max_interruptions, "max_interruptions")
     key_file = _path(signing_key_file, "signing_key_file", "a file's path", is_secret=True)
+    chosen = _encrypt(encrypt)
     encryption_file = _path(
         encryption_key_file, "encryption_key_file", "a file's path", is_secret=True
     )
@@ -181,8 +182,11 @@ def check(
         signing_key_file=key_file,
         signing_keys=signing_keys.load(key_file),
         encryption_key_file=encryption_file,
-        cipher=cipher_of(signing_keys.load(encryption_file, kind=signing_keys.ENCRYPTION)),
-        encrypt=_encrypt(encrypt),
+        cipher=cipher_of(
+            signing_keys.load(encryption_file, kind=signing_keys.ENCRYPTION),
+            encrypts_all=chosen != MARKED,
+        ),
+        encrypt=chosen,
         has_own_queues=queues is not None,
         crons=check_crons(crons, checked_queues, runs_queues=start_queues),
         middleware=_middleware(middleware),

@@ -57,16 +57,21 @@ def made_store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     path = folder / "store"
     with AntQ(path, encryption_key_file=a_key_file(folder, OLD)) as app:
-        failing = Sends.perform_async({"to": "secret@args"}, meta={"a": "secret-meta"})
-        settled(app, failing, "retrying")
-        settled(app, returns.perform_async(to="secret@result"))
-        settled(app, Keeps.perform_async({}), "retrying")
-        Once.perform_async({"to": "secret@once"}, schedule_in=3_600)
-        with app.batch("b", on_complete=Once.build({"to": "secret@callback"})) as batch:
-            batch.enqueue(Once, {"to": "secret@member"}, schedule_in=3_600)
-        entry = Cron("0 3 * * *", worker=Sends, args={"to": "secret@cron"})
-        app.cron("nightly").set(entry)
+        store_all(app)
     return path
+
+
+def store_all(app):
+    """Store a job of each kind, and whatever may come of one."""
+    failing = Sends.perform_async({"to": "secret@args"}, meta={"a": "secret-meta"})
+    settled(app, failing, "retrying")
+    settled(app, returns.perform_async(to="secret@result"))
+    settled(app, Keeps.perform_async({}), "retrying")
+    Once.perform_async({"to": "secret@once"}, schedule_in=3_600)
+    with app.batch("b", on_complete=Once.build({"to": "secret@callback"})) as batch:
+        batch.enqueue(Once, {"to": "secret@member"}, schedule_in=3_600)
+    entry = Cron("0 3 * * *", worker=Sends, args={"to": "secret@cron"})
+    app.cron("nightly").set(entry)
 
 
 @pytest.fixture
@@ -145,6 +150,22 @@ def test_verify_backup_export_and_import_need_no_key(antq, path, tmp_path, key_f
     for each in (tmp_path / "copy", tmp_path / "other"):
         assert on_disk(each, *SECRETS) == []
         check_all_is_there(each, key_file(OLD))
+
+
+def test_an_import_into_a_store_with_keys_is_encrypted(antq, tmp_path, key_file, monkeypatch):
+    source, path = tmp_path / "plain", tmp_path / "other"
+    with AntQ(source) as app:
+        store_all(app)
+    assert antq("export", tmp_path / "jobs.jsonl", path=source)[0] == 0
+    monkeypatch.setenv("ANTQ_ENCRYPTION_KEYS", OLD)
+
+    assert antq("import", tmp_path / "jobs.jsonl", path=path)[0] == 0
+
+    assert on_disk(source, "secret@", "cannot send", "secret@callback") != []
+    assert on_disk(path, *SECRETS) == []
+    monkeypatch.delenv("ANTQ_ENCRYPTION_KEYS")
+    assert antq("verify", path=path)[0] == 0
+    check_all_is_there(path, key_file(OLD))
 
 
 def test_an_export_of_an_application_with_the_key_carries_the_ciphertext(path, key_file):

@@ -95,9 +95,11 @@ class Cipher:
     Raises TypeError for a key that is no bytes, and ConfigError without ``cryptography``.
     """
 
-    __slots__ = ("_aead", "_keys", "_unique_keys")
+    __slots__ = ("_aead", "_keys", "_unique_keys", "encrypts_all")
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], *, encrypts_all: bool = True) -> None:
+        self.encrypts_all = encrypts_all
+        """Whether what comes in without being marked is encrypted as well."""
         for key in keys:
             if not isinstance(key, bytes):
                 raise TypeError(
@@ -200,9 +202,9 @@ class Cipher:
         )
 
 
-def cipher_of(keys: Sequence[bytes]) -> Cipher | None:
+def cipher_of(keys: Sequence[bytes], *, encrypts_all: bool = True) -> Cipher | None:
     """Return what encrypts with these keys; None: there are none. Raises ConfigError."""
-    return Cipher(keys) if keys else None
+    return Cipher(keys, encrypts_all=encrypts_all) if keys else None
 
 
 def is_encrypted(spec: JobSpec) -> bool:
@@ -220,6 +222,22 @@ def sealed_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
     if is_sealed(spec.args):
         return spec if spec.meta is None else replace(spec, meta=None)
     return _needed(cipher).seal_spec(spec)
+
+
+def sealed_errors(
+    spec: JobSpec, errors: Sequence[ErrorEntry], cipher: Cipher | None
+) -> Sequence[ErrorEntry]:
+    """Return the errors of a job that is encrypted now, as they are stored with it."""
+    if cipher is None or is_sealed(spec.args):
+        return errors
+    return [each if each.sealed else cipher.seal_error(each) for each in errors]
+
+
+def marked_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
+    """Return a spec of an import, to be encrypted where all jobs are."""
+    if cipher is None or spec.encrypted or not cipher.encrypts_all:
+        return spec
+    return replace(spec, encrypted=True)
 
 
 def opened_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:

@@ -95,9 +95,10 @@ class Arrivals(StepWriter):
             spec = encoding.decode_spec(encoding.contents(signed))
         except DamagedRecord:  # its claim says so
             return self._add_signed(state, None, signed)
-        digest = spec.unique_digest
+        shown = spec
         with suppress(DamagedRecord):  # its claim says so
-            digest = opened_spec(spec, self._tables.cipher).unique_digest
+            shown = opened_spec(spec, self._tables.cipher)
+        digest = shown.unique_digest
         if digest is not None and self._jobs.find_conflict(digest, spec.unique_statuses):
             return None
         if self._signer.has_keys == encoding.is_signed(signed):
@@ -105,16 +106,18 @@ class Arrivals(StepWriter):
                 self._signer.verify(signed)
                 spec = replace(spec, inserted_at=state.updated_at)
                 signed = self._signer.sign(encoding.encode_spec(spec))
-        return self._add_signed(state, spec, signed)
+        return self._add_signed(state, spec, signed, shown)
 
-    def _add_signed(self, state: JobState, spec: JobSpec | None, signed: bytes) -> int:
-        """Store a job under the next id; return the id."""
+    def _add_signed(
+        self, state: JobState, spec: JobSpec | None, signed: bytes, shown: JobSpec | None = None
+    ) -> int:
+        """Store a job under the next id; return the id. *shown*: its spec, decrypted."""
         id_ = self.take_number()
         if spec is not None and spec.flow is not None and spec.flow.gates:
             state = self.limited.arrive(id_, NewJob(state, spec), state.updated_at)
         self._jobs.add_signed(id_, state, None if spec is None else spec.unique_digest, signed)
-        if self._jobs.journal is not None and spec is not None:
-            self._jobs.journal.stored(id_, state, spec)
+        if self._jobs.journal is not None and shown is not None:
+            self._jobs.journal.stored(id_, state, shown)
         if state.limited is not None:
             self.limited.promote(state.updated_at)
         self.due.add(state.queue_name)

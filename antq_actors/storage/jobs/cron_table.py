@@ -22,7 +22,7 @@ from antq_actors.flow.limits import GateKey
 from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.state import JobSpec
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.cipher import opened_spec, sealed_spec
+from antq_actors.storage.format.cipher import marked_spec, opened_spec, sealed_spec
 from antq_actors.storage.format.encoding import DAMAGES, Signer
 from antq_actors.storage.jobs.meta import node_key
 from antq_actors.storage.lmdb import keys
@@ -216,6 +216,10 @@ class CronTable:
         return self._txn.get(node_key(node), db=self._tables.meta) is not None
 
     # ---- what -----------------------------------------------------------------------------
+
+    def marked(self, definition: CronDefinition) -> CronDefinition:
+        """Return the definition of an import, to be encrypted where all jobs are."""
+        return replace(definition, spec=marked_spec(definition.spec, self._tables.cipher))
 
     def sealed(self, definition: CronDefinition) -> bytes:
         """Return the bytes of a definition, behind what verifies them."""

@@ -257,6 +257,7 @@ def import_entry(store: JobStore, name: str, definition: CronDefinition, row: Cr
     """Store an entry that another store exported, unless there is one of its name."""
     if store.crons.get(name) is not None:
         return False
+    definition = store.crons.marked(definition)
     store.crons.put(name, replace(row, definition=store.crons.sealed(definition)))
     return True
 

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from antq_actors.jobs.outcome import KeptResult
 from antq_actors.jobs.state import ENDED, WAITING, Composed, NewJob
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.cipher import marked_spec, sealed_spec
 from antq_actors.storage.format.values import NONE
 from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES
 from antq_actors.storage.jobs.groups import APART, JOB, GroupSpec, digest_key, end_of
@@ -166,7 +168,8 @@ class ImportVerbs(WorkflowVerbs):
         id_ = max(self._first_free_id(), wanted)
         self._next_id = id_ + 1
         callbacks = tuple(
-            replace(each, spec=self._signer.sign(each.spec)) for each in spec.callbacks
+            replace(each, spec=self._signer.sign(self._encrypted(each.spec)))
+            for each in spec.callbacks
         )
         groups = self.composition.groups
         parent = numbers.get(was.parent)
@@ -198,6 +201,14 @@ class ImportVerbs(WorkflowVerbs):
         if other is None or other.ended_at:
             self._txn.put(row, keys.job_key(id_), db=table)
 
+    def _encrypted(self, spec: bytes) -> bytes:
+        """Return the bytes of a spec as they are stored: encrypted where all are."""
+        cipher = self._tables.cipher
+        if cipher is None:
+            return spec
+        marked = marked_spec(encoding.decode_spec(spec), cipher)
+        return encoding.encode_spec(sealed_spec(marked, cipher))
+
     def _import_job(
         self,
         arrival: ImportedJob,
@@ -214,7 +225,7 @@ class ImportVerbs(WorkflowVerbs):
             and self._jobs.find_conflict(digest, spec.unique_statuses)
         ):
             return None
-        spec = _renumbered(spec, numbers)
+        spec = _renumbered(marked_spec(spec, self._tables.cipher), numbers)
         was = state.composed
         if was is None:
             return self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)

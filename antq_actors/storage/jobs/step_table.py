@@ -21,7 +21,7 @@ from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.state import Composed
 from antq_actors.jobs.steps import KeptStep
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.cipher import KEPT, SHOWN, opened, renewed
+from antq_actors.storage.format.cipher import KEPT, SHOWN, is_sealed, opened, renewed
 from antq_actors.storage.format.encoding import DAMAGES, Signer
 from antq_actors.storage.jobs.entry_reader import cipher_of
 from antq_actors.storage.lmdb import keys
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobState
+    from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.lmdb.tables import Tables
 
 MOST_INLINE_BYTES: Final = 512
@@ -180,7 +181,10 @@ class StepTable:
 
     def put_rows(self, id_: int, rows: Iterable[KeptRow]) -> None:
         """Write what a job has kept in another store."""
+        cipher = cipher_of(self._txn, self._tables, id_)
         for place, at, value, name in map(msgspec.structs.astuple, rows):
+            if cipher is not None:
+                value, name = _sealed(value, cipher), _sealed(name, cipher)  # noqa: PLW2901 - as it is stored
             self._put(_Row(id_, place, at, value, name))
 
     def has_any(self, id_: int) -> bool:
@@ -264,6 +268,11 @@ class StepTable:
         if (row.id, row.place) != (id_, place):
             raise DamagedRecord("what it has kept is that of another job or step")
         return row
+
+
+def _sealed(part: bytes | None, cipher: Cipher) -> bytes | None:
+    """Return a part of a row encrypted, if it is not."""
+    return part if part is None or is_sealed(part) else cipher.seal(part, KEPT)
 
 
 def _row(contents: bytes) -> _Row:
