@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from antq_actors.checks import short_repr
 from antq_actors.jobs import everywhere
 from antq_actors.jobs.attempt_error import describe
+from antq_actors.jobs.attempt_error import trace as stack_trace
 from antq_actors.jobs.middleware import Middleware
 from antq_actors.telemetry.attempts import (
     COMPLETED,
@@ -296,7 +297,7 @@ def _fail(
     span.set_attribute("error.type", error_type)
     span.set_status(StatusCode.ERROR, text)
     if exception is not None:
-        span.record_exception(exception)
+        span.record_exception(exception, {"exception.stacktrace": stack_trace(exception)})
 
 
 # ---- of the whole process ------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.jobs import everywhere
+from antq_actors.jobs.attempt_error import users_part
 from antq_actors.jobs.middleware import Middleware
 from antq_actors.storage import main_objects
 from antq_actors.telemetry.attempts import (
@@ -242,7 +243,9 @@ def _without_variables(event: Event, hint: Hint) -> Event:  # noqa: ARG001 - the
 def _capture(error: BaseException) -> None:
     options = sentry_sdk.get_client().options
     event, hint = utils.event_from_exception(
-        error, client_options=options, mechanism=_MECHANISM.copy()
+        (type(error), error, users_part(error)),
+        client_options=options,
+        mechanism=_MECHANISM.copy(),
     )
     sentry_sdk.capture_event(event, hint=hint)
 

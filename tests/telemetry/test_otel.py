@@ -124,6 +124,7 @@ def test_each_attempt_has_a_span_of_its_own(running, spans, worker):
         assert each.attributes["error.type"] == "ValueError"
         assert only(each.events).name == "exception"
         assert only(each.events).attributes["exception.message"] == "of the job"
+        assert "telemetry/otel.py" not in only(each.events).attributes["exception.stacktrace"]
 
 
 @pytest.mark.parametrize("worker", [Sync, Awaited])

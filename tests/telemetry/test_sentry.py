@@ -92,6 +92,7 @@ def test_each_failed_attempt_is_sent_once(running, sent, worker):
         error = only(event["exception"]["values"])
         assert (error["type"], error["value"]) == ("ValueError", "of the job")
         assert error["mechanism"]["handled"] is False
+        assert error["stacktrace"]["frames"][0]["function"] == "perform", "the user's first frame"
         assert event["tags"]["antq.worker"] == job.worker
         assert event["contexts"]["antq"]["attempt"] == attempt
         assert event["transaction"] == job.worker
