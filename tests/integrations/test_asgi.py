@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient
 
-from antq_actors import AntQ, StartError, worker
+from antq_actors import AntQ, NotStarted, StartError, worker
 from antq_actors.integrations import asgi
 from antq_actors.integrations.asgi import AntQDep
 from antq_actors.integrations.litestar import AntQPlugin
@@ -52,6 +52,28 @@ def test_a_lifespan_runs_the_application_as_long_as_the_site_and_again(app):
             assert client.get("/coroutine").json() == 4
             assert client.get("/plain").json() == 6
         assert not app.antq_is_running
+
+
+def test_an_endpoint_gets_the_application_of_its_own_site(tmp_path):
+    def named(name):
+        app = AntQ(tmp_path / name, queues={"default": 1})
+        site = FastAPI(lifespan=asgi.lifespan(app, queues=False))
+        site.get("/")(where)
+        return site
+
+    def where(antq: AntQDep) -> str:
+        return antq.path.name
+
+    one, two = named("one"), named("two")
+    one.mount("/below", other := FastAPI())
+    other.get("/")(where)
+
+    with TestClient(one) as of_one:
+        assert of_one.get("/below/").json() == "one"
+        with TestClient(two) as of_two:
+            assert (of_one.get("/").json(), of_two.get("/").json()) == ("one", "two")
+            with pytest.raises(NotStarted, match="lifespan"):
+                of_one.get("/below/")
 
 
 def test_queues_false_only_enqueues(app):

@@ -38,7 +38,10 @@ SERVERS = {
     "flask with its debugger and reloader": ([*FLASK, "--debug"], START_FLASK),
     "runserver": (DJANGO, START),
     "gunicorn with Flask": (GUNICORN_FLASK, [*START, "--app", "shop.with_flask:web"]),
-    "gunicorn with Flask and preload": ([*GUNICORN_FLASK, "--preload"], START),
+    "gunicorn with FastAPI and preload": (
+        [*GUNICORN, "shop.with_fastapi:web", "--worker-class", "asgi", "--preload"],
+        [*START, "--app", "shop.with_fastapi:web"],
+    ),
     "gunicorn with Flask, its hook and preload": (
         [*GUNICORN_FLASK, *CONFIG, "--preload"],
         START_FLASK,
