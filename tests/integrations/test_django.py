@@ -1,5 +1,6 @@
 """The backend of django.tasks, of Django itself or of the package django-tasks."""
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -17,7 +18,7 @@ from support.apps import settled
 from support.django_sites import HERE, set_up, settings_of
 from support.programs import Program, in_a_fork, run_python
 
-from antq_actors import AlreadyExists, Status, worker
+from antq_actors import AlreadyExists, AntQ, Status, Unique, worker
 from antq_actors.integrations.django import AntqBackend, enqueue_on_commit
 from antq_actors.integrations.django.compat import (
     InvalidTask,
@@ -162,9 +163,17 @@ def test_options_of_a_task_are_those_of_its_decorator_and_of_the_settings_over_t
 
 
 @pytest.mark.usefixtures("backend")
-def test_a_wrong_option_of_a_task_is_refused_where_it_is_defined(tasks):
-    with pytest.raises(InvalidTask, match="max_attempts"):
-        tasks.task(max_attempts=0)(tasks.add.func)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"executor": "async"}, "async def"),
+        ({"unique": Unique(args=["number"])}, "number"),
+    ],
+)
+def test_a_wrong_option_of_a_task_is_refused_where_it_is_defined(tasks, options, said):
+    with pytest.raises(InvalidTask, match=said):
+        tasks.task(**options)(tasks.add.func)
 
 
 def test_enqueue_on_commit_waits_for_the_commit(backend, tasks):
@@ -256,6 +265,40 @@ def test_a_task_is_running_and_a_cancelled_one_has_failed(server, done, tasks):
 
 def test_a_task_in_a_job_process_has_django_set_up(done, tasks):
     assert done(tasks.in_process.enqueue()).return_value == [True, "default"]
+
+
+def test_a_task_in_a_job_process_enqueues_at_the_application_that_performs_it(tasks):
+    described = copy.deepcopy(django_site_tasks())  # as the process reads it, but for this:
+    in_process = {"django_site.tasks.enqueues_in_process": {"executor": "process"}}
+    described["default"]["OPTIONS"] |= {"RUN_IN_SERVER": True, "TASKS": in_process}
+    with override_settings(TASKS=described):
+        backend = task_backends["default"]
+        id_ = ended(backend.app, tasks.enqueues_in_process.enqueue()).return_value
+        enqueued = ended(backend.app, backend.get_result(id_))
+
+    assert enqueued.return_value == 5
+
+
+def test_an_application_of_the_same_path_that_runs_here_is_used(tmp_path, tasks):
+    with (
+        override_settings(TASKS=settings_of(tmp_path / "jobs")),
+        AntQ(tmp_path / "jobs", queues={"default": 1}) as app,
+    ):
+        result = ended(app, tasks.add.enqueue(1))
+
+    assert result.return_value == 1
+
+
+def test_two_backends_may_share_a_path(tmp_path, tasks):
+    both = settings_of(tmp_path / "jobs")
+    both["bulk"] = both["default"] | {"QUEUES": ["bulk"]}
+    with override_settings(TASKS=both):
+        first = tasks.add.enqueue(1)
+        second = tasks.add.using(backend="bulk", queue_name="bulk").enqueue(2)
+        read = task_backends["bulk"].get_result(first.id), task_backends["default"].get_result("2")
+
+    assert (read[0].args, read[1].args) == ([1], [2])
+    assert (read[1].backend, second.backend) == ("bulk", "bulk")
 
 
 def test_connections_are_closed_around_each_job(done, tasks):
@@ -389,10 +432,9 @@ def test_manage_py_antq_runs_the_queues_and_looks_after_the_jobs(tasks):
             code, _, errors = runs.end()
 
     assert code == 0, errors
-    assert {job["worker"] for job in listed} == {
-        "django.tasks:django_site.tasks.add",
-        "django.tasks:django_site.tasks.fail",
-    }
+    workers = {str(job["id"]): job["worker"] for job in listed}
+    assert workers[waiting.id] == "django.tasks:django_site.tasks.add"
+    assert workers[failed.id] == "django.tasks:django_site.tasks.fail"
     assert "django_site.tasks.add" in shown.stdout
     assert cancelled.returncode == 0, cancelled.stderr
     assert (retried.returncode, "999" in retried.stderr) == (1, True)

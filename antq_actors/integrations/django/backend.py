@@ -56,9 +56,11 @@ class AntqBackend(BaseTaskBackend):
         """Raise InvalidTask for a task that cannot be performed, or has options that cannot be."""
         super().validate_task(task)
         try:
-            options.options_of(task, self.options)
+            wanted = options.options_of(task, self.options)
+            if wanted != options.DEFAULTS:
+                worker.TaskWorker(task, wanted, AntqBackend)  # which checks them together
         except (TypeError, ValueError) as error:
-            raise InvalidTask(str(error)) from error
+            raise InvalidTask(f"{task.module_path}: {error}") from error
 
     def enqueue(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Store a task as a job and return its result, which is READY.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import django
 from asgiref.sync import sync_to_async
+from django import db
 from django.apps import apps
-from django.db import close_old_connections
 
 from antq_actors.jobs.middleware import Middleware
 
@@ -34,19 +34,19 @@ class Connections(Middleware):
 
     def around_job(self, job: Job, call: Callable[[], T]) -> T:  # noqa: ARG002 - any job
         """Perform a job between two looks at the connections of this thread."""
-        close_old_connections()
+        db.close_old_connections()
         try:
             return call()
         finally:
-            close_old_connections()
+            db.close_old_connections()
 
     async def around_job_async(self, job: Job, call: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002 - any job
         """Do the same for a coroutine, whose queries run in the thread of ``sync_to_async``."""
-        await sync_to_async(close_old_connections)()
+        await sync_to_async(db.close_old_connections)()
         try:
             return await call()
         finally:
-            await sync_to_async(close_old_connections)()
+            await sync_to_async(db.close_old_connections)()
 
 
 def set_up_django() -> None:

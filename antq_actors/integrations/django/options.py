@@ -16,6 +16,9 @@ TASKS: Final = "TASKS"
 OPTIONS: Final = ("max_attempts", "timeout", "unique", "executor", "retry_delay", "result")
 """What a task may have, as a worker has it."""
 
+DEFAULTS: Final[Mapping[str, Any]] = {"result": True}
+"""What every task has, unless it says otherwise: what it returns is kept."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AntqTask(Task):
@@ -38,7 +41,7 @@ def options_of(task: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     configured = settings.get(TASKS)
     if isinstance(configured, Mapping):
         given.update(configured.get(task.module_path, {}))
-    options = {"result": True, **given}
+    options = {**DEFAULTS, **given}
     check(options, f"task {task.module_path}")
     return options
 

@@ -19,6 +19,7 @@ from antq_actors.checks import did_you_mean, short_repr
 from antq_actors.integrations.django import options as task_options
 from antq_actors.integrations.django.compat import task_backends
 from antq_actors.integrations.django.connections import Connections
+from antq_actors.jobs import current_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,14 +77,18 @@ def problems(params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def application(alias: str, params: Mapping[str, Any]) -> AntQ:
-    """Return the application of a backend in this process. Raises ImproperlyConfigured."""
+    """Return the application of a backend in this process.
+
+    That is another one if it has the same path and runs: a path is opened once in a process.
+    Raises ImproperlyConfigured.
+    """
     with _lock:
         known = _described.get(alias)
         if known is None or known.process != os.getpid() or known.params != params:
             for problem in problems(params):
                 raise ImproperlyConfigured(f"TASKS[{alias!r}]: {problem}")
             known = _described[alias] = _Described(os.getpid(), params, _describe(params))
-        return known.app
+        return known.app if known.app.antq_is_running else _running_like(known.app)
 
 
 def opened(alias: str, params: Mapping[str, Any]) -> AntQ:
@@ -91,10 +96,20 @@ def opened(alias: str, params: Mapping[str, Any]) -> AntQ:
 
     By default it only enqueues and looks in this process.
     """
-    app = application(alias, params)
-    if not app.antq_is_running and not _is_in_job_process(params):
-        with _lock:
+    with _lock:
+        app = application(alias, params)
+        if not app.antq_is_running and not _is_in_job_process(params):
             app.start(queues=_runs_here(params))
+    return app
+
+
+def _running_like(app: AntQ) -> AntQ:
+    """Return the running application of this process with the same path; else *app*."""
+    if not app.is_volatile:
+        for _, each in current_app.running:
+            is_ours = isinstance(each, AntQ) and each.antq_is_running and not each.is_volatile
+            if is_ours and os.path.realpath(each.path) == os.path.realpath(app.path):
+                return each
     return app
 
 
@@ -132,8 +147,8 @@ def _describe(params: Mapping[str, Any]) -> AntQ:
     queues = given.get("queues", {})
     if names and isinstance(queues, Mapping):
         given["queues"] = {name: QueueConfig() for name in names} | dict(queues)
-    elif not names:
-        given.setdefault("start_queues", False)  # then it takes jobs for any queue
+    # It takes jobs for any queue: Django knows which there are, also in another process.
+    given.setdefault("start_queues", False)
     own = given.get("middleware", ())
     if isinstance(own, list | tuple):  # AntQ refuses anything else
         given["middleware"] = [Connections(), *own]

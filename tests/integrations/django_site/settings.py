@@ -46,7 +46,6 @@ TASKS = {
         "QUEUES": ["default", "mail"],
         "OPTIONS": {
             "PATH": HOME / "jobs",
-            "TASKS": {"django_site.tasks.in_process": {"executor": "process"}},
         },
     }
 }

@@ -70,6 +70,11 @@ def in_process():
     return [apps.ready, cursor.db.alias]
 
 
+@task
+def enqueues_in_process():
+    return add.enqueue(2, other=3).id
+
+
 @task(unique=Unique(args=["number"]))
 def once(number, other=0):
     return number
