@@ -107,8 +107,9 @@ def _running_like(app: AntQ) -> AntQ:
     """Return the running application of this process with the same path; else *app*."""
     if not app.is_volatile:
         for _, each in current_app.running:
-            is_ours = isinstance(each, AntQ) and each.antq_is_running and not each.is_volatile
-            if is_ours and os.path.realpath(each.path) == os.path.realpath(app.path):
+            if not isinstance(each, AntQ) or not each.antq_is_running or each.is_volatile:
+                continue
+            if os.path.realpath(each.path) == os.path.realpath(app.path):
                 return each
     return app
 
