@@ -13,6 +13,7 @@ from antq_actors import (
     AntQ,
     ConfigError,
     Status,
+    StorageError,
     Unique,
     Worker,
     maintenance,
@@ -229,6 +230,32 @@ def test_without_the_key_a_job_shows_that_it_is_encrypted(app):
         assert antq.list_jobs(error="cannot send") == []
         assert antq.cancel_job(job).args == {}
         assert repr(antq.list_jobs()[0].args) == "<encrypted>"
+
+
+def test_events_without_the_key_show_that_meta_is_encrypted(app, caplog):
+    caplog.set_level("INFO", "antq_actors.events")
+    heard, write = Heard(), telemetry.log_events()
+
+    def listen(event):
+        write(event)
+        heard(event)
+
+    with app(NEW):
+        job = Plain.perform_async({"to": "secret@args"}, meta={"tenant": "secret-meta"})
+    without = app(runs=True)
+    with without.subscribe(listen, telemetry.JobRefused), without:
+        refused = heard.wait_one(telemetry.JobRefused, id=job.id)
+
+    assert refused.meta == {}
+    assert '"meta": "<encrypted>"' in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_result_is_read_with_the_key_alone(app):
+    with app(NEW, runs=True) as antq:
+        job = settled(antq, Keeps.perform_async({"to": "secret@b"}))
+    with app() as antq, pytest.raises(StorageError, match="no encryption key"):
+        antq.result(job)
 
 
 def swap(path, first, second):

@@ -55,10 +55,14 @@ def _as_text(event: Event) -> str:
 
 def _values(event: Event) -> dict[str, Any]:
     values = {name: getattr(event, name) for name in field_names(type(event))}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
-    }
+    return {name: _shown(value) for name, value in values.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    # What stands for the meta of a job that is encrypted is no plain dict.
+    return repr(value) if isinstance(value, dict) and type(value) is not dict else value
 
 
 _FORMATS: Final = {"json": _as_json, "text": _as_text}

@@ -137,8 +137,8 @@ class Cipher:
         key = self._keys.get(sealed[len(MARK) : _SALT_AT])
         if key is None or not is_sealed(sealed):
             raise Undecipherable(
-                "it is encrypted with a key that this application does not have; start it with"
-                " that key, too, and retry the job"
+                "it is encrypted with a key that this application does not have: start it with"
+                " that key, too; a job that was refused can be retried then"
             )
         own = aead(_derived(key, b"job", sealed[_SALT_AT:_NONCE_AT]))
         nonce = sealed[_NONCE_AT:_TEXT_AT]
@@ -282,8 +282,8 @@ def opened(sealed: bytes, purpose: bytes, cipher: Cipher | None) -> bytes:
 def _needed(cipher: Cipher | None) -> Cipher:
     if cipher is None:
         raise Undecipherable(
-            "it is encrypted, and this application has no encryption key; start it with the key,"
-            " and retry the job"
+            "it is encrypted, and this application has no encryption key: start it with the key; a"
+            " job that was refused can be retried then"
         )
     return cipher
 
