@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from antq_actors.checks import short_repr
 from antq_actors.cli.embedded import command_for
 from antq_actors.integrations.site_settings import application, open_here
 
 try:
-    import flask  # noqa: TC002 - a Flask that is missing is noticed here
+    import flask
 except ModuleNotFoundError as error:
     if error.name != "flask":
         raise
@@ -42,8 +43,11 @@ class AntQ:
         """Describe the application of *site* as ``site.extensions["antq"]``; open nothing yet.
 
         Each process opens it at its first request, unless it runs already. Raises ConfigError for a
-        setting ``ANTQ_…`` that there is not, and what :class:`antq_actors.AntQ` raises.
+        setting ``ANTQ_…`` that there is not, TypeError for what is no site, and what
+        :class:`antq_actors.AntQ` raises.
         """
+        if not isinstance(site, flask.Flask):
+            raise TypeError(f"site must be a Flask application, got {short_repr(site)}")
         described: antq_actors.AntQ = application(site)
         site.extensions["antq"] = described
         # Before what the site has registered already, which may enqueue.

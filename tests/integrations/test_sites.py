@@ -120,6 +120,12 @@ def test_a_setting_that_makes_no_sense_is_refused_by_init_app(make, settings, er
         make(**settings)
 
 
+@pytest.mark.parametrize("extension", [FlaskAntQ, context_sites.QuartAntQ])
+def test_what_is_no_site_is_refused(extension):
+    with pytest.raises(TypeError, match=r"site must be a .* application, got 3"):
+        extension(3)
+
+
 def test_an_extension_serves_many_sites_each_with_its_own_application():
     extension = FlaskAntQ()
     sites = [context_sites.flask.Flask(name) for name in ("one", "two")]
