@@ -66,9 +66,20 @@ def entered(place: str, app: AntQ) -> Iterator[None]:
 
 
 def _is_asgi(site: Any) -> bool:
-    if inspect.isfunction(site) or not callable(site):
-        return inspect.iscoroutinefunction(site)
-    return inspect.iscoroutinefunction(type(site).__call__)
+    if not callable(site) or inspect.isclass(site):
+        return False
+    if inspect.iscoroutinefunction(site) or inspect.iscoroutinefunction(type(site).__call__):
+        return True
+    # Such as middleware around a site, whose plain `__call__` returns its coroutine.
+    return _takes(site, "scope", "receive", "send") and not _takes(site)
+
+
+def _takes(function: Any, *arguments: object) -> bool:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 class _Lifespan:

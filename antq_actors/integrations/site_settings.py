@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import AntQ
@@ -40,7 +41,7 @@ def application(site: Any) -> AntQ:
         )
     options = {option: settings[name] for name, option in _OPTIONS.items() if name in settings}
     own = options.get("middleware", ())
-    if isinstance(own, list | tuple):  # AntQ refuses anything else
+    if isinstance(own, Sequence) and not isinstance(own, str | bytes):  # AntQ refuses others
         options["middleware"] = [AppContext(site, where), *own]
     return AntQ(**options)
 

@@ -296,8 +296,14 @@ def _fail(
 ) -> None:
     span.set_attribute("error.type", error_type)
     span.set_status(StatusCode.ERROR, text)
-    if exception is not None:
+    if exception is None:
+        return
+    try:
         span.record_exception(exception, {"exception.stacktrace": stack_trace(exception)})
+    except Exception:  # noqa: BLE001 - it calls `str`, which the user's class may have raise
+        kind = type(exception)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        span.add_event("exception", {"exception.type": name, "exception.message": text or ""})
 
 
 # ---- of the whole process ------------------------------------------------------------------------

@@ -32,6 +32,19 @@ async def lifespan(_):
 web = Starlette(lifespan=asgi.wrap(lifespan, app))
 
 
+class Around:
+    """ASGI middleware whose call is no coroutine function, but returns the coroutine of its site."""
+
+    def __init__(self, site):
+        self.site = site
+
+    def __call__(self, scope, receive, send):
+        return self.site(scope, receive, send)
+
+
+around = Around(web)
+
+
 @asynccontextmanager
 async def no_database(_):
     raise ConnectionError("no database")

@@ -30,8 +30,9 @@ def start(program, place):
     return start
 
 
-def test_jobs_run_within_the_lifespan_of_an_asgi_site(start):
-    started = start("web", (sites.look, {}))
+@pytest.mark.parametrize("site", ["web", "around"])
+def test_jobs_run_within_the_lifespan_of_an_asgi_site(start, site):
+    started = start(site, (sites.look, {}))
 
     assert [started.line(), started.line()] == ["site up False", "found pool"]
 

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import shutil
 import signal
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
@@ -18,7 +19,7 @@ from support.apps import settled
 from support.django_sites import HERE, set_up, settings_of
 from support.programs import Program, in_a_fork, run_python
 
-from antq_actors import AlreadyExists, AntQ, Status, Unique, worker
+from antq_actors import AlreadyExists, AntQ, Middleware, Status, Unique, worker
 from antq_actors.integrations.django import AntqBackend, enqueue_on_commit
 from antq_actors.integrations.django.compat import (
     InvalidTask,
@@ -27,6 +28,7 @@ from antq_actors.integrations.django.compat import (
     signals,
     task_backends,
 )
+from antq_actors.integrations.django.connections import Connections
 
 
 @worker
@@ -369,6 +371,13 @@ def test_wrong_settings_are_errors_of_the_system_checks(options, said, tmp_path)
 def test_right_settings_pass_the_system_checks(backend, tmp_path):
     assert list(backend.check()) == []
     assert not list(tmp_path.iterdir())
+
+
+def test_middleware_in_any_sequence_keeps_the_look_at_connections(tmp_path):
+    with override_settings(TASKS=settings_of(tmp_path / "jobs", MIDDLEWARE=deque([Middleware()]))):
+        pipeline = task_backends["default"].app._config.middleware
+
+    assert [type(each) for each in pipeline.middleware] == [Connections, Middleware]
 
 
 def test_a_backend_with_any_queue_takes_jobs_for_any(tmp_path, tasks):

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import context_sites
@@ -93,6 +94,12 @@ def test_a_job_runs_in_the_application_context_and_its_teardown_gets_the_excepti
 
     assert failed.status is Status.FAILED
     assert [type(error) for error in ended] == [type(None), ValueError]
+
+
+def test_middleware_in_any_sequence_keeps_the_application_context(opened):
+    opened(ANTQ_RUN_IN_SERVER=True, ANTQ_MIDDLEWARE=deque([antq_actors.Middleware()]))
+
+    assert context_sites.in_thread.perform_async().result(timeout=20) == "shop"
 
 
 @pytest.mark.parametrize("has_place", [True, False])

@@ -128,6 +128,17 @@ def test_each_attempt_has_a_span_of_its_own(running, spans, worker):
 
 
 @pytest.mark.parametrize("worker", [Sync, Awaited])
+def test_an_exception_whose_text_raises_is_the_failure_of_the_job(running, spans, worker):
+    ended = settled(running, worker.perform_async({"does": "raise without text"}))
+
+    assert {error.error_type for error in ended.errors} == {"Textless"}
+    for each in spans(PROCESSED):
+        assert each.status.status_code is StatusCode.ERROR
+        assert only(each.events).name == "exception"
+        assert only(each.events).attributes["exception.type"] == "traced_jobs.Textless"
+
+
+@pytest.mark.parametrize("worker", [Sync, Awaited])
 @pytest.mark.parametrize(
     ("does", "outcomes"), [("fail", ["retrying", "failed"]), ("cancel", ["cancelled"])]
 )

@@ -58,12 +58,19 @@ class ExportsToFile(Middleware):
             trace.set_tracer_provider(provider_for(FileExporter(self.file)))
 
 
-def carry_out(job):  # noqa: C901 - a table of what jobs do
+class Textless(Exception):
+    def __str__(self):
+        raise RuntimeError("it has no text")
+
+
+def carry_out(job):  # noqa: C901, PLR0912 - a table of what jobs do
     span = trace.get_current_span()
     span.set_attribute("seen", job.args["does"])
     match job.args["does"]:
         case "raise":
             raise ValueError("of the job")
+        case "raise without text":
+            raise Textless
         case "fail":
             return Fail("of the job")
         case "cancel":

@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -151,7 +151,7 @@ def _describe(params: Mapping[str, Any]) -> AntQ:
     # It takes jobs for any queue: Django knows which there are, also in another process.
     given.setdefault("start_queues", False)
     own = given.get("middleware", ())
-    if isinstance(own, list | tuple):  # AntQ refuses anything else
+    if isinstance(own, Sequence) and not isinstance(own, str | bytes):  # AntQ refuses others
         given["middleware"] = [Connections(), *own]
     return AntQ(**given)
 
