@@ -33,7 +33,7 @@ web = Starlette(lifespan=asgi.wrap(lifespan, app))
 
 
 class Around:
-    """ASGI middleware whose call is no coroutine function, but returns the coroutine of its site."""
+    """ASGI middleware whose call is no coroutine function: it returns that of its site."""
 
     def __init__(self, site):
         self.site = site

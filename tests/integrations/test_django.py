@@ -233,6 +233,13 @@ def test_a_task_that_fails_has_the_class_of_the_exception(done, tasks):
         result.return_value  # noqa: B018 - it raises
 
 
+def test_the_class_path_of_an_error_has_the_function_that_defines_the_class(done, tasks):
+    (error,) = done(tasks.fail_with_a_class_of_its_own.enqueue()).errors
+
+    path = "django_site.tasks.fail_with_a_class_of_its_own.<locals>.Own"
+    assert error.exception_class_path == path
+
+
 def test_a_task_that_is_retried_keeps_its_first_start_and_counts_its_attempts(done, tasks):
     result = done(tasks.fail_once.enqueue())
 
@@ -356,6 +363,7 @@ def test_a_task_that_was_moved_away_has_no_result(backend, tasks, monkeypatch):
         ({"PATH": None}, "PATH"),
         ({"MAX_INTERRUPTIONS": 0}, "max_interruptions"),
         ({"TASKS": {"shop.tasks.send": {"retries": 3}}}, "retries"),
+        ({"TASKS": {"shop.tasks.send": {3: 3}}}, "no option 3"),
         ({"TASKS": {"shop.tasks.send": {"max_attempts": 0}}}, "max_attempts"),
         ({"TASKS": ["shop.tasks.send"]}, "TASKS"),
     ],

@@ -50,7 +50,9 @@ def check(options: Mapping[str, Any], owner: str) -> None:
     """Raise TypeError and ValueError for options that no worker can have."""
     for name in options:
         if name not in OPTIONS:
-            raise TypeError(f"there is no option {name!r} of a task{did_you_mean(name, OPTIONS)}")
+            raise TypeError(
+                f"there is no option {name!r} of a task{did_you_mean(str(name), OPTIONS)}"
+            )
     worker_options(dict(options), Options(), owner=owner)
 
 

@@ -125,7 +125,7 @@ def class_path(error: AttemptError, status: Status) -> str:
         cancelled = status is Status.CANCELLED
         return f"antq_actors.errors.{'JobCancelled' if cancelled else 'JobFailed'}"
     found = re.findall(
-        rf"^[ |+]*((?:[^\W\d][\w<>]*\.)*{re.escape(name)})(?::|$)",
+        rf"^[ |+]*((?:(?:[^\W\d]\w*|<\w+>)\.)*{re.escape(name)})(?::|$)",
         error.stack_trace or "",
         re.MULTILINE,
     )

@@ -40,6 +40,14 @@ def fail(text="no"):
     raise Broken(text)
 
 
+@task
+def fail_with_a_class_of_its_own():
+    class Own(Exception):
+        pass
+
+    raise Own
+
+
 @task(takes_context=True, max_attempts=2, retry_delay=0)
 def fail_once(context):
     if context.attempt == 1:
