@@ -414,11 +414,18 @@ def _drop_frames(error: BaseException | None, last: BaseException) -> None:
 
 def refuse_from_within(root: str) -> None:
     """Raise RuntimeError in a job or an actor of the application: a stop would wait for it."""
+    if is_within(root):
+        raise RuntimeError(
+            "stop() was called by a job or an actor of this very application, which would wait"
+            " for itself; call it from the thread that started it"
+        )
+
+
+def is_within(root: str) -> bool:
+    """Return whether the caller is a job or an actor of the application with this root."""
     cell = current_cell()
     while cell is not None:
         if cell.name == root:
-            raise RuntimeError(
-                "stop() was called by a job or an actor of this very application, which would wait"
-                " for itself; call it from the thread that started it"
-            )
+            return True
         cell = None if cell.parent is None else cell.parent.cell
+    return False

@@ -5,6 +5,7 @@ Each function returns when the harm is done. For harm to any actor there is ``ot
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ import lmdb
 
 from antq_actors.app import AntQ, antq
 from antq_actors.app.queries import id_of
+from antq_actors.app.runtime import is_within
 from antq_actors.checks import short_repr
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import current_app
@@ -40,9 +42,20 @@ def kill_node(app: AntQ) -> None:
 
     What the threads of its jobs still say is dropped. The application is stopped then, and its path
     can be started again at once, also by another one. That counts an interruption of each job that
-    ran.
+    ran. A job may call it, and goes no further then: it is among those that are killed.
     """
     runtime = _runtime(app)
+    if is_within(runtime.names.root):
+        # What is killed must not be what kills: the thread of a job is interrupted in between.
+        killing = threading.Thread(target=_kill, args=(app, runtime), name="antq kills")
+        killing.start()
+        while killing.is_alive():
+            killing.join(POLL_SECONDS)  # an interruption comes between two of them
+    else:
+        _kill(app, runtime)
+
+
+def _kill(app: AntQ, runtime: Runtime) -> None:
     with app._changing:
         runtime.is_stopping = True
         current_app.leave(app)

@@ -4,6 +4,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from support.apps import until
 from support.heard import Heard
 
 from antq_actors import AntQ, JobNotFound, Middleware, NotStarted, StorageError, otp, worker
@@ -13,6 +14,8 @@ from antq_actors.testing import chaos, drain, testing
 begun = threading.Semaphore(0)
 go = threading.Event()
 said = []
+nodes = []
+killed = []
 
 
 @worker
@@ -75,6 +78,39 @@ def test_a_killed_node_gives_nothing_back_and_its_jobs_count_an_interruption(tmp
         for id_ in (job.id, other.id):
             done = again.get_job(id_)
             assert (done.status, done.interruptions, done.attempts) == ("completed", 1, 1)
+
+
+def is_stopped(app):
+    try:
+        app.count_jobs()
+    except NotStarted:
+        return True
+    except StorageError:  # its store is closed, and it is about to stop
+        return False
+    return False
+
+
+@worker(max_attempts=2)
+def kills_its_node():
+    killed.pop().set()
+    chaos.kill_node(nodes[-1])
+    said.append("went on")
+
+
+def test_a_job_that_kills_its_own_node_is_among_those_that_are_killed(tmp_path):
+    app = AntQ(tmp_path / "jobs", queues={"default": 2}).start()
+    nodes.append(app)
+    is_begun = threading.Event()
+    killed.append(is_begun)
+    job = kills_its_node.perform_async()
+    assert is_begun.wait(20)
+
+    until(lambda: is_stopped(app))
+
+    assert said == []
+    with app.start(queues=False):
+        left = app.get_job(job.id)
+        assert (left.status, left.interruptions) == ("running", 0)
 
 
 def test_a_killed_application_without_a_path_is_gone_and_can_be_started_anew():
