@@ -1,5 +1,7 @@
 """Rows of what running jobs report: opened, read and deleted only where there are any."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from support.stored_jobs import a_new_job
@@ -9,7 +11,10 @@ from antq_actors.jobs.outcome import COMPLETED
 from antq_actors.queues import progress as of_queue
 from antq_actors.queues.progress import LEAST_SECONDS, STORE_SECONDS, ReportedProgress
 from antq_actors.queues.verdict import RunningAttempt
+from antq_actors.storage.admin.resealing import reseal_all
 from antq_actors.storage.admin.verify import verify
+from antq_actors.storage.format.cipher import Cipher
+from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.progress import LONGEST_NOTE, Reported
@@ -233,3 +238,24 @@ def test_a_row_that_nothing_can_have_written_is_found_and_goes_with_the_next_res
 
     assert found(env) == []
     assert rows(env) == 0
+
+
+def test_a_reseal_encrypts_the_notes_and_writes_them_anew_under_the_first_key(env):
+    old, new = b"o" * 32, b"n" * 32
+    [job] = run(env, 1)
+    reported(env, job, checked_progress(0.5, "secret note"))
+
+    for given in ([old], [new, old]):
+        reseal_all(env, Signer((), Cipher(given)))
+
+        assert b"secret note" not in row_of(env, job)
+
+    assert [each.note for each in stored(env, job).values()] == ["<encrypted>"]
+    env.tables = replace(env.tables, cipher=Cipher([new]))
+    assert [each.note for each in stored(env, job).values()] == ["secret note"]
+
+
+def row_of(env, job):
+    return env.read(
+        lambda txn: txn.get(keys.job_key(job.id), db=env.tables.further(txn, "progress"))
+    )

@@ -19,6 +19,7 @@ from antq_actors.storage.format.encoding import contents
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.meta import Meta
+from antq_actors.storage.jobs.progress import reseal_progress
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.step_table import StepTable
 from antq_actors.storage.lmdb import keys
@@ -42,6 +43,7 @@ def reseal_all(env: Environment, signer: Signer) -> int:
     """
     if signer.cipher is not None:
         env.inspect(partial(refuse_unless_signed_by, signer, env.tables))
+        env.write(partial(reseal_progress, env.tables, signer.cipher))
     env.write(partial(reseal_crons, env.tables, signer))
     env.write(partial(reseal_groups, env.tables, signer))
     start: bytes | None = b""

@@ -19,7 +19,7 @@ from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import Progress
 from antq_actors.jobs.instant import Instant, datetime_for_display, from_datetime
 from antq_actors.jobs.state import Status
-from antq_actors.storage.format.cipher import PROGRESS, SHOWN, opened
+from antq_actors.storage.format.cipher import PROGRESS, SHOWN, opened, renewed
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.jobs.entry_reader import cipher_of
 from antq_actors.storage.jobs.table import JobEntries
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.lmdb.tables import Tables
 
 
@@ -104,6 +105,18 @@ class ProgressTable:
                 note = SHOWN
         return Progress(row.fraction, note, datetime_for_display(row.at))
 
+    def reseal(self, cipher: Cipher) -> None:
+        """Encrypt all notes anew with the first key; one that no key fits stays as it is."""
+        for key, _ in list(items_from(self._txn, self._table, b"")):
+            row = self._row(key)
+            if row is None or (row.note is None and row.sealed is None):
+                continue
+            if row.sealed is None:
+                sealed = cipher.seal((row.note or "").encode(), PROGRESS)
+            else:
+                sealed = renewed(row.sealed, PROGRESS, cipher)
+            self._txn.put(key, _encode(row._replace(note=None, sealed=sealed)), db=self._table)
+
     def delete(self, id_: int) -> None:
         """Delete what a job has reported, if it has."""
         self._txn.delete(keys.job_key(id_), db=self._table)
@@ -173,6 +186,12 @@ class ProgressTable:
             None,
             record.state.queue_name,
         )
+
+
+def reseal_progress(tables: Tables, cipher: Cipher, txn: lmdb.Transaction) -> None:
+    """Encrypt the notes of what jobs have reported anew."""
+    if tables.has_rows(txn, TABLE):
+        ProgressTable(txn, tables, JobEntries(txn, tables)).reseal(cipher)
 
 
 def verify_progress(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
