@@ -168,6 +168,26 @@ def test_equal_unique_jobs_are_found_under_every_key_and_from_before(app):
             assert info.value.job.args == {"to": to}
 
 
+def test_an_import_finds_the_equal_unique_job_under_another_key(app):
+    with app(OLD) as there:
+        job = Once.perform_async({"to": "old"})
+        lines = list(there.export_jobs())
+        there.cancel_job(job)
+    with app(NEW, OLD) as here:
+        Once.perform_async({"to": "old"})
+
+        assert here.import_jobs(lines) == (0, 1)
+
+
+def test_without_the_key_the_error_about_a_duplicate_shows_no_argument(app):
+    with app(OLD) as first:
+        refused = Once.perform_async({"to": "twice"})
+        first.cancel_job(refused)
+        Once.perform_async({"to": "twice"})
+    with app() as other, pytest.raises(AlreadyExists, match="with <encrypted> is unique"):
+        other.retry_job(refused)
+
+
 def test_a_digest_on_the_disk_is_not_that_of_the_arguments(app, path):
     with app(NEW):
         Once.perform_async({"to": "a"})

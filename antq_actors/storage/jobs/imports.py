@@ -8,14 +8,16 @@ and did not come with it is as if deleted: no job waits for what will never be.
 from __future__ import annotations
 
 from bisect import bisect_right
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.outcome import KeptResult
 from antq_actors.jobs.state import ENDED, WAITING, Composed, NewJob
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.cipher import marked_spec, sealed_spec
+from antq_actors.storage.format.cipher import marked_spec, opened_spec, sealed_spec
 from antq_actors.storage.format.values import NONE
 from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES
 from antq_actors.storage.jobs.groups import APART, JOB, GroupSpec, digest_key, end_of
@@ -218,12 +220,7 @@ class ImportVerbs(WorkflowVerbs):
         now: Instant,
     ) -> int | None:
         state, spec, gate_keys = arrival.new
-        digest = spec.unique_digest
-        if (
-            state.status in WAITING
-            and digest
-            and self._jobs.find_conflict(digest, spec.unique_statuses)
-        ):
+        if state.status in WAITING and self._is_duplicate(spec):
             return None
         spec = _renumbered(marked_spec(spec, self._tables.cipher), numbers)
         was = state.composed
@@ -243,6 +240,15 @@ class ImportVerbs(WorkflowVerbs):
             StepTable(self._txn, self._tables, self._signer).put_rows(id_, arrival.kept)
         self._tie(Loose(id_, arrival.id, waits_for, was.part, was.cause), numbers, loose, now)
         return id_
+
+    def _is_duplicate(self, spec: JobSpec) -> bool:
+        """Read whether a unique job here is in the way of one that comes in, under any key."""
+        if spec.unique_digest is None:
+            return False
+        with suppress(DamagedRecord):  # no key fits: it is compared as it is stored
+            spec = opened_spec(spec, self._tables.cipher)
+        digest = spec.unique_digest
+        return bool(digest and self._jobs.find_conflict(digest, spec.unique_statuses))
 
     def _composed(
         self, was: Composed, arrival: ImportedJob, waits_for: Sequence[WaitsFor], numbers: KnownIds

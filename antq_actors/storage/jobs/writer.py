@@ -25,7 +25,7 @@ from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, Refused
 from antq_actors.jobs.state import CLAIMABLE, DueJob, GateRef, Status, StoredJob
 from antq_actors.storage.format import display, encoding
-from antq_actors.storage.format.cipher import Undecipherable
+from antq_actors.storage.format.cipher import Undecipherable, is_encrypted
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import limited_jobs
@@ -529,7 +529,9 @@ class JobWriter(DamagedJobs):
             return
         other = self.get(id_)
         args = display.display_args(spec.args)
-        same = {name: args.get(name) for name in spec.unique or ()}
+        same = args
+        if not is_encrypted(spec):
+            same = {name: args.get(name) for name in spec.unique or ()}
         raise AlreadyExists(
             f"{spec.worker} in queue {state.queue_name!r} with {same} is unique, and job {id_}"
             f" ({other.state.status}) is in its way: let that one end, or enqueue this one with"
