@@ -146,7 +146,10 @@ def _instant(moment: object, what: str) -> Instant:
             f"{what}={moment.isoformat()} has no time zone; write for example"
             " datetime(2030, 1, 1, tzinfo=UTC)"
         )
-    return instant.from_datetime(moment.astimezone(UTC))
+    try:
+        return instant.from_datetime(moment.astimezone(UTC))
+    except OverflowError:
+        raise ValueError(f"{what}={moment.isoformat()} is outside of the years 1 to 9999") from None
 
 
 def _microseconds(seconds: object) -> int:

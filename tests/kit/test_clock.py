@@ -1,6 +1,6 @@
 """`TestClock`: the time of one application, which stands still and is set forward."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from support.heard import Heard
@@ -93,6 +93,14 @@ def test_a_start_is_an_instant():
         TestClock(datetime(2030, 1, 1))  # noqa: DTZ001 - it is refused
     with pytest.raises(TypeError):
         TestClock(3)
+
+
+def test_an_instant_outside_of_the_calendar_in_utc_is_a_value_error(clock):
+    last = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5)))
+    with pytest.raises(ValueError, match="9999"):
+        TestClock(last)
+    with pytest.raises(ValueError, match="9999"):
+        clock.travel_to(last)
 
 
 def test_an_application_takes_no_other_clock():
