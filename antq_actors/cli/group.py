@@ -179,7 +179,9 @@ COMMANDS: Final = {
     ),
     "compact": Command("maintenance:compact", "Return the space of deleted data to the disk."),
     "migrate": Command("maintenance:migrate", "Convert a store to the format of this release."),
-    "reseal": Command("maintenance:reseal", "Sign and encrypt all jobs with the first keys."),
+    "reseal": Command(
+        "maintenance:reseal", "Sign and encrypt all jobs in a store with the first keys."
+    ),
     "export": Command(
         "maintenance:export_jobs", "Write jobs as lines of JSON, while applications run."
     ),

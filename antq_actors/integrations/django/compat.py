@@ -36,13 +36,13 @@ def _part(name: str) -> Any:
 task_backends = _part("").task_backends
 signals = _part(".signals")
 BaseTaskBackend = _part(".backends.base").BaseTaskBackend
-_exceptions = _part(".exceptions")
-TaskResultDoesNotExist = _exceptions.TaskResultDoesNotExist
+_their_errors = _part(".exceptions")
+TaskResultDoesNotExist = _their_errors.TaskResultDoesNotExist
 if is_backport:
-    InvalidTask = _exceptions.InvalidTaskError
+    InvalidTask = _their_errors.InvalidTaskError
     normalize_json = _part(".utils").normalize_json
 else:
-    InvalidTask = _exceptions.InvalidTask
+    InvalidTask = _their_errors.InvalidTask
     normalize_json = import_module("django.utils.json").normalize_json
 _base = _part(".base")
 Task = _base.Task

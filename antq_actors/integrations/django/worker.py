@@ -94,12 +94,12 @@ class _Execution:
     def __init__(self, task: Any, job: Job, sender: type) -> None:
         self._sender = sender
         self._is_last = job.attempts >= job.max_attempts
-        self._result = results.task_result(job, task)
+        self._task_result = results.task_result(job, task)
         self._function = task.func
-        self._args = list(self._result.args)
-        self._kwargs = dict(self._result.kwargs)
+        self._args = list(self._task_result.args)
+        self._kwargs = dict(self._task_result.kwargs)
         if task.takes_context:
-            self._args.insert(0, TaskContext(task_result=self._result))
+            self._args.insert(0, TaskContext(task_result=self._task_result))
 
     def run(self) -> Any:
         """Perform the task in this thread; return what it returned, as JSON has it."""
@@ -129,26 +129,26 @@ class _Execution:
 
     def _complete(self, returned: Any) -> None:
         self._end(TaskResultStatus.SUCCESSFUL)
-        object.__setattr__(self._result, "_return_value", returned)
+        object.__setattr__(self._task_result, "_return_value", returned)
 
     def _fail(self, error: BaseException) -> bool:
         """Note a failure in the result; return whether no further attempt follows."""
-        self._result.errors.append(results.task_error(error))
+        self._task_result.errors.append(results.task_error(error))
         if self._is_last:
             self._end(TaskResultStatus.FAILED)
         return self._is_last
 
     def _end(self, status: Any) -> None:
-        object.__setattr__(self._result, "status", status)
-        object.__setattr__(self._result, "finished_at", timezone.now())
+        object.__setattr__(self._task_result, "status", status)
+        object.__setattr__(self._task_result, "finished_at", timezone.now())
 
     # A receiver that raises is logged by Django, and is no failure of the task.
 
     def _send(self, signal: Any) -> None:
-        signal.send_robust(sender=self._sender, task_result=self._result)
+        signal.send_robust(sender=self._sender, task_result=self._task_result)
 
     async def _send_async(self, signal: Any) -> None:
-        await signal.asend_robust(sender=self._sender, task_result=self._result)
+        await signal.asend_robust(sender=self._sender, task_result=self._task_result)
 
 
 def task_at(path: str) -> Any:
