@@ -5,6 +5,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import lmdb
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from antq_actors.storage.format.records import Claim, Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb import keys, scan
 from antq_actors.storage.lmdb.open_stores import open_environment
-from antq_actors.storage.lmdb.tables import FURTHER_TABLES, TABLE_NAMES
+from antq_actors.storage.lmdb.tables import FURTHER_TABLES, MOST_TABLES, TABLE_NAMES
 
 
 def a_store_of_format_1(path, jobs):
@@ -246,6 +247,24 @@ def test_a_migrated_store_has_the_tables_of_a_new_one_and_those_of_older_ones_ar
     assert names_of_tables(env) == {*made, "listing", "counts"}
     older = [env._env.open_db(name) for name in (b"listing", b"counts")]
     assert [env.read(lambda txn, db=db: txn.stat(db)["entries"]) for db in older] == [0, 0]
+    env.close()
+
+
+def test_a_store_from_before_some_tables_came_gets_them_and_keeps_its_jobs(tmp_path):
+    env = open_environment(tmp_path, durable=True)
+    (id_,) = Store(env).insert_many([a_new_job({"n": 1})])
+    env.close()
+    bare = lmdb.open(str(tmp_path), max_dbs=MOST_TABLES)
+    for name in FURTHER_TABLES[-4:]:
+        table = bare.open_db(name.encode(), create=False)
+        with bare.begin(write=True) as txn:
+            txn.drop(table, delete=True)
+    bare.close()
+
+    env = open_environment(tmp_path, durable=True)
+
+    assert names_of_tables(env) == {*TABLE_NAMES, *FURTHER_TABLES}
+    assert Store(env).get(id_).state.status is Status.ENQUEUED
     env.close()
 
 

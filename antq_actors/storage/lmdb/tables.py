@@ -65,9 +65,10 @@ TABLE_NAMES: Final = tuple(each.name for each in fields(Tables) if each.name not
 FURTHER_TABLES: Final = (
     *("gates", "openings", "limits", "crons", "cron_due"),
     *("edges", "waits", "groups", "members", "results", "steps", "progress", "tasks"),
+    *("history", "charts", "audit", "breakpoints"),
 )
-"""Empty tables that every store has, for what is to come: limits, schedules and workflows. So
-their first rows need no further format.
+"""Tables that every store has, empty until they are needed: of limits, schedules, workflows, and of
+what is shown of jobs and queues. So their first rows need no further format.
 """
 _NO_ROOT: Final = b"\xff" * 8
 """In place of the number of its root page, an empty table has this."""
@@ -95,12 +96,14 @@ def make_store(path: Path, map_size: int, *, durable: bool) -> None:
 
 
 def open_tables(env: lmdb.Environment, path: Path) -> Tables:
-    """Return the handles of the store's LMDB tables; make the tables of a new store.
+    """Return the handles of the store's LMDB tables; make those that it lacks.
 
-    Raises StorageError for an environment of something else.
+    All of a new store's, and of an older store those that have come since: empty tables, of which
+    an earlier release knows nothing. Raises StorageError for an environment of something else.
     """
     with env.begin() as txn:
-        are_there = all(txn.get(name.encode()) is not None for name in TABLE_NAMES)
+        names = (*TABLE_NAMES, *FURTHER_TABLES)
+        are_there = all(txn.get(name.encode()) is not None for name in names)
     if not are_there:
         with env.begin(write=True) as txn:
             if txn.stat()["entries"] and txn.get(b"meta") is None:
