@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 from collections import Counter
 
 import pytest
@@ -82,6 +83,17 @@ def no_callbacks_of_the_collector():
     Hypothesis leaves a callback behind once it has run.
     """
     gc.callbacks[:] = [each for each in gc.callbacks if "hypothesis" not in each.__module__]
+
+
+@pytest.fixture(autouse=True)
+def no_exception_stays_handled():
+    """Fail a test that leaves an exception "being handled" behind: the context of all later ones.
+
+    CPython 3.11 does where a trace function has raised. So that is done in a thread of its own.
+    """
+    before = sys.exception()
+    yield
+    assert sys.exception() is before, "run what raises from a trace function in its own thread"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -79,7 +79,8 @@ def test_a_lock_whose_holder_is_cut_short_as_it_leaves_is_free(registry):
         def lock():
             Registry.lock(registry, "till", lambda: None)
 
-        attempt(lambda lock=lock: cut_one(cutter, lock))
+        # In a thread of its own: CPython 3.11 may go on "handling" what was handled at the place.
+        assert in_time(lambda lock=lock: attempt(lambda: cut_one(cutter, lock))), cutter.where
         is_through = cutter.where is None
 
         assert in_time(lambda: Registry.lock(registry, "till", lambda: None)), cutter.where
