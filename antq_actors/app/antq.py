@@ -478,7 +478,7 @@ class AntQ(JobVerbs):
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any], /
     ) -> NewJob:
         """Check a job as `antq_prepare` does; another process calls the middleware."""
-        return self._here().enqueuer.prepare(worker, args, options, is_elsewhere=True)
+        return self.antq_here().enqueuer.prepare(worker, args, options, is_elsewhere=True)
 
     def antq_check_many(
         self,
@@ -488,15 +488,15 @@ class AntQ(JobVerbs):
         /,
     ) -> tuple[list[NewJob], Exception | None]:
         """Check the jobs of a batch, up to the first that is refused; return that error, too."""
-        return self._here().enqueuer.check_many(worker, args_iterable, options)
+        return self.antq_here().enqueuer.check_many(worker, args_iterable, options)
 
     def antq_insert(self, new: NewJob, /) -> Job:
         """Store a job that was checked here."""
-        return self._own(self._here().enqueuer.insert(new))
+        return self._own(self.antq_here().enqueuer.insert(new))
 
     def antq_insert_many(self, news: list[NewJob], /) -> list[int]:
         """Store jobs that were checked here; return their ids."""
-        return self._here().enqueuer.insert_many(news)
+        return self.antq_here().enqueuer.insert_many(news)
 
     def antq_gauges(self) -> StoreGauges | None:
         """Read the numbers of the store as they are now; None: it does not run in this process.
@@ -504,7 +504,7 @@ class AntQ(JobVerbs):
         Nor does it while it is being started. Raises StorageError.
         """
         try:
-            runtime = self._here()
+            runtime = self.antq_here()
             _ = runtime.root  # which is there when the tree is up
         except (NotStarted, ForkError):
             return None
@@ -519,8 +519,8 @@ class AntQ(JobVerbs):
                 return None
             raise
 
-    def _here(self) -> Runtime:
-        """Return the runtime for another process that enqueues here. Raises NotStarted."""
+    def antq_here(self) -> Runtime:
+        """Return what runs in this process, for what reads its store. Raises NotStarted."""
         runtime = self._runtime()
         if not isinstance(runtime, Runtime):  # that process calls its own parent
             raise NotStarted("this application runs in another process")

@@ -82,7 +82,7 @@ def perform_job(
 def _template(worker: Any, options: Mapping[str, Any], application: Any) -> JobTemplate:
     """Return the template of the job; refuse the worker as an enqueue does."""
     if application is not None:
-        template: JobTemplate = application._here().enqueuer._checked_template(worker, options)
+        template: JobTemplate = application.antq_here().enqueuer._checked_template(worker, options)
         return template
     check_worker(worker)
     template = JobTemplate(worker, options, default_queue=DEFAULT_QUEUE)

@@ -1,0 +1,20 @@
+"""What is shown of an application: one read model for pages, the terminal, ``--json`` and the API.
+
+``Insights(app)`` reads, and what it returns are frozen values whose fields are the keys of the JSON
+API. Nothing here knows HTTP, and nothing here changes a job.
+
+reader.py  ``Insights``, one line for each question
+source.py  what every reading is given: the application, its store, its time, what is hidden
+"""
+
+from __future__ import annotations
+
+from antq_actors.insights.reader import Insights
+from antq_actors.introspection import shown
+
+__all__ = ["Insights"]
+
+
+def __dir__() -> list[str]:
+    """Return what `__all__` has, and not what this file imported."""
+    return shown(globals())

@@ -1,0 +1,38 @@
+"""``Insights``: what is shown of an application, one line for each question.
+
+A method passes its arguments to the file that answers; what is read, and how long that may take, is
+decided there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from antq_actors.app.antq import AntQ
+from antq_actors.checks import short_repr
+from antq_actors.insights.source import Source
+
+if TYPE_CHECKING:
+    from antq_actors.insights.source import Redact
+
+
+class Insights:
+    """What is shown of an application that runs in this process, read when it is asked for.
+
+    *redact* is called with the path and the value of each leaf of arguments and ``meta``, such as
+    ``("args.user.token", "s3cret")``, and returns what is shown instead. Nothing is kept between
+    two calls. Raises TypeError for what is no application or cannot be called.
+    """
+
+    def __init__(self, app: AntQ, *, redact: Redact | None = None) -> None:
+        if not isinstance(app, AntQ):
+            raise TypeError(f"Insights(app): app must be an AntQ, got {short_repr(app)}")
+        if redact is not None and not callable(redact):
+            raise TypeError(
+                "redact must be a function of a path and a value, redact(path, value), or None,"
+                f" got {short_repr(redact)}"
+            )
+        self._source = Source(app, redact)
+
+    def __repr__(self) -> str:
+        return f"<Insights of {self._source.app!r}>"
