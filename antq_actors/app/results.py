@@ -143,7 +143,7 @@ class ResultWait:
         if row is not None and not _is_for_others(raw):
             expiry = expires_at(row)
             if expiry is None or self._clock() < expiry:
-                return unseal(id_, row, self._signer)
+                return unseal(id_, row, self._signer, raw.opener)
         composed = raw.state.composed
         if composed is not None and composed.is_none and not _is_for_others(raw):
             return NONE

@@ -183,7 +183,7 @@ def test_reseal_writes_all_anew_under_the_first_key(antq, path, key_file):
     assert (code, out) == (0, f"{path}: 5 jobs without signature, encrypted.\n")
     assert antq("verify")[0] == 0
     assert antq("compact")[0] == 0
-    old_id = Cipher([OLD.encode()]).seal(b"", b"")[:6]
+    old_id = Cipher([OLD.encode()]).seal(b"", b"", b"")[:6]
     assert old_id not in (path / "data.mdb").read_bytes()
     check_all_is_there(path, key_file(NEW))
 

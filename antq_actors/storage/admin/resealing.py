@@ -16,6 +16,7 @@ from antq_actors.storage.admin.migrate import BATCH, next_items
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.cipher import renewed_spec
 from antq_actors.storage.format.encoding import contents
+from antq_actors.storage.format.job_cipher import job_cipher
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.meta import Meta
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.format.encoding import Signer
+    from antq_actors.storage.format.job_cipher import JobCipher
     from antq_actors.storage.lmdb.environment import Environment
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -43,20 +45,22 @@ def reseal_all(env: Environment, signer: Signer) -> int:
     """
     if signer.cipher is not None:
         env.inspect(partial(refuse_unless_signed_by, signer, env.tables))
-        env.write(partial(reseal_progress, env.tables, signer.cipher))
     env.write(partial(reseal_crons, env.tables, signer))
     env.write(partial(reseal_groups, env.tables, signer))
     start: bytes | None = b""
+    resealed = 0
+    while start is not None:
+        start, count = env.write(partial(reseal_batch, env.tables, signer, start))
+        resealed += count
+    # What comes of a job is bound to its ciphertext, so that is there first.
+    start = b""
     while start is not None:
         start = env.write(partial(reseal_steps, env.tables, signer, start))
     start = b""
     while start is not None:
         start = env.write(partial(reseal_results, env.tables, signer, start))
-    start = b""
-    resealed = 0
-    while start is not None:
-        start, count = env.write(partial(reseal_batch, env.tables, signer, start))
-        resealed += count
+    if signer.cipher is not None:
+        env.write(partial(reseal_progress, env.tables, signer.cipher))
     return resealed
 
 
@@ -144,16 +148,14 @@ def _encrypt(
         txn.delete(keys.unique_prefix(job.digest, status) + key, db=tables.unique)
         txn.put(keys.unique_prefix(digest, status) + key, b"", db=tables.unique)
     if renewed is not spec:
-        _encrypt_errors(txn, tables, signer, key)
+        _encrypt_errors(txn, tables, job_cipher(renewed, signer.cipher), key)
 
 
-def _encrypt_errors(txn: lmdb.Transaction, tables: Tables, signer: Signer, key: bytes) -> None:
-    cipher = signer.cipher
+def _encrypt_errors(txn: lmdb.Transaction, tables: Tables, cipher: JobCipher, key: bytes) -> None:
     for place, stored in list(items_with(txn, tables.errors, key)):
         with suppress(StorageError):
-            if cipher is not None:
-                entry = cipher.seal_error(cipher.open_error(encoding.decode_error(stored)))
-                txn.put(place, encoding.encode_error(entry), db=tables.errors)
+            entry = cipher.seal_error(cipher.open_error(encoding.decode_error(stored)))
+            txn.put(place, encoding.encode_error(entry), db=tables.errors)
 
 
 def _renewed(spec: bytes, cipher: Cipher | None) -> bytes:

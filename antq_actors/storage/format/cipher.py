@@ -1,13 +1,15 @@
-"""What is encrypted of a job: its arguments, and all that came of them.
+"""What is encrypted of a job: its arguments; what comes of it is in ``job_cipher``.
 
     0xC1  3  the key's id, 4 bytes  salt, 16 bytes  nonce, 12 bytes  ciphertext, tag
 
-AES-256-GCM, with a key of its own for each ciphertext: it is derived from the application's key and
-the salt by HKDF-SHA256, so random nonces never meet. No msgpack, arguments or result begin so.
+AES-256-GCM, with a key of its own for each salt: it is derived from the application's key and the
+salt by HKDF-SHA256, so random nonces never meet. No msgpack, arguments or result begin so.
 
 Of a spec, the arguments, *meta* and the digest of a unique job are in one ciphertext, in the place
 of the arguments. Its worker and options are authenticated with it: it is no other worker's. What
-stands for the digest is its HMAC, as a plain one could be found by trying arguments out.
+stands for the digest is its HMAC, as a plain one could be found by trying arguments out. Its salt
+says which job it is: it stays when the ciphertext is made anew or goes to another store, where ids
+change.
 """
 
 from __future__ import annotations
@@ -26,17 +28,13 @@ from antq_actors.errors import ConfigError, DamagedRecord
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from antq_actors.jobs.state import ErrorEntry, JobSpec
+    from antq_actors.jobs.state import JobSpec
 
 SHOWN: Final = "<encrypted>"
 """What is shown to who has no key."""
 MARK: Final = b"\xc1\x03"
 """What is encrypted begins with this."""
 ARGS: Final = b"args"
-ERROR: Final = b"error"
-RESULT: Final = b"result"
-KEPT: Final = b"kept"
-PROGRESS: Final = b"progress"
 
 _KEY_ID_BYTES: Final = 4
 _SALT_BYTES: Final = 16
@@ -70,18 +68,9 @@ class _Secrets(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes | None = None
 
 
-class _ErrorText(msgspec.Struct, frozen=True, array_like=True):
-    """What is encrypted of an error."""
-
-    error: str
-    stack_trace: str | None = None
-    error_type: str | None = None
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode_secrets = msgspec.msgpack.Decoder(_Secrets).decode
-_decode_error = msgspec.msgpack.Decoder(_ErrorText).decode
-_DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError)
+DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 def is_sealed(encoded: bytes) -> bool:
@@ -123,15 +112,18 @@ class Cipher:
 
     # ---- bytes ----------------------------------------------------------------------------
 
-    def seal(self, plain: bytes, purpose: bytes, about: bytes = b"") -> bytes:
-        """Return *plain* as a ciphertext for a *purpose*; *about* is authenticated with it."""
+    def seal(self, plain: bytes, purpose: bytes, about: bytes, salt: bytes = b"") -> bytes:
+        """Return *plain* as a ciphertext for a *purpose*; *about* is authenticated with it.
+
+        *salt*: that of the ciphertext in whose place it comes, if it is to stay.
+        """
         aead, _ = self._aead
         key_id, key = next(iter(self._keys.items()))
-        salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
+        salt, nonce = salt or os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
         text = aead(_derived(key, b"job", salt)).encrypt(nonce, plain, purpose + b"\0" + about)
         return b"".join((MARK, key_id, salt, nonce, text))
 
-    def open(self, sealed: bytes, purpose: bytes, about: bytes = b"") -> bytes:
+    def open(self, sealed: bytes, purpose: bytes, about: bytes) -> bytes:
         """Return what was encrypted. Raises Undecipherable: no key fits, or it was changed."""
         aead, wrong = self._aead
         key = self._keys.get(sealed[len(MARK) : _SALT_AT])
@@ -146,20 +138,24 @@ class Cipher:
             return own.decrypt(nonce, sealed[_TEXT_AT:], purpose + b"\0" + about)
         except (wrong, ValueError):
             raise Undecipherable(
-                "its ciphertext was changed on disk, or is that of another worker"
+                "its ciphertext was changed on disk, or is that of another worker, of other options"
+                " or of another job"
             ) from None
 
     # ---- specs ----------------------------------------------------------------------------
 
-    def seal_spec(self, spec: JobSpec) -> JobSpec:
-        """Return a spec as it is stored; one that is not to be encrypted, or is, stays so."""
+    def seal_spec(self, spec: JobSpec, salt: bytes = b"") -> JobSpec:
+        """Return a spec as it is stored; one that is not to be encrypted, or is, stays so.
+
+        *salt*: as in :meth:`seal`.
+        """
         if not spec.encrypted or is_sealed(spec.args):
             return spec
         digest = spec.unique_digest
         secrets = _encode(_Secrets(spec.args, spec.meta, digest))
         return replace(
             spec,
-            args=self.seal(secrets, ARGS, _about(spec)),
+            args=self.seal(secrets, ARGS, _about(spec), salt),
             meta=None,
             unique_digest=None if digest is None else _hmac(self._unique_keys[0], digest),
         )
@@ -170,36 +166,13 @@ class Cipher:
             return spec
         try:
             secrets = _decode_secrets(self.open(spec.args, ARGS, _about(spec)))
-        except _DAMAGES as error:
+        except DAMAGES as error:
             raise Undecipherable(f"what is encrypted of it is damaged: {error}") from error
         return replace(spec, args=secrets.args, meta=secrets.meta, unique_digest=secrets.digest)
 
     def digests(self, digest: bytes) -> list[bytes]:
         """Return what may stand for a digest in a store: its HMAC by each key, and itself."""
         return [*(_hmac(key, digest) for key in self._unique_keys), digest]
-
-    # ---- errors ---------------------------------------------------------------------------
-
-    def seal_error(self, entry: ErrorEntry) -> ErrorEntry:
-        """Return an entry of a job's errors as it is stored."""
-        text = _ErrorText(entry.error, entry.stack_trace, entry.error_type)
-        sealed = self.seal(_encode(text), ERROR)
-        return entry._replace(error=SHOWN, stack_trace=None, error_type=None, sealed=sealed)
-
-    def open_error(self, entry: ErrorEntry) -> ErrorEntry:
-        """Return a stored entry of a job's errors as it was. Raises Undecipherable."""
-        if entry.sealed is None:
-            return entry
-        try:
-            text = _decode_error(self.open(entry.sealed, ERROR))
-        except _DAMAGES as error:
-            raise Undecipherable(f"what is encrypted of it is damaged: {error}") from error
-        return entry._replace(
-            error=text.error,
-            stack_trace=text.stack_trace,
-            error_type=text.error_type,
-            sealed=None,
-        )
 
 
 def cipher_of(keys: Sequence[bytes], *, encrypts_all: bool = True) -> Cipher | None:
@@ -212,6 +185,11 @@ def is_encrypted(spec: JobSpec) -> bool:
     return spec.encrypted and is_sealed(spec.args)
 
 
+def salt_of(spec: JobSpec) -> bytes:
+    """Return the salt in the ciphertext of a stored spec; none if it is not encrypted."""
+    return spec.args[_SALT_AT:_NONCE_AT] if is_encrypted(spec) else b""
+
+
 def sealed_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
     """Return a spec as it is stored. Raises Undecipherable: it is to be encrypted without a key.
 
@@ -221,16 +199,7 @@ def sealed_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
         return spec
     if is_sealed(spec.args):
         return spec if spec.meta is None else replace(spec, meta=None)
-    return _needed(cipher).seal_spec(spec)
-
-
-def sealed_errors(
-    spec: JobSpec, errors: Sequence[ErrorEntry], cipher: Cipher | None
-) -> Sequence[ErrorEntry]:
-    """Return the errors of a job that is encrypted now, as they are stored with it."""
-    if cipher is None or is_sealed(spec.args):
-        return errors
-    return [each if each.sealed else cipher.seal_error(each) for each in errors]
+    return needed(cipher).seal_spec(spec)
 
 
 def marked_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
@@ -242,7 +211,7 @@ def marked_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
 
 def opened_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
     """Return a stored spec to run its job. Raises Undecipherable where no key fits."""
-    return _needed(cipher).open_spec(spec) if is_encrypted(spec) else spec
+    return needed(cipher).open_spec(spec) if is_encrypted(spec) else spec
 
 
 def renewed_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
@@ -253,17 +222,8 @@ def renewed_spec(spec: JobSpec, cipher: Cipher | None) -> JobSpec:
     if cipher is None:
         return spec
     with suppress(Undecipherable):
-        return cipher.seal_spec(replace(cipher.open_spec(spec), encrypted=True))
+        return cipher.seal_spec(replace(cipher.open_spec(spec), encrypted=True), salt_of(spec))
     return spec
-
-
-def renewed(stored: bytes, purpose: bytes, cipher: Cipher | None) -> bytes:
-    """Return what is stored as it is stored under the first key; see `renewed_spec`."""
-    if cipher is None:
-        return stored
-    with suppress(Undecipherable):
-        return cipher.seal(opened(stored, purpose, cipher), purpose)
-    return stored
 
 
 def opened_specs(specs: Sequence[JobSpec], cipher: Cipher | None) -> list[JobSpec] | None:
@@ -274,12 +234,8 @@ def opened_specs(specs: Sequence[JobSpec], cipher: Cipher | None) -> list[JobSpe
         return None
 
 
-def opened(sealed: bytes, purpose: bytes, cipher: Cipher | None) -> bytes:
-    """Return what is stored, decrypted if it is encrypted. Raises Undecipherable."""
-    return _needed(cipher).open(sealed, purpose) if is_sealed(sealed) else sealed
-
-
-def _needed(cipher: Cipher | None) -> Cipher:
+def needed(cipher: Cipher | None) -> Cipher:
+    """Return *cipher*. Raises Undecipherable: there is none."""
     if cipher is None:
         raise Undecipherable(
             "it is encrypted, and this application has no encryption key: start it with the key; a"
@@ -289,8 +245,14 @@ def _needed(cipher: Cipher | None) -> Cipher:
 
 
 def _about(spec: JobSpec) -> bytes:
-    """Return what is authenticated with a spec's ciphertext; ids and times change in an import."""
-    return _encode((spec.worker, spec.timeout, spec.unique, spec.unique_statuses))
+    """Return what is authenticated with a spec's ciphertext: all that stays as it is.
+
+    Ids and times change in an import, and the texts of limits are added later.
+    """
+    flow = spec.flow
+    limits = () if flow is None else [(ref.gate, ref.weight, ref.is_own) for ref in flow.gates]
+    result = None if flow is None else flow.result
+    return _encode((spec.worker, spec.timeout, spec.unique, spec.unique_statuses, limits, result))
 
 
 def _hmac(key: bytes, digest: bytes) -> bytes:

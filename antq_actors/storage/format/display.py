@@ -34,10 +34,11 @@ from antq_actors.storage.format.encoding import (
     decode_error,
     decode_spec,
 )
+from antq_actors.storage.format.job_cipher import JobCipher, job_cipher
 from antq_actors.storage.format.values import MSGPACK, PICKLED, printable_part, unknown_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.format.cipher import Cipher
@@ -76,11 +77,28 @@ def worker_for_display(payload: bytes) -> str:
         return UNREADABLE
 
 
-def error_for_display(record: bytes, cipher: Cipher | None = None) -> ErrorEntry:
-    """Return an entry of a job's errors for display; a damaged entry shows as such.
+def errors_for_display(
+    records: Sequence[bytes], payload: bytes, cipher: Cipher | None = None
+) -> tuple[ErrorEntry, ...]:
+    """Return entries of a job's errors for display; a damaged entry shows as such.
 
-    What is encrypted is decrypted as in :func:`spec_for_display`.
+    What is encrypted is decrypted as in :func:`spec_for_display`, given the job's *payload*.
     """
+    if cipher is None or not records:
+        return tuple(map(_error_for_display, records))
+    opener = cipher_in(payload, cipher)
+    return tuple(_error_for_display(record, opener) for record in records)
+
+
+def cipher_in(payload: bytes, cipher: Cipher | None) -> JobCipher:
+    """Return what decrypts what came of the job with this *payload*, which may be damaged."""
+    try:
+        return job_cipher(decode_spec(contents(payload)), cipher)
+    except DamagedRecord:
+        return JobCipher(cipher, b"")
+
+
+def _error_for_display(record: bytes, cipher: JobCipher | None = None) -> ErrorEntry:
     try:
         entry = decode_error(record)
     except DamagedRecord as error:

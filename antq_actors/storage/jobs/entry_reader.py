@@ -10,7 +10,8 @@ from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import Status, StoredJob
 from antq_actors.storage.format import display, encoding
-from antq_actors.storage.format.cipher import opened_spec
+from antq_actors.storage.format.cipher import is_encrypted, opened_spec
+from antq_actors.storage.format.job_cipher import job_cipher
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import (
     first_keys,
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.jobs.state import ErrorEntry, JobState
-    from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.format.encoding import JobRecord, Signer
+    from antq_actors.storage.format.job_cipher import JobCipher
     from antq_actors.storage.lmdb.tables import Tables
 
 
@@ -58,8 +59,10 @@ class EntryReader:
 
     def whole(self, id_: int, state: JobState) -> StoredJob:
         """Read the rest of a job whose *state* is known, for display: damage shows as such."""
-        spec = display.spec_for_display(self.payload(id_), state, self._tables.cipher)
-        return StoredJob(id_, state, spec, self.errors(id_, state.errors))
+        payload, cipher = self.payload(id_), self._tables.cipher
+        spec = display.spec_for_display(payload, state, cipher)
+        found = self.error_bytes(id_, state.errors)
+        return StoredJob(id_, state, spec, display.errors_for_display(found, payload, cipher))
 
     def verified(self, id_: int, record: JobRecord, state: JobState, signer: Signer) -> StoredJob:
         """Return a job to run, without errors, and verify its signature. Raises DamagedRecord.
@@ -85,7 +88,8 @@ class EntryReader:
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Read the kept ones of the first *count* errors of a job, decoded for display."""
         found, cipher = self.error_bytes(id_, count), self._tables.cipher
-        return tuple(display.error_for_display(entry, cipher) for entry in found)
+        payload = b"" if cipher is None or not found else self.payload(id_)
+        return display.errors_for_display(found, payload, cipher)
 
     def error_bytes(self, id_: int, count: int, *, most: int | None = None) -> tuple[bytes, ...]:
         """Read the kept ones of the first *count* errors of a job as bytes, newest first.
@@ -179,7 +183,12 @@ def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> di
         return dict(cast("list[tuple[bytes, bytes]]", cursor.getmulti(wanted)))
 
 
-def cipher_of(txn: lmdb.Transaction, tables: Tables, id_: int) -> Cipher | None:
+def opener_of(txn: lmdb.Transaction, tables: Tables, id_: int) -> JobCipher:
+    """Return what decrypts what came of a job, whether it is encrypted or not."""
+    return display.cipher_in(_payload(txn, tables, id_), tables.cipher)
+
+
+def cipher_of(txn: lmdb.Transaction, tables: Tables, id_: int) -> JobCipher | None:
     """Return what encrypts what comes of a job; None: that is not encrypted, as the job is not.
 
     Of a job that no key here can decrypt, nothing comes but the error that says so, which has to
@@ -188,14 +197,18 @@ def cipher_of(txn: lmdb.Transaction, tables: Tables, id_: int) -> Cipher | None:
     cipher = tables.cipher
     if cipher is None:
         return None
-    key = keys.job_key(id_)
     try:
-        payload = encoding.spec_in(value_of(txn, tables.jobs, key) or b"")
-        payload = payload or value_of(txn, tables.payloads, key) or b""
-        spec = encoding.decode_spec(encoding.contents(payload))
-        if not spec.encrypted:
+        spec = encoding.decode_spec(encoding.contents(_payload(txn, tables, id_)))
+        if not is_encrypted(spec):
             return None
         cipher.open_spec(spec)
     except DamagedRecord:
         return None
-    return cipher
+    return job_cipher(spec, cipher)
+
+
+def _payload(txn: lmdb.Transaction, tables: Tables, id_: int) -> bytes:
+    """Read the bytes of a job's spec, wherever they are; none if there are none."""
+    key = keys.job_key(id_)
+    payload = encoding.spec_in(value_of(txn, tables.jobs, key) or b"")
+    return payload or value_of(txn, tables.payloads, key) or b""

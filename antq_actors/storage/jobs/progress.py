@@ -19,9 +19,10 @@ from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import Progress
 from antq_actors.jobs.instant import Instant, datetime_for_display, from_datetime
 from antq_actors.jobs.state import Status
-from antq_actors.storage.format.cipher import PROGRESS, SHOWN, opened, renewed
+from antq_actors.storage.format.cipher import SHOWN
 from antq_actors.storage.format.encoding import DAMAGES
-from antq_actors.storage.jobs.entry_reader import cipher_of
+from antq_actors.storage.format.job_cipher import PROGRESS
+from antq_actors.storage.jobs.entry_reader import cipher_of, opener_of
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, value_of
@@ -96,11 +97,12 @@ class ProgressTable:
                 row = row._replace(note=None, sealed=sealed)
             self._txn.put(key, _encode(row), db=self._table)
 
-    def _shown(self, row: _Row) -> Progress:
+    def _shown(self, id_: int, row: _Row) -> Progress:
         note = row.note
         if row.sealed is not None:
             try:
-                note = opened(row.sealed, PROGRESS, self._tables.cipher).decode()
+                opener = opener_of(self._txn, self._tables, id_)
+                note = opener.open(row.sealed, PROGRESS).decode()
             except DamagedRecord:
                 note = SHOWN
         return Progress(row.fraction, note, datetime_for_display(row.at))
@@ -111,10 +113,11 @@ class ProgressTable:
             row = self._row(key)
             if row is None or (row.note is None and row.sealed is None):
                 continue
-            if row.sealed is None:
-                sealed = cipher.seal((row.note or "").encode(), PROGRESS)
-            else:
-                sealed = renewed(row.sealed, PROGRESS, cipher)
+            opener = opener_of(self._txn, self._tables, keys.id_at_end(key))
+            stored = (row.note or "").encode() if row.sealed is None else row.sealed
+            sealed = opener._replace(cipher=cipher).renewed(stored, PROGRESS)
+            if sealed is stored:
+                continue
             self._txn.put(key, _encode(row._replace(note=None, sealed=sealed)), db=self._table)
 
     def delete(self, id_: int) -> None:
@@ -133,19 +136,19 @@ class ProgressTable:
     def get(self, id_: int, execution: int) -> Progress | None:
         """Read what an execution of a job has reported last; None: nothing."""
         row = self._row(keys.job_key(id_))
-        return None if row is None or row.execution != execution else self._shown(row)
+        return None if row is None or row.execution != execution else self._shown(id_, row)
 
     def now(self, id_: int) -> Progress | None:
         """Read what the execution of a job that runs has reported last; None: nothing."""
         row = self._row(keys.job_key(id_))
-        return None if row is None or not self._runs(id_, row.execution) else self._shown(row)
+        return None if row is None or not self._runs(id_, row.execution) else self._shown(id_, row)
 
     def of_queue(self, queue_name: str) -> Iterator[tuple[int, Progress]]:
         """Yield what the running jobs of a queue have reported, by their ids."""
         for key, _ in list(items_from(self._txn, self._table, b"")):
             id_, row = int.from_bytes(key), self._row(key)
             if row is not None and self._runs(id_, row.execution, queue_name):
-                yield id_, self._shown(row)
+                yield id_, self._shown(id_, row)
 
     def findings(self) -> Iterator[str]:
         """Yield what is wrong with the rows. One of an execution that is over goes with time."""

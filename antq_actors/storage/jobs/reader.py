@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry, JobState
     from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.format.encoding import JobRecord, Signer
+    from antq_actors.storage.format.job_cipher import JobCipher
     from antq_actors.storage.format.records import Filter
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -59,9 +60,14 @@ class RawJob(NamedTuple):
         """The name of the job's worker, decoded from the stored bytes without the rest."""
         return display.worker_for_display(self.payload)
 
+    @property
+    def opener(self) -> JobCipher:
+        """What decrypts what came of the job."""
+        return display.cipher_in(self.payload, self.cipher)
+
     def decode(self) -> StoredJob:
         """Return the job decoded for display: damaged parts show as such."""
-        errors = tuple(display.error_for_display(entry, self.cipher) for entry in self.errors)
+        errors = display.errors_for_display(self.errors, self.payload, self.cipher)
         spec = display.spec_for_display(self.payload, self.state, self.cipher)
         return StoredJob(self.id, self.state, spec, errors)
 
@@ -110,10 +116,10 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
         if not record:
             raise _not_found(id_)
         raw = self._listed(id_, record, self._jobs.payload(id_), errors=1)
-        newest = display.error_for_display(raw.errors[0], raw.cipher) if raw.errors else None
+        newest = display.errors_for_display(raw.errors[:1], raw.payload, raw.cipher)
         is_limited = raw.state.limited is not None
         spec = display.spec_for_display(raw.payload, raw.state) if is_limited else None
-        return SeenJob(raw.state, raw.worker, newest, spec)
+        return SeenJob(raw.state, raw.worker, next(iter(newest), None), spec)
 
     def result(self, id_: int) -> tuple[RawJob, bytes | None]:
         """Read a job and the row of its result; None: it has none. Raises JobNotFound."""

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.errors import DamagedRecord, ResultNotKept, ResultTooLarge
 from antq_actors.jobs.result import NOT_KEPT, TOO_LARGE
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.cipher import RESULT, is_sealed, opened, renewed
+from antq_actors.storage.format.job_cipher import RESULT
 from antq_actors.storage.format.values import load_value
-from antq_actors.storage.jobs.entry_reader import cipher_of
+from antq_actors.storage.jobs.entry_reader import cipher_of, opener_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, keys_with, value_of
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import KeptResult
     from antq_actors.storage.format.encoding import Signer
+    from antq_actors.storage.format.job_cipher import JobCipher
     from antq_actors.storage.lmdb.tables import Tables
 
 EXPIRY: Final = b"\xff"
@@ -46,12 +47,13 @@ _PURPOSE: Final = b"result\0"
 """Sealed along: a spec begins with another byte."""
 
 
-def unseal(id_: int, row: bytes, signer: Signer) -> bytes:
-    """Return the payload in the row of a job's result, decrypted.
+def unseal(id_: int, row: bytes, signer: Signer, cipher: JobCipher | None = None) -> bytes:
+    """Return the payload in the row of a job's result, decrypted by the *cipher* of the job.
 
     Raises DamagedRecord for another one's, and where no key fits.
     """
-    return opened(verified(id_, row, signer), RESULT, signer.cipher)
+    payload = verified(id_, row, signer)
+    return payload if cipher is None else cipher.open(payload, RESULT)
 
 
 def verified(id_: int, row: bytes, signer: Signer) -> bytes:
@@ -121,9 +123,7 @@ class ResultTable:
     def _sealed(self, key: bytes, payload: bytes) -> bytes:
         """Return the payload of a result as it is stored: encrypted if its job is."""
         cipher = cipher_of(self._txn, self._tables, keys.id_at_end(key))
-        if cipher is None or is_sealed(payload):
-            return payload
-        return cipher.seal(payload, RESULT)
+        return payload if cipher is None else cipher.seal(payload, RESULT)
 
     def delete(self, id_: int) -> None:
         """Delete the result of a job, if it still has one."""
@@ -164,8 +164,12 @@ class ResultTable:
             size += len(row)
         for key, row in batch:
             with suppress(DamagedRecord):
-                payload = _payload(keys.id_at_end(key), encoding.contents(row[_TIME_BYTES:]))
-                signed = signer.sign(_PURPOSE + key + renewed(payload, RESULT, signer.cipher))
+                id_ = keys.id_at_end(key)
+                payload = _payload(id_, encoding.contents(row[_TIME_BYTES:]))
+                if signer.cipher is not None:
+                    cipher = opener_of(self._txn, self._tables, id_)._replace(cipher=signer.cipher)
+                    payload = cipher.renewed(payload, RESULT)
+                signed = signer.sign(_PURPOSE + key + payload)
                 self._txn.put(key, row[:_TIME_BYTES] + signed, db=self._table)
         return following
 

@@ -21,9 +21,10 @@ from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.state import Composed
 from antq_actors.jobs.steps import KeptStep
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.cipher import KEPT, SHOWN, is_sealed, opened, renewed
+from antq_actors.storage.format.cipher import SHOWN
 from antq_actors.storage.format.encoding import DAMAGES, Signer
-from antq_actors.storage.jobs.entry_reader import cipher_of
+from antq_actors.storage.format.job_cipher import NAME, VALUE
+from antq_actors.storage.jobs.entry_reader import cipher_of, opener_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import delete_range, items_from, items_with, value_of
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobState
-    from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.lmdb.tables import Tables
 
 MOST_INLINE_BYTES: Final = 512
@@ -119,7 +119,7 @@ class StepTable:
         name = step.name.encode("utf-8", "surrogatepass")
         cipher = cipher_of(self._txn, self._tables, id_)
         if cipher is not None:
-            value, name = cipher.seal(value, KEPT), cipher.seal(name, KEPT)
+            value, name = cipher.seal(value, VALUE, number), cipher.seal(name, NAME, number)
         inline: bytes | None = value
         if len(value) > MOST_INLINE_BYTES:
             inline = None
@@ -129,6 +129,7 @@ class StepTable:
     def steps(self, id_: int) -> list[KeptStep]:
         """Read the steps of a job, without their values, by number; damaged ones are left out."""
         found = []
+        cipher = opener_of(self._txn, self._tables, id_)
         for key, stored in items_with(self._txn, self._table, keys.job_key(id_) + _STEP):
             try:
                 row = _row(encoding.contents(stored))
@@ -136,7 +137,7 @@ class StepTable:
                 continue
             name = SHOWN
             with suppress(DamagedRecord):
-                opened_name = opened(row.name or b"", KEPT, self._tables.cipher)
+                opened_name = cipher.open(row.name or b"", NAME, _number(row.place))
                 name = opened_name.decode("utf-8", "surrogatepass")
             found.append(KeptStep(int.from_bytes(key[_ID_BYTES + 1 :]), name, row.at))
         return found
@@ -155,7 +156,7 @@ class StepTable:
         """Write the checkpoint of a job."""
         cipher = cipher_of(self._txn, self._tables, id_)
         if cipher is not None:
-            value = cipher.seal(value, KEPT)
+            value = cipher.seal(value, VALUE)
         self._put(_Row(id_, _CHECKPOINT, at, value))
 
     def checkpoint(self, id_: int) -> bytes | None:
@@ -184,7 +185,9 @@ class StepTable:
         cipher = cipher_of(self._txn, self._tables, id_)
         for place, at, value, name in map(msgspec.structs.astuple, rows):
             if cipher is not None:
-                value, name = _sealed(value, cipher), _sealed(name, cipher)  # noqa: PLW2901 - as it is stored
+                number = _number(place)
+                value = None if value is None else cipher.seal(value, VALUE, number)  # noqa: PLW2901 - as it is stored
+                name = None if name is None else cipher.seal(name, NAME, number)  # noqa: PLW2901 - as it is stored
             self._put(_Row(id_, place, at, value, name))
 
     def has_any(self, id_: int) -> bool:
@@ -238,12 +241,13 @@ class StepTable:
 
     def _renewed(self, contents: bytes) -> bytes:
         """Return the bytes of a row as they are encrypted with the first key."""
-        cipher = self._signer.cipher
-        if cipher is None:
+        if self._signer.cipher is None:
             return contents
         row = _row(contents)
-        value = None if row.value is None else renewed(row.value, KEPT, cipher)
-        name = None if row.name is None else renewed(row.name, KEPT, cipher)
+        opener = opener_of(self._txn, self._tables, row.id)
+        cipher, number = opener._replace(cipher=self._signer.cipher), _number(row.place)
+        value = None if row.value is None else cipher.renewed(row.value, VALUE, number)
+        name = None if row.name is None else cipher.renewed(row.name, NAME, number)
         return _encode(replace(row, value=value, name=name))
 
     # ---- rows -----------------------------------------------------------------------------
@@ -256,7 +260,8 @@ class StepTable:
         """Return the value of a row, decrypted. Raises DamagedRecord."""
         if row is None or row.value is None:
             return None
-        return opened(row.value, KEPT, self._tables.cipher)
+        cipher = opener_of(self._txn, self._tables, row.id)
+        return cipher.open(row.value, VALUE, _number(row.place))
 
     def _get(self, id_: int, place: bytes) -> _Row | None:
         stored = value_of(self._txn, self._table, keys.job_key(id_) + place)
@@ -270,9 +275,9 @@ class StepTable:
         return row
 
 
-def _sealed(part: bytes | None, cipher: Cipher) -> bytes | None:
-    """Return a part of a row encrypted, if it is not."""
-    return part if part is None or is_sealed(part) else cipher.seal(part, KEPT)
+def _number(place: bytes) -> bytes:
+    """Return the number of the step that a row is of; none of a checkpoint."""
+    return place[1:]
 
 
 def _row(contents: bytes) -> _Row:

@@ -17,7 +17,8 @@ from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.cipher import sealed_errors, sealed_spec
+from antq_actors.storage.format.cipher import is_encrypted, sealed_spec
+from antq_actors.storage.format.job_cipher import sealed_errors
 from antq_actors.storage.jobs.entry_reader import EntryReader, cipher_of
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.step_table import StepTable, has_steps
@@ -101,8 +102,10 @@ class JobEntries(EntryReader):
     ) -> None:
         """Write a new job and its *errors*, newest first, to all tables; *id_* is the largest."""
         if spec.encrypted:
-            errors = sealed_errors(spec, errors, self._tables.cipher)
-            spec = sealed_spec(spec, self._tables.cipher)
+            stored = sealed_spec(spec, self._tables.cipher)
+            if errors and not is_encrypted(spec):  # else they were encrypted before
+                errors = sealed_errors(stored, errors, self._tables.cipher)
+            spec = stored
         signed = signer.sign(encoding.encode_spec(spec))
         self.add_signed(id_, state, spec.unique_digest, signed, errors)
 
