@@ -5,11 +5,13 @@ import stat
 import subprocess
 import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support.apps import Plain, settled
 
+import antq_actors
 from antq_actors import (
     AntQ,
     NotStarted,
@@ -22,6 +24,9 @@ from antq_actors import (
     otp,
     worker,
 )
+from antq_actors.storage.format.records import PauseRecord
+from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.testing import TestClock
 
 
 class Mails(Worker, queue="mail"):
@@ -358,6 +363,35 @@ def test_without_queues_a_handle_works_through_the_store_and_has_no_ref(tmp_path
             handle.set_concurrency(2)
         with pytest.raises(UnknownQueue, match="'mail'"):
             app.queue("nope")
+
+
+@pytest.mark.parametrize("queues", [True, False])
+def test_who_paused_a_queue_is_kept_until_it_is_resumed(tmp_path, queues):
+    clock = TestClock()
+    clock.freeze()
+    with AntQ(tmp_path / "jobs", start_queues=queues, clock=clock) as app:
+        handle = app.queue("default")
+        handle.pause(by="ada", reason="a deploy")
+        handle.pause()
+
+        assert pause_of(app) == PauseRecord("ada", "a deploy", app.antq_clock())
+        handle.pause(by="bob")
+        assert pause_of(app).by == "bob"
+        handle.resume()
+        assert pause_of(app) is None
+
+
+def pause_of(app):
+    return app.antq_here().store.read(JobReader.pause_of, "default")
+
+
+def test_a_node_tells_its_release_and_since_when_it_runs(tmp_path):
+    before = datetime.now(UTC)
+    with AntQ(tmp_path / "jobs") as app:
+        (node,) = app.nodes()
+
+    assert before <= node.started_at <= datetime.now(UTC)
+    assert node.version == antq_actors.__version__
 
 
 def test_a_paused_queue_is_known_without_queues_although_it_is_empty(tmp_path):

@@ -101,12 +101,15 @@ class QueueHandle:
     def pause(self, by: str | None = None, reason: str | None = None) -> None:
         """Have the queue claim no more jobs, on every node of the path, also after restarts.
 
-        Running jobs go on. *by* and *reason* say who wants that, and why, to those who listen to
-        the event ``QueuePaused``. Raises TypeError for what is no text.
+        Running jobs go on. *by* and *reason* say who wants that, and why: they are kept until it is
+        resumed, and told in the event ``QueuePaused``. Raises TypeError for what is no text.
         """
         check_why(by, reason)
         if self._actor is None:
-            self._store.write(JobStore.set_paused, self.name, paused=True, by=by, reason=reason)
+            now = self._clock()
+            self._store.write(
+                JobStore.set_paused, self.name, paused=True, by=by, reason=reason, now=now
+            )
         else:
             self._call(self._actor, Pause(by, reason))
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import antq_actors
 from antq_actors.app import limits, tree
 from antq_actors.app.batches import Batches
 from antq_actors.app.bulk import BulkChanges
@@ -181,7 +182,9 @@ class Runtime:
             {
                 name: node_lock.QueueInfo(queue.concurrency, queue.executor)
                 for name, queue in settings.queues.items()
-            }
+            },
+            started_at=instant.datetime_for_display(self.clock()),
+            version=antq_actors.__version__,
         )
         declare = partial(limits.declare, self.store, settings.queues)
         self.node = QueueNode(

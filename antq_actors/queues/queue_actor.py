@@ -237,7 +237,9 @@ class QueueActor(GenServer):
                 self._advance_soon()
             case Pause(by, why):
                 name = self._settings.name
-                self._store.write(JobStore.set_paused, name, paused=True, by=by, reason=why)
+                self._store.write(
+                    JobStore.set_paused, name, paused=True, by=by, reason=why, now=self._clock()
+                )
                 log.info("queue %r is paused", self._settings.name)
             case Resume():
                 self._store.write(JobStore.set_paused, self._settings.name, paused=False)

@@ -78,6 +78,14 @@ class BulkResult(NamedTuple):
     """Those that got jobs to run."""
 
 
+class PauseRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Who paused a queue, and when, as far as they said."""
+
+    by: str | None = None
+    reason: str | None = None
+    at: Instant | None = None
+
+
 class Settlement(NamedTuple):
     """How one execution of a job ended."""
 

@@ -12,6 +12,7 @@ import msgspec
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.flow.limits import QueueLimit
+from antq_actors.storage.format.records import PauseRecord
 from antq_actors.storage.lmdb.scan import items_with, keys_with, value_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class QueueLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
 NO_LIMITS: Final = QueueLimits()
 _encode = msgspec.msgpack.Encoder().encode
 _decode_limits = msgspec.msgpack.Decoder(QueueLimits).decode
+_decode_pause = msgspec.msgpack.Decoder(PauseRecord).decode
 
 
 @lru_cache(maxsize=256)
@@ -143,11 +145,21 @@ class Meta:
         keys = keys_with(self._txn, self._db, PAUSED)
         return [key[len(PAUSED) :].decode(errors="replace") for key in keys]
 
-    def set_paused(self, queue_name: str, *, paused: bool) -> None:
-        """Store in the ``meta`` table that a queue is paused, or is not."""
+    def pause_of(self, queue_name: str) -> PauseRecord | None:
+        """Read from the ``meta`` table who paused a queue, and when; None: it is not paused."""
+        stored = value_of(self._txn, self._db, paused_key(queue_name))
+        if stored is None:
+            return None
+        try:
+            return _decode_pause(stored)
+        except msgspec.MsgspecError:  # an earlier release stored nothing beside the name
+            return PauseRecord()
+
+    def set_paused(self, queue_name: str, pause: PauseRecord | None) -> None:
+        """Store in the ``meta`` table that a queue is paused, or with None that it is not."""
         key = paused_key(queue_name)
-        if paused:
-            self._put(key, b"")
+        if pause is not None:
+            self._put(key, _encode(pause))
         else:
             self._delete(key)
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.format.job_cipher import JobCipher
-    from antq_actors.storage.format.records import Filter
+    from antq_actors.storage.format.records import Filter, PauseRecord
     from antq_actors.storage.lmdb.tables import Tables
 
 _ALL: Final = Span()
@@ -308,6 +308,10 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
     def is_paused(self, queue_name: str) -> bool:
         """Read from the store whether a queue is paused."""
         return self._meta.is_paused(queue_name)
+
+    def pause_of(self, queue_name: str) -> PauseRecord | None:
+        """Read from the store who paused a queue, and when; None: it is not paused."""
+        return self._meta.pause_of(queue_name)
 
     def nodes(self) -> list[int]:
         """Read the numbers of the recorded nodes, opened and not closed, from the store."""

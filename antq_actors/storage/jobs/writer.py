@@ -27,7 +27,7 @@ from antq_actors.jobs.state import CLAIMABLE, DueJob, GateRef, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.cipher import Undecipherable, is_encrypted
 from antq_actors.storage.format.encoding import Signer
-from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.format.records import PauseRecord, Settlement
 from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
@@ -471,17 +471,22 @@ class JobWriter(DamagedJobs):
         paused: bool,
         by: str | None = None,
         reason: str | None = None,
+        now: Instant | None = None,
     ) -> None:
         """Store that a queue is paused, or resumed, on every node and over restarts.
 
-        *by* and *reason* are told in its event, and not stored.
+        *by* and *reason* are told in its event, and stored. What is paused already keeps who has
+        paused it when nobody is named now.
         """
         keys.lane(Status.ENQUEUED, queue_name)
-        if self._jobs.journal is not None and self._meta.is_paused(queue_name) is not paused:
+        was_paused = self._meta.is_paused(queue_name)
+        if self._jobs.journal is not None and was_paused is not paused:
             self._jobs.journal.paused(queue_name, paused=paused, by=by, reason=reason)
-        self._meta.set_paused(queue_name, paused=paused)
         if not paused:
+            self._meta.set_paused(queue_name, None)
             self.due.add(queue_name)
+        elif not was_paused or by is not None or reason is not None:
+            self._meta.set_paused(queue_name, PauseRecord(by, reason, now))
 
     def new_node(self) -> int:
         """Return a node number never used before, and store that it is used.

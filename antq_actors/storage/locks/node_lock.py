@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, suppress
+from datetime import datetime  # msgspec reads annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -53,12 +54,24 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     """False: it died, and its jobs will be given back in a moment."""
     running: int = 0
     """Jobs that run there."""
+    started_at: datetime | None = None
+    """When it was started; None: it runs an earlier release, which does not tell."""
+    version: str = ""
+    """The release of ``antq_actors`` that it runs; "" where that is unknown."""
 
 
-def describe(queues: Mapping[str, QueueInfo]) -> bytes:
+def describe(
+    queues: Mapping[str, QueueInfo], *, started_at: datetime | None = None, version: str = ""
+) -> bytes:
     """Return the JSON metadata of this process as a node that runs *queues*."""
     return msgspec.json.encode(
-        NodeInfo(pid=os.getpid(), host=socket.gethostname(), queues=dict(queues))
+        NodeInfo(
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            queues=dict(queues),
+            started_at=started_at,
+            version=version,
+        )
     )
 
 
