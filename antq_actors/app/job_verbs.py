@@ -118,7 +118,7 @@ class JobVerbs(
             "failed_before": failed_before,
             "error": error,
         }
-        return warned(self._listed(filters))
+        return warned(self.antq_listed(filters))
 
     def count_jobs(
         self,
@@ -322,7 +322,7 @@ class JobVerbs(
         *filters* are the same.
         """
         refuse_unknown(filters, "alist_jobs")
-        return warned(await in_thread(self._listed, filters))
+        return warned(await in_thread(self.antq_listed, filters))
 
     async def acount_jobs(
         self,
@@ -392,7 +392,7 @@ class JobVerbs(
     def _unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
         return self._runtime().queries.unknown(queue, worker)
 
-    def _listed(self, filters: ListFilters) -> tuple[list[Job], Sequence[str]]:
+    def antq_listed(self, filters: ListFilters) -> tuple[list[Job], Sequence[str]]:
         """Return the jobs that pass the filters, and what to warn of when there are none."""
         queue, worker = checked_queue(filters.get("queue"), "queue"), filters.get("worker")
         limit = not_negative(filters.get("limit"))

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.messages import get_messages
 from django.core.management import call_command
 from django.test import Client, override_settings
 from django.urls import reverse
@@ -84,6 +85,15 @@ def test_the_jobs_are_listed_and_shown(as_user, jobs):
     assert "&lt;a&gt;" in shown
     assert "<a>" not in shown
     assert 'value="retry"' not in listed + shown
+
+
+def test_a_queue_that_there_is_not_is_named_on_the_page(as_user, jobs):
+    listed = as_user("view_job").get(page(), {"queue": "mial"})
+
+    (said,) = get_messages(listed.wsgi_request)
+    assert (listed.status_code, said.level_tag) == (200, "warning")
+    assert "did you mean 'mail'?" in said.message
+    assert not any(f"{page()}{id_}/" in listed.content.decode() for id_ in jobs)
 
 
 @pytest.mark.parametrize("query", [{"status": "lost"}, {"before": "x"}, {"backend": "other"}])

@@ -56,10 +56,11 @@ class JobAdmin(admin.ModelAdmin):
             self._act(request, app, request.POST.getlist("job"))
             return redirect(request.get_full_path())
         try:
-            filters = _chosen(request.GET)
-            found = app.list_jobs(limit=PAGE_JOBS + 1, newest_first=True, **filters)
+            found, hints = app.antq_listed(_chosen(request.GET))
         except (TypeError, ValueError) as error:
             raise Http404(str(error)) from error
+        for hint in hints:
+            self.message_user(request, hint, messages.WARNING)
         context = {
             "jobs": [_row(job) for job in found[:PAGE_JOBS]],
             "next_before": found[PAGE_JOBS - 1].id if len(found) > PAGE_JOBS else None,
@@ -135,10 +136,11 @@ class JobAdmin(admin.ModelAdmin):
         return TemplateResponse(request, template, {**everywhere, **context})
 
 
-def _chosen(query: Any) -> dict[str, Any]:
+def _chosen(query: Any) -> Any:
     """Return which jobs a query asks for. Raises ValueError for what cannot be asked for."""
     kinds = {"status": Status, "queue": str, "before": int}
-    return {name: kind(query[name]) for name, kind in kinds.items() if query.get(name)}
+    chosen = {name: kind(query[name]) for name, kind in kinds.items() if query.get(name)}
+    return {"limit": PAGE_JOBS + 1, "newest_first": True, **chosen}
 
 
 def _row(job: Job) -> dict[str, Any]:
