@@ -37,6 +37,12 @@ def load(place: str) -> Any:
             raise user_code.wrong_usage(
                 f"module '{where.module}' has no '{where.name}'", _FORM
             ) from None
+        if inspect.iscoroutinefunction(found) and not _takes(found, "scope", "receive", "send"):
+            raise user_code.wrong_usage(
+                f"'{place}' is a coroutine function; a function that returns the site must be a"
+                " plain one: what it awaits belongs in the lifespan of the site",
+                _FORM,
+            )
         is_site = hasattr(found, "app_context") or _is_asgi(found)
         return found if is_site or not callable(found) else found()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from contextvars import copy_context
 from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from antq_actors.checks import short_repr
 from antq_actors.errors import ConfigError
 from antq_actors.jobs.middleware import Middleware
 
@@ -64,16 +66,23 @@ def _elsewhere(where: str | None) -> Middleware:
     return Middleware() if where is None else AppContext(site_at(where), where)
 
 
+def check_place(where: object) -> None:
+    """Raise ConfigError for what cannot be the place of a site; import nothing."""
+    module, _, name = where.partition(":") if isinstance(where, str) else ("", "", "")
+    if not (name and all(module.split(".")) and all(name.split("."))):
+        raise ConfigError(
+            "ANTQ_APP must be the place of a site, such as 'shop.web:site' or"
+            f" 'shop.web:create_site', got {short_repr(where)}"
+        )
+
+
 def site_at(where: str) -> Any:
     """Import and return the site at ``"module:site"``, or of ``"module:create_site"``.
 
     Raises ConfigError.
     """
-    module, separator, name = where.partition(":")
-    if not (separator and module and name):
-        raise ConfigError(
-            f"ANTQ_APP must be the place of a site, such as 'shop:site', got {where!r}"
-        )
+    check_place(where)
+    module, _, name = where.partition(":")
     try:
         found = attrgetter(name)(import_module(module))
         if not hasattr(found, "app_context"):
@@ -83,5 +92,7 @@ def site_at(where: str) -> Any:
             f"ANTQ_APP {where!r} cannot be imported: {type(error).__name__}: {error}"
         ) from error
     if not hasattr(found, "app_context"):
+        if inspect.iscoroutine(found):
+            found.close()
         raise ConfigError(f"ANTQ_APP {where!r} is a {type(found).__name__} and no site")
     return found

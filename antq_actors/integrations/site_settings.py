@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors import AntQ
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import ConfigError
-from antq_actors.integrations.app_context import AppContext
+from antq_actors.integrations.app_context import AppContext, check_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +35,8 @@ def application(site: Any) -> AntQ:
             raise ConfigError(f"there is no setting {name!r}{list_known(name, known)}")
     runs_in_server(site)
     where = settings.get(APP)
-    if where is not None and not isinstance(where, str):
-        raise ConfigError(
-            f"{APP} must be the place of a site, such as 'shop:site', got {short_repr(where)}"
-        )
+    if where is not None:
+        check_place(where)
     options = {option: settings[name] for name, option in _OPTIONS.items() if name in settings}
     own = options.get("middleware", ())
     if isinstance(own, Sequence) and not isinstance(own, str | bytes):  # AntQ refuses others

@@ -71,6 +71,10 @@ def make_shop():
 shop = make_shop()
 
 
+async def make_shop_async():
+    return make_shop()
+
+
 def fails():
     raise ValueError("no shop")
 

@@ -77,6 +77,7 @@ def apart(tmp_path, monkeypatch):
     ("site", "code", "said"),
     [
         ("broken", REFUSED, "antq: 'sites:broken' could not start: ConnectionError: no database"),
+        ("make_shop_async", USAGE, "'sites:make_shop_async' is a coroutine function; a function"),
         ("fails", REFUSED, "antq: 'sites:fails' failed"),
         ("PLACE", USAGE, "'sites:PLACE' is a PosixPath, which has no lifespan and no application"),
         ("missing", USAGE, "module 'sites' has no 'missing'"),

@@ -48,6 +48,10 @@ def flask_site(path=None, **settings):
     return site
 
 
+async def flask_site_async():
+    return flask_site()
+
+
 def quart_site(path=None, **settings):
     site = quart.Quart("shop")
     site.config.update(ANTQ_PATH=path, ANTQ_QUEUES=QUEUES, **settings)

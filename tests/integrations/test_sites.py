@@ -12,6 +12,7 @@ from support.apps import settled
 
 import antq_actors
 from antq_actors import ConfigError, Status
+from antq_actors.integrations.app_context import site_at
 from antq_actors.integrations.flask import AntQ as FlaskAntQ
 
 MAKERS = {"flask": context_sites.flask_site, "quart": context_sites.quart_site}
@@ -118,6 +119,10 @@ def test_a_job_process_has_the_context_where_it_knows_the_site(opened, make, has
         ({"ANTQ_PATHS": "jobs"}, ConfigError, "ANTQ_PATHS"),
         ({"ANTQ_RUN_IN_SERVER": "yes"}, ConfigError, "ANTQ_RUN_IN_SERVER"),
         ({"ANTQ_APP": 3}, ConfigError, "ANTQ_APP"),
+        ({"ANTQ_APP": "nocolon"}, ConfigError, "'shop.web:site' or 'shop.web:create_site', got"),
+        ({"ANTQ_APP": "shop.web:"}, ConfigError, "ANTQ_APP"),
+        ({"ANTQ_APP": ":site"}, ConfigError, "ANTQ_APP"),
+        ({"ANTQ_APP": "shop..web:site"}, ConfigError, "ANTQ_APP"),
         ({"ANTQ_MIDDLEWARE": "shop:Traces"}, TypeError, "middleware"),
         ({"ANTQ_RETENTION": "long"}, (TypeError, ConfigError), "retention"),
     ],
@@ -125,6 +130,19 @@ def test_a_job_process_has_the_context_where_it_knows_the_site(opened, make, has
 def test_a_setting_that_makes_no_sense_is_refused_by_init_app(make, settings, error, named):
     with pytest.raises(error, match=named):
         make(**settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("missing", "cannot be imported: AttributeError"),
+        ("flask_site_async", "is a coroutine and no site"),
+        ("QUEUES", "cannot be imported: TypeError: 'dict' object is not callable"),
+    ],
+)
+def test_a_job_process_that_finds_no_site_says_so(name, said):
+    with pytest.raises(ConfigError, match=f"ANTQ_APP 'context_sites:{name}' {said}"):
+        site_at(f"context_sites:{name}")
 
 
 @pytest.mark.parametrize("extension", [FlaskAntQ, context_sites.QuartAntQ])
