@@ -88,7 +88,7 @@ class Control(msgspec.Struct, eq=False):
     """When the attempt times out, on the monotonic clock."""
     stop_requested: bool = False
     is_cancelled: bool = False
-    """Whether that was requested because its job was cancelled; known where its queue is."""
+    """Whether that was requested because its job was cancelled."""
     watched: bool = False
     """Whether the attempt has checked for that: then it gets some time to end by itself."""
     progress: Progress | None = None
@@ -147,6 +147,9 @@ class Control(msgspec.Struct, eq=False):
             return 0.0
         since = self.waits_since
         return max(0.0, self.deadline - (time.monotonic() if since is None else since))
+
+    def look(self) -> None:
+        """Read what the queue has requested so far, where that does not come by itself."""
 
     def cancelled(self) -> bool:
         """Return whether a stop of the attempt was requested; note that its job checks for that."""

@@ -86,7 +86,9 @@ def ending_of_raise(job: Job, error: BaseException) -> Ending:
     """Return how the attempt of a job ends that has raised this."""
     control = _control(job)
     if control is not None:
-        is_stopped = control.stop_requested or isinstance(error, Terminated)
+        if isinstance(error, Terminated):
+            control.look()  # why its process was told to end it
+        is_stopped = control.stop_requested or isinstance(error, Terminated | Interrupt)
         if is_stopped and _is_overdue(control):
             return _timed_out(job)
         if is_stopped and isinstance(error, Terminated | Interrupt | asyncio.CancelledError):

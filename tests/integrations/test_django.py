@@ -6,8 +6,10 @@ import json
 import shutil
 import signal
 from collections import deque
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -15,11 +17,11 @@ from django.core.management.base import CommandError, SystemCheckError
 from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
-from support.apps import settled
+from support.apps import settled, until
 from support.django_sites import HERE, set_up, settings_of
 from support.programs import Program, in_a_fork, run_python
 
-from antq_actors import AlreadyExists, AntQ, Middleware, Status, Unique, worker
+from antq_actors import AlreadyExists, AntQ, JobCancelled, Middleware, Status, Unique, worker
 from antq_actors.integrations.django import AntqBackend, enqueue_on_commit
 from antq_actors.integrations.django.compat import (
     InvalidTask,
@@ -60,8 +62,8 @@ def backend(tmp_path):
 @pytest.fixture(scope="module")
 def _server(tmp_path_factory):
     path = tmp_path_factory.mktemp("server") / "jobs"
-    of_process = {"django_site.tasks.in_process": {"executor": "process"}}
-    with override_settings(TASKS=settings_of(path, RUN_IN_SERVER=True, TASKS=of_process)):
+    of_tasks = {"django_site.tasks.in_process": {"executor": "process"}}
+    with override_settings(TASKS=settings_of(path, RUN_IN_SERVER=True, TASKS=of_tasks)):
         yield
 
 
@@ -341,6 +343,85 @@ def test_signals_are_sent_by_the_class_of_the_backend(done, tasks, caplog):
     assert [each[3] for each in heard if each[0] == "task_finished" and each[2] == failed.id] == [
         status("FAILED")
     ]
+
+
+@pytest.fixture
+def finished():
+    """The results that `task_finished` was sent with."""
+    heard = []
+
+    def hear(task_result, **_):
+        heard.append(task_result)
+
+    signals.task_finished.connect(hear)
+    yield heard
+    signals.task_finished.disconnect(hear)
+
+
+HANGING = ["hang", "hang_async"]
+
+
+@contextmanager
+def running(path, **options):
+    """Run the queues of a backend with these options of the tasks that hang."""
+    of_tasks = {f"django_site.tasks.{name}": options for name in HANGING}
+    with override_settings(TASKS=settings_of(path, RUN_IN_SERVER=True, TASKS=of_tasks)):
+        yield task_backends["default"].app
+
+
+@pytest.mark.parametrize("name", HANGING)
+def test_a_task_that_times_out_is_finished_as_it_is_stored(tmp_path, tasks, finished, name):
+    with running(tmp_path / "jobs", timeout=0.2) as app:
+        result = ended(app, getattr(tasks, name).enqueue())
+
+    (heard,) = finished
+    assert (heard.id, heard.status) == (result.id, status("FAILED"))
+    assert heard.finished_at is not None
+    assert [each.exception_class for each in (*heard.errors, *result.errors)] == [TimeoutError] * 2
+
+
+@pytest.mark.parametrize("name", HANGING)
+def test_a_task_that_is_cancelled_while_it_runs_is_finished(tmp_path, tasks, finished, name):
+    with running(tmp_path / "jobs") as app:
+        result = getattr(tasks, name).enqueue()
+        assert tasks.entered.wait(60)
+        app.cancel_job(int(result.id))
+        result = ended(app, result)
+
+    (heard,) = finished
+    assert (heard.id, heard.status) == (result.id, status("FAILED"))
+    assert [each.exception_class for each in heard.errors] == [JobCancelled]
+    assert heard.errors == result.errors
+
+
+def test_a_task_that_is_given_back_or_retried_is_not_finished(tmp_path, tasks, finished):
+    with running(tmp_path / "jobs", timeout=0.2, max_attempts=2, retry_delay=3_600) as app:
+        retried = tasks.hang.enqueue()
+        until(lambda: app.get_job(int(retried.id)).status is Status.RETRYING, "its retry")
+        tasks.entered.clear()
+        tasks.hang_async.using(queue_name="mail").enqueue()
+        assert tasks.entered.wait(60)
+        app.stop(timeout=0.1)
+
+    assert finished == []
+
+
+def test_a_task_in_a_job_process_that_is_cancelled_is_finished_there(tmp_path, tasks):
+    file = tmp_path / "finished"
+    with override_settings(
+        TASKS=settings_of(
+            *(tmp_path / "jobs",),
+            RUN_IN_SERVER=True,
+            TASKS={"django_site.tasks.hang": {"executor": "process"}},
+        )
+    ):
+        app = task_backends["default"].app
+        result = tasks.hang.enqueue(file=str(file))
+        until(lambda: Path(f"{file}.begun").exists(), "the task to begin")
+        app.cancel_job(int(result.id))
+        ended(app, result)
+
+    assert file.read_text() == "FAILED"
 
 
 def test_a_task_that_was_moved_away_has_no_result(backend, tasks, monkeypatch):

@@ -1,10 +1,12 @@
 """Spans and metrics of OpenTelemetry, as its SDK exports them."""
 
+import json
+
 import pytest
 import traced_jobs
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import SpanKind, StatusCode
-from support.apps import settled
+from support.apps import settled, until
 from traced_jobs import Awaited, Brief, Sync, exporter
 
 from antq_actors import AntQ, Status
@@ -182,6 +184,20 @@ def test_a_cancelled_attempt_is_no_error(running, spans):
     attempt = only(spans(PROCESSED))
     assert attempt.attributes["antq.outcome"] == "cancelled"
     assert attempt.status.status_code is StatusCode.UNSET
+
+
+def test_a_cancelled_attempt_in_a_process_is_no_error(tmp_path):
+    file, begun = tmp_path / "spans", tmp_path / "begun"
+    middleware = [OtelMiddleware(), traced_jobs.ExportsToFile(file)]
+    with AntQ(queues={"default": 1}, middleware=middleware) as app:
+        job = traced_jobs.hang_in_process.perform_async(begun=str(begun))
+        until(begun.exists, "the job to begin")
+        app.cancel_job(job.id)
+        assert settled(app, job).status is Status.CANCELLED
+
+    attempt = json.loads(file.read_text(encoding="utf-8"))
+    assert attempt["attributes"]["antq.outcome"] == "cancelled"
+    assert attempt["status"]["status_code"] == "UNSET"
 
 
 def test_a_batch_is_one_send(running, spans):

@@ -124,6 +124,13 @@ def order(job: Job) -> None:
         job.follow_up(confirm)
 
 
+@worker(executor="process", name="traced:hang_in_process")
+def hang_in_process(begun: str) -> None:
+    Path(begun).touch()
+    while True:
+        time.sleep(0.001)
+
+
 class Refuses(Middleware):
     def on_enqueue(self, draft):
         if draft.args.get("does") == "refuse":

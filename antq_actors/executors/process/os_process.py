@@ -88,7 +88,8 @@ class OsProcess:
         self.pipe = Connection(ours.detach())
         self.pid = self._process.pid
         self._sending = threading.Lock()
-        self._stop_pending = False
+        self._stop_pending: bytes | None = None
+        """What asks for the stop of its attempt, and was not sent yet."""
         # Its number is its own until it is taken off the system's list, so that is never done
         # while a signal is on its way to it.
         self._reaping = threading.Lock()
@@ -110,22 +111,25 @@ class OsProcess:
         """Send the process a message over its pipe. Raises OSError when it has ended."""
         with self._sending:
             wire.send(self.pipe, message)
-        if self._stop_pending:
+        if self._stop_pending is not None:
             self._send_stop()
 
-    def request_stop(self) -> None:
-        """Send the process, over its pipe, a request to stop its attempt. Never waits or raises."""
-        self._stop_pending = True
+    def request_stop(self, *, is_cancelled: bool) -> None:
+        """Send the process, over its pipe, a request to stop its attempt. Never waits or raises.
+
+        *is_cancelled*: because its job was cancelled.
+        """
+        self._stop_pending = wire.STOPS[is_cancelled]
         self._send_stop()
 
     def _send_stop(self) -> None:
         # A thread that is sending at this moment does it afterwards.
         if self._sending.acquire(blocking=False):
             try:
-                if self._stop_pending:
-                    self._stop_pending = False
+                request, self._stop_pending = self._stop_pending, None
+                if request is not None:
                     with suppress(OSError), self._socket() as ours:
-                        frame = len(wire.STOP).to_bytes(4, "big") + wire.STOP
+                        frame = len(request).to_bytes(4, "big") + request
                         ours.send(frame, socket.MSG_DONTWAIT)
             finally:
                 self._sending.release()

@@ -151,8 +151,9 @@ class ParentConnection:
         match message:
             case wire.Reply(number):
                 self._replies[number] = message
-            case wire.Stop():
+            case wire.Stop(is_cancelled):
                 if self._control is not None:
+                    self._control.is_cancelled = is_cancelled
                     self._control.request_stop()
             case _:
                 self._orders.append(message)
@@ -176,11 +177,16 @@ class PipeControl(Control):
     parent: Any = None
     """The `ParentConnection`; None when the attempt is over."""
 
+    def look(self) -> None:
+        """Read from the pipe whether the parent has requested a stop, without waiting."""
+        parent = self.parent
+        if parent is not None and not self.stop_requested:
+            parent.poll()
+
     def cancelled(self) -> bool:
         """Return whether the parent has requested a stop; reads the pipe without waiting."""
         self._watch()
-        if self.parent is not None and not self.stop_requested:
-            self.parent.poll()
+        self.look()
         return super().cancelled()
 
     def remaining(self) -> float | None:

@@ -83,10 +83,11 @@ class ProcessSession:
         except (EOFError, OSError):
             return None
         control.watched = False
-        control.on_stop_request, control.on_locate = process.request_stop, process.locate
+        control.on_stop_request = lambda: process.request_stop(is_cancelled=control.is_cancelled)
+        control.on_locate = process.locate
         try:
             if control.stop_requested:
-                process.request_stop()
+                control.on_stop_request()
             ended = self._receive_until_ended(attempt)
         finally:
             control.on_stop_request = control.on_locate = None

@@ -82,6 +82,9 @@ class Perform(NamedTuple):
 class Stop(NamedTuple):
     """The attempt must stop."""
 
+    is_cancelled: bool = False
+    """Whether that is because its job was cancelled."""
+
 
 class Call(NamedTuple):
     """Have the application do something, and reply."""
@@ -166,7 +169,11 @@ LOCATE: Final[int] = signal.SIGRTMAX - 3 if hasattr(signal, "SIGRTMAX") else sig
 """The signal by which a process is asked where its attempt is: a real-time signal, which no
 program uses, where the system has those."""
 
-STOP: Final = pickle.dumps(Stop(), pickle.HIGHEST_PROTOCOL)
+STOPS: Final = {
+    is_cancelled: pickle.dumps(Stop(is_cancelled), pickle.HIGHEST_PROTOCOL)
+    for is_cancelled in (False, True)
+}
+"""What asks for a stop of an attempt, by whether its job was cancelled."""
 
 
 def send(pipe: Connection, message: object) -> None:

@@ -20,9 +20,11 @@ from antq_actors.integrations.django.compat import (
 )
 from antq_actors.jobs.job import COMPOSED
 from antq_actors.jobs.state import Status
+from antq_actors.telemetry.attempts import CANCELLED
 
 if TYPE_CHECKING:
     from antq_actors.jobs.job import AttemptError, Job
+    from antq_actors.telemetry.attempts import Ending
 
 BACKEND: Final = "django.backend"
 """Under which name the meta of a job has the alias of the backend that it was enqueued with."""
@@ -99,13 +101,17 @@ def aware(when: datetime) -> datetime:
     return timezone.make_aware(when) if timezone.is_naive(when) else when
 
 
-def task_error(error: BaseException) -> Any:
-    """Return an exception as an error of a task."""
-    kind = type(error)
-    return TaskError(
-        exception_class_path=f"{kind.__module__}.{kind.__qualname__}",
-        traceback="".join(format_exception(error)),
-    )
+def error_of(ending: Ending) -> Any:
+    """Return how an attempt ends that does not complete, as an error of its task."""
+    error = ending.exception
+    if ending is CANCELLED:
+        path, trace = "antq_actors.errors.JobCancelled", "cancelled while it was running"
+    elif error is None:  # it has timed out
+        path, trace = f"builtins.{ending.error_type}", ending.text or ""
+    else:
+        path = f"{type(error).__module__}.{type(error).__qualname__}"
+        trace = "".join(format_exception(error))
+    return TaskError(exception_class_path=path, traceback=trace)
 
 
 def _task_error(error: AttemptError, job: Job) -> Any:

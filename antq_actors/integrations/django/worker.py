@@ -17,18 +17,22 @@ from antq_actors.integrations.django.compat import (
 )
 from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.function_worker import FunctionWorker
+from antq_actors.telemetry.attempts import (
+    COMPLETED,
+    INTERRUPTED,
+    ending_of_raise,
+    ending_of_return,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import Options
+    from antq_actors.telemetry.attempts import Ending
 
 PREFIX: Final = "django.tasks:"
 """How the stored name of each task's worker begins. The rest is the task's module path."""
-
-_RAISED: Final = (Exception, SystemExit, KeyboardInterrupt)
-"""What a task may raise. The rest ends its attempt from outside, such as by its timeout."""
 
 
 def _function(args: object = (), kwargs: object = None) -> None:
@@ -93,7 +97,7 @@ class _Execution:
 
     def __init__(self, task: Any, job: Job, sender: type) -> None:
         self._sender = sender
-        self._is_last = job.attempts >= job.max_attempts
+        self._job = job
         self._task_result = results.task_result(job, task)
         self._function = task.func
         self._args = list(self._task_result.args)
@@ -106,12 +110,12 @@ class _Execution:
         self._send(signals.task_started)
         try:
             returned = results.as_json(self._function(*self._args, **self._kwargs))
-        except _RAISED as error:
-            if self._fail(error):
+        except BaseException as error:
+            if self._end(ending_of_raise(self._job, error)):
                 self._send(signals.task_finished)
             raise
-        self._complete(returned)
-        self._send(signals.task_finished)
+        if self._end(ending_of_return(self._job, returned), returned):
+            self._send(signals.task_finished)
         return returned
 
     async def run_async(self) -> Any:
@@ -119,28 +123,29 @@ class _Execution:
         await self._send_async(signals.task_started)
         try:
             returned = results.as_json(await self._function(*self._args, **self._kwargs))
-        except _RAISED as error:
-            if self._fail(error):
+        except BaseException as error:
+            if self._end(ending_of_raise(self._job, error)):
                 await self._send_async(signals.task_finished)
             raise
-        self._complete(returned)
-        await self._send_async(signals.task_finished)
+        if self._end(ending_of_return(self._job, returned), returned):
+            await self._send_async(signals.task_finished)
         return returned
 
-    def _complete(self, returned: Any) -> None:
-        self._end(TaskResultStatus.SUCCESSFUL)
-        object.__setattr__(self._task_result, "_return_value", returned)
-
-    def _fail(self, error: BaseException) -> bool:
-        """Note a failure in the result; return whether no further attempt follows."""
-        self._task_result.errors.append(results.task_error(error))
-        if self._is_last:
-            self._end(TaskResultStatus.FAILED)
-        return self._is_last
-
-    def _end(self, status: Any) -> None:
-        object.__setattr__(self._task_result, "status", status)
-        object.__setattr__(self._task_result, "finished_at", timezone.now())
+    def _end(self, ending: Ending, returned: Any = None) -> bool:
+        """Note in the result how the attempt ends; return whether the task has ended with it."""
+        if ending.outcome == INTERRUPTED.outcome:
+            return False
+        if ending is COMPLETED:
+            status = TaskResultStatus.SUCCESSFUL
+            object.__setattr__(self._task_result, "_return_value", returned)
+        else:
+            status = TaskResultStatus.FAILED
+            self._task_result.errors.append(results.error_of(ending))
+        has_ended = ending.outcome != "retrying"
+        if has_ended:
+            object.__setattr__(self._task_result, "status", status)
+            object.__setattr__(self._task_result, "finished_at", timezone.now())
+        return has_ended
 
     # A receiver that raises is logged by Django, and is no failure of the task.
 

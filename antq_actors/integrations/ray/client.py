@@ -106,6 +106,14 @@ class Reply(NamedTuple):
     cause: BaseException | None = None
 
 
+class StopRequest(NamedTuple):
+    """Whether the attempt of a Ray task must stop."""
+
+    is_made: bool
+    is_cancelled: bool = False
+    """Whether that is because its job was cancelled."""
+
+
 class RayClient(JobVerbs):
     """An application on a Ray cluster, from any process of it.
 
@@ -250,12 +258,16 @@ class RayClient(JobVerbs):
             return None
         return sent
 
-    def is_stop_requested(self, attempt: int) -> bool:
-        """Return whether an attempt in a Ray task must stop; calls the application's Ray actor."""
-        is_requested: bool = ray.get(
-            self._found().is_stop_requested.remote(attempt), timeout=ANSWER_TIMEOUT_SECONDS
+    def stop_request(self, attempt: int, *, checks: bool = True) -> StopRequest:
+        """Return whether an attempt in a Ray task must stop; calls the application's Ray actor.
+
+        *checks*: the job asks for it, and so may take its time to stop.
+        """
+        request: StopRequest = ray.get(
+            self._found().stop_request.remote(attempt, checks=checks),
+            timeout=ANSWER_TIMEOUT_SECONDS,
         )
-        return is_requested
+        return request
 
     # ---- inside ---------------------------------------------------------------------------
 

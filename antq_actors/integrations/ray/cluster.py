@@ -38,6 +38,7 @@ from antq_actors.integrations.ray.client import (
     NAMESPACE,
     RayClient,
     Reply,
+    StopRequest,
     find_host,
     hosted_here,
 )
@@ -194,9 +195,9 @@ class RayHost:
         """Hold the checkpoint of an attempt, passed in its Ray task."""
         executor.on_checkpoint(number, value)
 
-    def is_stop_requested(self, number: int) -> bool:
-        """Return whether an attempt in a Ray task must stop."""
-        return executor.is_stop_requested(number)
+    def stop_request(self, number: int, *, checks: bool = True) -> StopRequest:
+        """Return whether an attempt in a Ray task, which perhaps *checks* for that, must stop."""
+        return executor.stop_request(number, checks=checks)
 
     # ---- what a client asks; all else is the application's own ----------------------------------
 

@@ -448,10 +448,14 @@ def on_checkpoint(number: int, value: bytes | None) -> None:
         handle.attempt.control.hold_checkpoint(value)
 
 
-def is_stop_requested(number: int) -> bool:
-    """Return whether the attempt of a Ray task must stop; notes that the attempt checks."""
+def stop_request(number: int, *, checks: bool = True) -> client.StopRequest:
+    """Return whether the attempt of a Ray task must stop; notes that the attempt *checks*."""
     handle = under_way.get(number)
-    return handle is None or handle.attempt.control.cancelled()
+    if handle is None:
+        return client.StopRequest(is_made=True)
+    control = handle.attempt.control
+    is_made = control.cancelled() if checks else control.stop_requested
+    return client.StopRequest(is_made, is_cancelled=control.is_cancelled)
 
 
 def _first_line(text: str) -> str:

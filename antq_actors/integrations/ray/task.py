@@ -117,6 +117,9 @@ class _RayControl(Control):
     checked_at: float = 0.0
     """When it last asked, on the monotonic clock."""
 
+    def look(self) -> None:
+        self._ask(checks=False)
+
     def cancelled(self) -> bool:
         self._check()
         return super().cancelled()
@@ -137,8 +140,12 @@ class _RayControl(Control):
         if self.stop_requested or now - self.checked_at < CHECK_INTERVAL_SECONDS:
             return
         self.checked_at = now
+        self._ask(checks=True)
+
+    def _ask(self, *, checks: bool) -> None:
         with suppress(Exception):  # the host is being restarted: then this attempt is ended anyway
-            self.stop_requested = self.client.is_stop_requested(self.number)
+            request = self.client.stop_request(self.number, checks=checks)
+            self.stop_requested, self.is_cancelled = request
 
 
 class _Sigterm:

@@ -1,6 +1,9 @@
 """Tasks of the site, as users write them."""
 
+import asyncio
 import threading
+import time
+from pathlib import Path
 
 from django.apps import apps
 from django.db import connection
@@ -8,9 +11,9 @@ from django.db import connection
 from antq_actors import Unique
 
 try:
-    from django.tasks import task
+    from django.tasks import signals, task
 except ModuleNotFoundError:
-    from django_tasks import task
+    from django_tasks import signals, task
 
 entered = threading.Event()
 allowed = threading.Event()
@@ -64,6 +67,25 @@ def no_json():
 def wait():
     entered.set()
     allowed.wait(60)
+
+
+@task
+def hang(file=None):
+    """Hang; note in a file how the task is finished in a process of its own."""
+    if file is not None:
+        signals.task_finished.connect(
+            lambda task_result, **_: Path(file).write_text(task_result.status), weak=False
+        )
+        Path(f"{file}.begun").touch()
+    entered.set()
+    while True:
+        time.sleep(0.001)
+
+
+@task
+async def hang_async():
+    entered.set()
+    await asyncio.Event().wait()
 
 
 @task(queue_name="mail", priority=7)
