@@ -97,9 +97,12 @@ class SentryMiddleware(Middleware):
     def around_enqueue_many(
         self, drafts: Sequence[JobDraft], call: Callable[[], list[int]]
     ) -> list[int]:
-        """Do the same for a batch, with one span."""
-        with _published(drafts):
-            return call()
+        """Do the same for a batch, with one span, which has the id of the first job."""
+        with _published(drafts) as span:
+            ids = call()
+            if span is not None and ids:
+                span.set_data("messaging.message.id", str(ids[0]))
+        return ids
 
     # ---- where a job is performed ---------------------------------------------------------------
 

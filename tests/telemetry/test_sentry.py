@@ -161,6 +161,19 @@ def test_arguments_are_sent_where_that_is_allowed_alone(sent, options, are_sent)
     assert ("4111-1111" in sent.text()) is are_sent
 
 
+def test_the_span_of_a_batch_has_the_id_of_its_first_job(running, sent):
+    with sentry_sdk.start_transaction(name="POST /orders"):
+        ids = running.enqueue_many(Sync, [{"does": "cancel"}] * 3)
+    running.wait_idle()
+
+    request = only(
+        each for each in until_sent(sent, "transaction", 4) if each["transaction"] == "POST /orders"
+    )
+    published = only(request["spans"])["data"]
+    assert published["messaging.message.id"] == str(ids[0])
+    assert published["messaging.batch.message_count"] == 3
+
+
 def test_without_a_transaction_there_is_no_span_of_an_enqueue(running, sent):
     job = Sync.perform_async({"does": "cancel"})
     settled(running, job)
