@@ -21,9 +21,11 @@ from urllib.parse import urlsplit
 
 from shop_servers import (
     GUNICORN_FLASK,
+    GUNICORN_KIOSK,
     HYPERCORN,
     START,
     START_FLASK,
+    START_KIOSK,
     START_LITESTAR,
     START_QUART,
     UVICORN,
@@ -41,7 +43,10 @@ SITES = {
     "litestar": ([*UVICORN_LITESTAR, *WORKERS], START_LITESTAR),
     "flask": ([*GUNICORN_FLASK, "--preload", "--threads", "8"], START_FLASK),
     "quart": ([*HYPERCORN, *WORKERS], START_QUART),
+    "django": ([*GUNICORN_KIOSK, "--preload", "--threads", "8"], START_KIOSK),
 }
+MODULES = {"django": "kiosk/tasks.py"}
+"""Where the job of a site is, if it is no worker in shop/jobs.py but a task."""
 SLEEPS = "__import__('time').sleep(0.02)"
 """What each job does as well, so that some run when their program is killed."""
 HANGS_AFTER = 30.0
@@ -77,7 +82,7 @@ class Load:
             return
         self.seconds.append(time.monotonic() - begun)
         if status == "202":
-            self.accepted.append((json.loads(body)["id"], order))
+            self.accepted.append((int(json.loads(body)["id"]), order))
         else:
             self.problems.append(f"order {order}: {status} {body}")
 
@@ -98,7 +103,7 @@ class Load:
 def run(shop, site, *, rate, seconds, kills):
     """Print what was done with one site; return what went wrong."""
     server, start = SITES[site]
-    module = shop.folder / "shop" / "jobs.py"
+    module = shop.folder / MODULES.get(site, "shop/jobs.py")
     module.write_text(
         module.read_text().replace("    receipts = ", f"    {SLEEPS}\n    receipts = ")
     )
@@ -132,11 +137,15 @@ def _look_at_jobs(shop, load):
     problems = []
     for id_, order in load.accepted:
         job = found.get(id_)
-        if job is None or job.status is not Status.COMPLETED or job.args["order"] != order:
+        if job is None or job.status is not Status.COMPLETED or _order_of(job) != order:
             problems.append(f"order {order}: its job {id_} is {job}")
         elif not (shop.folder / "receipts" / f"{order}.txt").exists():
             problems.append(f"order {order}: its job {id_} is completed without a receipt")
     return problems
+
+
+def _order_of(job):
+    return job.args.get("kwargs", job.args)["order"]  # of a task, or of a worker
 
 
 def _print(site, load, jobs):

@@ -23,11 +23,13 @@ DJANGO = ["shop.with_django", "runserver", ADDRESS]
 GUNICORN = ["gunicorn", "--bind", ADDRESS, "--workers", "2", "--no-control-socket"]
 GUNICORN_FLASK = [*GUNICORN, "shop.with_flask:web"]
 GUNICORN_DJANGO = [*GUNICORN, "shop.with_django:web"]
+GUNICORN_KIOSK = [*GUNICORN, "kiosk.wsgi"]
 CONFIG = ["--config", "gunicorn.conf.py"]
 
 START = ["antq_actors", "start", "shop.jobs:app"]
 START_FLASK = ["flask", "--app", "shop.with_flask:web", "antq", "start"]
 START_QUART = ["quart", "--app", "shop.with_quart:web", "antq", "start"]
+START_KIOSK = ["manage", "antq", "start"]
 START_LITESTAR = ["litestar", "--app", "shop.with_litestar:web", "antq", "start"]
 
 SERVERS = {
