@@ -3,16 +3,19 @@
 ``Insights(app)`` reads, and what it returns are frozen values whose fields are the keys of the JSON
 API. Nothing here knows HTTP, and nothing here changes a job.
 
-reader.py  ``Insights``, one line for each question
-source.py  what every reading is given: the application, its store, its time, what is hidden
+reader.py   ``Insights``, one line for each question
+source.py   what every reading is given: the application, its store, its time, what is hidden
+filters.py  the grammar of filters; its values are in filter_values.py
+as_json.py  a value of insights as what the JSON API answers
 """
 
 from __future__ import annotations
 
+from antq_actors.insights.filters import Filter, FilterError
 from antq_actors.insights.reader import Insights
 from antq_actors.introspection import shown
 
-__all__ = ["Insights"]
+__all__ = ["Filter", "FilterError", "Insights"]
 
 
 def __dir__() -> list[str]:
