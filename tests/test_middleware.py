@@ -25,6 +25,7 @@ from antq_actors import (
     current_job,
     worker,
 )
+from antq_actors.app.enqueue import BATCH_JOBS
 
 
 class Note(Worker, name="middleware:Note", priority=3):
@@ -216,6 +217,24 @@ def test_meta_that_a_middleware_sets_wrong_is_refused():
         with pytest.raises(ValueError, match="meta"):
             Note.perform_async({"value": "x" * 5_000})
         assert app.count_jobs() == 0
+
+
+@pytest.mark.parametrize("before", [0, 1, BATCH_JOBS + 1])
+def test_wrong_meta_in_a_batch_is_that_of_its_item_and_those_before_are_stored(before):
+    class Wrong(Middleware):
+        def around_enqueue_many(self, drafts, call):
+            for draft in drafts:
+                draft.meta["a"] = draft.args["value"]
+            return call()
+
+    with enqueuing(Wrong()) as app:
+        values = [*(["fine"] * before), 1, "fine"]
+        with pytest.raises(BatchError, match="meta") as caught:
+            app.enqueue_many(Note, ({"value": value} for value in values))
+
+        assert (caught.value.index, len(caught.value.ids)) == (before, before)
+        assert isinstance(caught.value.__cause__, TypeError)
+        assert app.count_jobs() == before
 
 
 def test_a_middleware_that_returns_no_job_or_stores_twice_is_told():
@@ -465,3 +484,34 @@ def test_jobs_within_middleware_leave_nothing_to_the_garbage_collector(work):
 
     kinds = Counter(type(thing).__qualname__ for thing in found)
     assert [(kind, count) for kind, count in kinds.items() if count >= 50] == []
+
+
+class Plain(Middleware):
+    def around_job(self, job, call):
+        return call()
+
+    async def around_job_async(self, job, call):
+        return await call()
+
+
+class Breaks(Worker, name="middleware:Breaks", max_attempts=1):
+    def perform(self, job):
+        return 1 / 0
+
+
+class BreaksInLoop(Worker, name="middleware:BreaksInLoop", max_attempts=1):
+    async def perform(self, job):
+        return 1 / 0
+
+
+@pytest.mark.parametrize("worker", [Breaks, BreaksInLoop])
+def test_a_trace_goes_from_the_middleware_to_the_job_without_frames_of_ours(worker):
+    with AntQ(middleware=[Plain(), Plain()]) as app:
+        job = settled(app, worker.perform_async())
+
+    trace = job.errors[0].stack_trace
+    frames = [line.strip() for line in trace.splitlines() if line.startswith("  File")]
+    assert [frame.rsplit(" in ")[-1].removesuffix("_async") for frame in frames] == [
+        *("around_job", "around_job", "perform")
+    ]
+    assert all(__file__ in frame for frame in frames)

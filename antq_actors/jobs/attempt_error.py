@@ -1,7 +1,8 @@
 """What an exception leaves in a job: a text, the name of its class and a trace, fit to be stored.
 
 A trace begins with the first frame that is the user's: what leads there, through this package and
-what it calls of the standard library, is the same for every job. Where no frame is
+what it calls of the standard library, is the same for every job. So is what leads from a middleware
+to what is inside of it, which is left out as well. Where no frame is
 the user's, all are kept, but for an exception of this package: its text says what is wrong.
 """
 
@@ -34,6 +35,8 @@ _formatted: Final[dict[tuple[Any, ...], str]] = {}
 """Frames of jobs' errors as text, by their place and its source."""
 
 _PACKAGE: Final = Path(__file__).parent.parent
+_MIDDLEWARE: Final = str(Path(__file__).with_name("middleware.py"))
+"""Has a frame between those of a middleware and those of what is inside of it."""
 
 
 def _folders(*names: str) -> str:
@@ -162,11 +165,28 @@ def _cut_frames(shown: traceback.TracebackException, *, else_all: bool) -> None:
         if each.stack is not None:
             first = _first_of_user(map(attrgetter("filename"), each.stack))
             if first is not None:
-                each.stack = _Frames(each.stack[first:])
+                each.stack = _Frames(_without_passages(each.stack[first:]))
             elif not else_all:
                 each.stack = None  # type: ignore[assignment]  # then its heading is left out, too
         related = (each.__cause__, each.__context__, *(each.exceptions or ()))
         left += [other for other in related if other is not None]
+
+
+def _without_passages(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """Return *frames* without those between a middleware and the user's next frame inside of it."""
+    if all(frame.filename != _MIDDLEWARE for frame in frames):
+        return frames
+    left: list[traceback.FrameSummary] = []
+    between: list[traceback.FrameSummary] = []
+    for frame in frames:
+        if not is_users(frame.filename):
+            between.append(frame)
+            continue
+        if all(other.filename != _MIDDLEWARE for other in between):
+            left += between
+        left.append(frame)
+        between = []
+    return left + between
 
 
 def cut(text: str, limit: int, *, keep_end: bool = False) -> str:

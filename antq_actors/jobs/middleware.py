@@ -229,8 +229,14 @@ class Pipeline:
         self, drafts: Sequence[JobDraft], store: Callable[[list[NewJob]], list[int]]
     ) -> list[int]:
         """Store a batch of jobs, and return their ids, within the middleware."""
+        return self.store_drafts(drafts, lambda seen: store([each.antq_job() for each in seen]))
+
+    def store_drafts(
+        self, drafts: Sequence[JobDraft], store: Callable[[Sequence[JobDraft]], list[int]]
+    ) -> list[int]:
+        """Do what `store_many` does, where *store* makes the jobs of their drafts itself."""
         seen = tuple(drafts)
-        call: Callable[[], list[int]] = lambda: store([each.antq_job() for each in seen])  # noqa: E731 - the innermost
+        call: Callable[[], list[int]] = partial(store, seen)
         for middleware in reversed(self._around_enqueue_many):
             call = partial(_around_enqueue_many, middleware, seen, _once(call, middleware))
         return call()
@@ -289,28 +295,43 @@ def batch_within(
 ) -> list[int]:
     """Store a batch of jobs within the middleware, up to the item before *index*; return its ids.
 
-    *before*: those of the batches before. Raises BatchError from what a middleware raises.
+    *before*: those of the batches before. Raises BatchError from what a middleware raises, and from
+    what is wrong with the *meta* of a job: those before that one are stored.
     """
     stored: list[int] = []
     refusal: BaseException | None = None
     first = index - len(drafts)
 
-    def insert_noting(news: list[NewJob]) -> list[int]:
+    def insert_noting(seen: Sequence[JobDraft]) -> list[int]:
         nonlocal refusal, first
+        news, bad = _valid(seen)
         try:
-            stored.extend(insert(news))
+            stored.extend(insert(news) if news else ())
         except BaseException as error:
             refusal = error
             raise
-        first = index
+        first += len(news)
+        if bad is not None:
+            raise bad
         return stored.copy()
 
     try:
-        return middleware.store_many(drafts, insert_noting)
+        return middleware.store_drafts(drafts, insert_noting)
     except Exception as error:
         if error is refusal:  # of the store
             raise
         raise batch_error(first, before + stored, error) from error
+
+
+def _valid(drafts: Sequence[JobDraft]) -> tuple[list[NewJob], Exception | None]:
+    """Return the jobs before the first one whose *meta* is no meta, and what is wrong with it."""
+    news: list[NewJob] = []
+    for draft in drafts:
+        try:
+            news.append(draft.antq_job())
+        except (TypeError, ValueError) as error:
+            return news, error
+    return news, None
 
 
 def batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
