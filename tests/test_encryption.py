@@ -12,6 +12,7 @@ from antq_actors import (
     AlreadyExists,
     AntQ,
     ConfigError,
+    Cron,
     Status,
     StorageError,
     Unique,
@@ -321,6 +322,31 @@ def test_a_marked_worker_without_a_key_is_an_error_at_each_enqueue(app):
             with pytest.raises(ConfigError, match=r"encrypted=True.*no encryption key"):
                 enqueue()
         assert antq.count_jobs() == 0
+
+
+def test_nothing_is_enqueued_without_a_key_where_all_jobs_are_encrypted(app):
+    with app(NEW):
+        Plain.perform_async({"to": "a"})
+    with app() as without:
+        for enqueue in (
+            lambda: Plain.perform_async({"to": "b"}),
+            lambda: without.enqueue_many(Plain, [{"to": "b"}]),
+            lambda: without.cron("daily").set(Cron("0 3 * * *", worker=Plain)),
+        ):
+            with pytest.raises(ConfigError, match=r"are encrypted.*no encryption key.*nothing was"):
+                enqueue()
+        assert without.count_jobs() == 1
+        assert without.crons() == []
+
+
+@pytest.mark.parametrize("lines", [(), (NEW,)], ids=["no key", "a key"])
+def test_that_jobs_are_not_encrypted_any_more_is_said_by_marked(app, lines):
+    with app(NEW):
+        Plain.perform_async({"to": "a"})
+    with app(*lines, encrypt="marked"):
+        Plain.perform_async({"to": "b"})
+    with app() as antq:
+        assert antq.get_job(Plain.perform_async({"to": "c"}).id).args == {"to": "c"}
 
 
 @pytest.mark.parametrize("value", [1, "yes", None])

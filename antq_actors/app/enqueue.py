@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from antq_actors.app import crons
-from antq_actors.app.config import MARKED
+from antq_actors.app.encrypting import Encrypting
 from antq_actors.app.limits import of_queue
-from antq_actors.app.signing_keys import ENCRYPTION
 from antq_actors.checks import list_known, short_repr
-from antq_actors.errors import AntqError, ConfigError, UnknownQueue
+from antq_actors.errors import AntqError, UnknownQueue
 from antq_actors.jobs import everywhere
 from antq_actors.jobs.limits import from_stored
 from antq_actors.jobs.middleware import batch_error, batch_within
@@ -176,8 +175,7 @@ class Enqueuer:
         """Empty: the first one of the nodes that live."""
         self._templates: dict[int | str, JobTemplate] = {}
         """Those of jobs without options of their own, each by the id and the name of its worker."""
-        self._has_key = config.cipher is not None
-        self._encrypts_all = self._has_key and config.encrypt != MARKED
+        self._encrypting = Encrypting(config, store)
         self._queue_limits = {
             name: found for name, queue in config.queues.items() if (found := of_queue(name, queue))
         }
@@ -395,6 +393,7 @@ class Enqueuer:
 
     def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
         template = self._checked_template(worker, options)
+        self._encrypting.compare()
         if template.limits is not None:
             self._declare(template.limits)
         return template
@@ -417,19 +416,8 @@ class Enqueuer:
             limits = from_stored(template.queue, stored)
         if limits:
             template.limit_by(limits)
-        self._encrypt(template)
+        self._encrypting.mark(template)
         return template
-
-    def _encrypt(self, template: JobTemplate) -> None:
-        """Have the jobs of a template encrypted if they are to be. Raises ConfigError."""
-        if self._encrypts_all:
-            template.encrypted = True
-        elif template.encrypted and not self._has_key:
-            raise ConfigError(
-                f"the worker {template.worker} has encrypted=True, and this application has no"
-                " encryption key, so nothing was stored: give AntQ(encryption_key_file=…), or the"
-                f" keys themselves in the environment as {ENCRYPTION.variable}"
-            )
 
     def _has_changed(self, queue: str) -> bool:
         """Return whether nodes have given a queue other limits since they were last asked for."""

@@ -12,7 +12,7 @@ from antq_actors.app import job_process
 from antq_actors.cli import output, render
 from antq_actors.cli.enqueue import Args, ArgsJson, application_on, args_of, load_worker
 from antq_actors.cli.listing import AsJson, parse_time
-from antq_actors.cli.maintenance import KeyFile
+from antq_actors.cli.maintenance import EncryptionKeyFile, KeyFile
 from antq_actors.cli.output import local_time, printable
 from antq_actors.cli.render import PlainTable
 from antq_actors.cli.store import StorePath, check_exists, open_store
@@ -80,6 +80,7 @@ def cron(
     arg: Args = None,
     args_json: ArgsJson = None,
     key_file: KeyFile = None,
+    encryption_key_file: EncryptionKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one periodic entry, or change it.
@@ -95,7 +96,8 @@ def cron(
     values: list[Any] = list(given or ())
     if action == "set":
         options = {"tz": tz, **_options(option), "args": args_of(arg or [], args_json)}
-        _set(name, path, key_file, worker=worker, when=(values, every), options=options)
+        key_files = key_file, encryption_key_file
+        _set(name, path, key_files, worker=worker, when=(values, every), options=options)
         output.report(f"Periodic entry {printable(repr(name))} is set.")
         return
     if action not in _ACTIONS:
@@ -166,7 +168,7 @@ def _checked(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
 def _set(
     name: str,
     path: Path,
-    key_file: Path | None,
+    key_files: tuple[Path | None, Path | None],
     *,
     worker: str | None,
     when: tuple[list[Any], float | None],
@@ -183,7 +185,7 @@ def _set(
         found, module = load_worker(worker)
         kind, first = (Every, every) if every is not None else (Cron, values[0])
         entry = _checked(kind, first, worker=found, **options)
-        with application_on(module, path, key_file) as app:
+        with application_on(module, path, *key_files) as app:
             _checked(app.cron(name).set, entry)
 
 

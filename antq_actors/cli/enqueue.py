@@ -20,7 +20,7 @@ from antq_actors.cli.listing import (
     parse_time,
     read_json,
 )
-from antq_actors.cli.maintenance import KeyFile
+from antq_actors.cli.maintenance import EncryptionKeyFile, KeyFile
 from antq_actors.cli.output import local_time
 from antq_actors.cli.store import StorePath, check_exists, started
 from antq_actors.jobs import current_app, resolver
@@ -65,13 +65,14 @@ def enqueue(
     max_attempts: MaxAttempts = None,
     timeout: Timeout = None,
     key_file: KeyFile = None,
+    encryption_key_file: EncryptionKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Enqueue one job.
 
     MODULE is searched for in the current directory first. If it has an application on this path,
-    that application stores the job, with its signing keys and its list of queues. It runs no
-    queues.
+    that application stores the job, with its keys and its list of queues. It runs no queues. In a
+    store whose jobs are encrypted, a job is refused without an encryption key.
 
     \b
     Examples:
@@ -93,7 +94,7 @@ def enqueue(
     check_exists(path)
     with job_process.enqueue_only():
         worker, module = load_worker(target)
-        with application_on(module, path, key_file) as app:
+        with application_on(module, path, key_file, encryption_key_file) as app:
             job = _enqueue(app, worker, args, given)
     if as_json:
         render.write_json(job)
@@ -143,12 +144,20 @@ def load_worker(target: str) -> tuple[resolver.AnyWorker, Any]:
 
 
 @contextmanager
-def application_on(module: Any, path: Path, key_file: Path | None) -> Iterator[AntQ]:
+def application_on(
+    module: Any, path: Path, key_file: Path | None, encryption_key_file: Path | None
+) -> Iterator[AntQ]:
     """Start the application for a command on *path*: that of the module, if possible."""
     apps = [*vars(module).values(), *current_app.applications()]
     own = next((app for app in apps if isinstance(app, AntQ) and _is_on(app, path)), None)
-    with started(own or AntQ(path, start_queues=False, signing_key_file=key_file)) as app:
-        yield app
+    app = own or AntQ(
+        path,
+        start_queues=False,
+        signing_key_file=key_file,
+        encryption_key_file=encryption_key_file,
+    )
+    with started(app) as running:
+        yield running
 
 
 def _is_on(app: AntQ, path: Path) -> bool:

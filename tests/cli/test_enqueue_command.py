@@ -5,8 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from antq_actors import AntQ, Status
+from antq_actors import AntQ, Status, Worker
 from antq_actors.cli import REFUSED, USAGE
+
+
+class Stored(Worker, name="enqueue_command:Stored"):
+    def perform(self, job): ...
 
 
 @pytest.fixture
@@ -88,6 +92,23 @@ def test_a_job_may_be_due_in_some_seconds(enqueue, place):
     assert code == 0
     (job,) = jobs(place)
     assert job.scheduled_at - job.inserted_at == timedelta(hours=1)
+
+
+def test_without_the_key_of_an_encrypted_store_nothing_is_stored(enqueue, place, tmp_path):
+    key, store = tmp_path / "key", tmp_path / "encrypted"
+    key.write_text("k" * 32)
+    key.chmod(0o600)
+    with AntQ(store, encryption_key_file=key, start_queues=False) as app:
+        app.enqueue(Stored)
+    arguments = ["enqueueable:greet", "--arg", "name=secret", "--path", store]
+
+    refused = enqueue(*arguments)
+    stored = enqueue(*arguments, "--encryption-key-file", key)
+
+    assert refused[0] == USAGE
+    assert "no encryption key" in refused[2]
+    assert stored == (0, "Job 2 is enqueued in queue 'default'.\n", "")
+    assert b"secret" not in (store / "data.mdb").read_bytes()
 
 
 @pytest.mark.parametrize(

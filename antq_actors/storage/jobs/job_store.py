@@ -81,6 +81,10 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
 class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
+    def note_encryption(self, *, encrypts_all: bool) -> None:
+        """Store whether all jobs are to be encrypted, as an application says."""
+        self._meta.set_encrypts_all(encrypts_all=encrypts_all)
+
     # ---- jobs are run ---------------------------------------------------------------------
 
     def work(

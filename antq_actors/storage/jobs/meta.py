@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NEXT_ID: Final = b"next:id"
 NEXT_NODE: Final = b"next:node"
 PAUSED: Final = b"paused:"
+_ENCRYPTED: Final = b"encrypted"
 _NODE: Final = b"node:"
 _CONCURRENCY: Final = b"order:"
 _ISOLATED: Final = b"alone:"
@@ -162,6 +163,17 @@ class Meta:
             self._put(key, _encode(pause))
         else:
             self._delete(key)
+
+    def encrypts_all(self) -> bool:
+        """Read from the ``meta`` table whether all jobs are to be encrypted."""
+        return self._txn.get(_ENCRYPTED, db=self._db) is not None
+
+    def set_encrypts_all(self, *, encrypts_all: bool) -> None:
+        """Store in the ``meta`` table that all jobs are to be encrypted, or are not."""
+        if encrypts_all:
+            self._put(_ENCRYPTED, b"")
+        else:
+            self._delete(_ENCRYPTED)
 
     def queue_limits(self, queue_name: str) -> QueueLimits:
         """Read from the ``meta`` table what limits a queue, and whether its jobs have limits."""

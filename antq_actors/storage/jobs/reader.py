@@ -90,6 +90,10 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
         """The periodic entries of the store."""
         return CronTable(self._txn, self._tables, self._meta)
 
+    def encrypts_all(self) -> bool:
+        """Read whether all jobs of the store are to be encrypted."""
+        return self._meta.encrypts_all()
+
     def has_task(self) -> bool:
         """Read whether something is left to do of a change that was too large for a transaction."""
         return not TaskTable(self._txn, self._tables).is_empty()
