@@ -8,10 +8,11 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from support import reports, stored_base
+from support.apps import until
 from support.controlled_jobs import ControlledJobs
 from support.programs import Program
 
-from antq_actors import AntQ, QueueConfig
+from antq_actors import AntQ, QueueConfig, otp
 
 # How long an example takes, to make or to run, is up to the machine and what else it does.
 settings.register_profile(
@@ -94,6 +95,14 @@ def no_exception_stays_handled():
     before = sys.exception()
     yield
     assert sys.exception() is before, "run what raises from a trace function in its own thread"
+
+
+@pytest.fixture(autouse=True)
+def no_orphan_stays():
+    """Fail a test whose jobs or actors leave a thread behind that does not end after it."""
+    before = set(otp.orphans())
+    yield
+    until(lambda: not set(otp.orphans()) - before, "the end of all threads that were abandoned")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,10 @@ _numbers = itertools.count()
 _controllers = {}
 
 
+def returns_none(_job):
+    """What a job does that is only to end."""
+
+
 class ControlledJob(Worker, max_attempts=1):
     """Does what the test says to the job ``args["name"]`` of ``args["controller"]``."""
 
@@ -66,7 +70,10 @@ class ControlledJobs:
 
     def release_all(self):
         """Let all jobs end, and all later ones, too."""
-        self._released_all = True
+        with self._lock:
+            self._released_all = True
+            for releases in self._releases.values():
+                releases.put(returns_none)
 
     def perform(self, job):
         name = job.args["name"]
@@ -82,12 +89,15 @@ class ControlledJobs:
 
     def _wait(self, name, how):
         if how == "deaf":
-            return self._releases_of(name).get(timeout=LONGEST)
+            then = self._releases_of(name).get(timeout=LONGEST)
+            if self._released_all:
+                self.release(name, then=then)  # there may be others of this name
+            return then
         while True:
             try:
                 # An interruption hits between two looks: it cannot while a thread waits in C.
                 if self._released_all:
-                    return lambda job: None
+                    return returns_none
                 return self._releases_of(name).get(timeout=0.01)
             except queue.Empty:
                 continue
@@ -97,4 +107,8 @@ class ControlledJobs:
 
     def _releases_of(self, name):
         with self._lock:
-            return self._releases.setdefault(name, queue.Queue())
+            if name not in self._releases:
+                self._releases[name] = queue.Queue()
+                if self._released_all:
+                    self._releases[name].put(returns_none)
+            return self._releases[name]
