@@ -31,7 +31,7 @@ from antq_actors.jobs.middleware import Pipeline
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.worker_registry import defined
-from antq_actors.otp.kernel.cell import ServerRef, local
+from antq_actors.otp.kernel.cell import ServerRef, fence, local
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.reasons import Killed, Shutdown
@@ -274,6 +274,7 @@ class RunningAttempts:
         try:
             failed = DynamicSupervisor.start_tasks(self._settings.workers, _WORKER, cells)
         except CallExit as error:  # of a supervisor: this actor will end as well
+            fence()  # or was killed, too, and has nothing to say of it
             failed = [(cell, error) for cell in cells]
         errors = dict(failed)
         self._started([RunningAttempt(cell.attempt, cell) for cell in cells if cell not in errors])

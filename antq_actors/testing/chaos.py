@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import lmdb
 
@@ -18,16 +18,14 @@ from antq_actors.app.runtime import is_within
 from antq_actors.checks import short_repr
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import current_app
-from antq_actors.otp.kernel.errors import OtpError
-from antq_actors.otp.kernel.reasons import Killed
-from antq_actors.otp.messaging.links import exit as exit_
-from antq_actors.otp.messaging.names import registered, whereis
-from antq_actors.otp.supervision.dynamic import DynamicSupervisor
+from antq_actors.otp.kernel.cell import living
+from antq_actors.otp.messaging.names import registered
 from antq_actors.storage.lmdb.open_stores import close_left_open
 
 if TYPE_CHECKING:
     from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.job import Job
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.storage.jobs.reader import JobReader
 
 __all__ = ["crash_storage", "fail_next_commit", "hang_worker", "kill_node"]
@@ -42,7 +40,8 @@ def kill_node(app: AntQ) -> None:
 
     What the threads of its jobs still say is dropped. The application is stopped then, and its path
     can be started again at once, also by another one. That counts an interruption of each job that
-    ran. A job may call it, and goes no further then: it is among those that are killed.
+    ran. A job may call it, and goes no further then: it is among those that are killed. A coroutine
+    goes on until it waits.
     """
     runtime = _runtime(app)
     if is_within(runtime.names.root):
@@ -59,9 +58,7 @@ def _kill(app: AntQ, runtime: Runtime) -> None:
     with app._changing:
         runtime.is_stopping = True
         current_app.leave(app)
-        threads = _worker_cells(app, runtime)
         node = runtime.node.opened_number
-        runtime.store.close()
         _kill_actors(app, runtime)
         close_left_open(runtime.path, runtime.names)
         if node is not None:
@@ -72,10 +69,6 @@ def _kill(app: AntQ, runtime: Runtime) -> None:
             antq._started.remove(app)
         app._running = None
         app.antq_hub.set_number(0)
-    for cell in threads:
-        interruptible = getattr(cell, "interruptible", None)
-        if interruptible is not None:
-            interruptible.interrupt()
 
 
 def crash_storage(app: AntQ) -> None:
@@ -121,30 +114,36 @@ def _runtime(app: AntQ) -> Runtime:
     return runtime
 
 
-def _worker_cells(app: AntQ, runtime: Runtime) -> list[Any]:
-    """Return the cells of the worker actors, whose threads run jobs."""
-    found = []
-    if runtime.runs_queues:
-        for queue in app._config.queues:
-            with suppress(OtpError):
-                children = DynamicSupervisor.which_children(runtime.names.workers(queue))
-                found += [child.ref.cell for child in children if child.ref is not None]
-    return found
-
-
 def _kill_actors(app: AntQ, runtime: Runtime) -> None:
     """Kill the actors of an application, and wait until they are gone.
 
-    First those that have something to give back, as their supervisor would let them do so.
+    None is told to end before it is killed, none is restarted, and none sees the store closed: a
+    queue actor would give back what runs, or crash.
     """
-    queues = app._config.queues if runtime.runs_queues else ()
-    for name_of in (runtime.names.queue, runtime.names.workers):
-        for queue in queues:
-            actor = whereis(name_of(queue))
-            if actor is not None:
-                exit_(actor, Killed())
-    exit_(runtime.root, Killed())
-    deadline = time.monotonic() + KILLED_SECONDS
+    root = runtime.root.cell
+    queues = {runtime.names.queue(name) for name in app._config.queues}
     prefix = f"{runtime.names.root}."
-    while any(name.startswith(prefix) for name in registered()) and time.monotonic() < deadline:
+    deadline = time.monotonic() + KILLED_SECONDS
+    # Again and again: a supervisor may be at a start that it has begun before.
+    while (cells := _alive_below(root)) or any(name.startswith(prefix) for name in registered()):
+        for cell in cells:
+            cell.stopped_with_all = True  # no supervisor starts anything again from now on
+        cells.sort(key=lambda cell: cell.name not in queues)
+        for cell in cells:
+            cell.kill()
+        runtime.store.close()  # nobody waits for it any more
+        if time.monotonic() > deadline:
+            break
         time.sleep(POLL_SECONDS)
+
+
+def _alive_below(root: ActorCell) -> list[ActorCell]:
+    """Return the actors of the tree of *root* that have not ended, the newest first."""
+    return [cell for cell in reversed(tuple(living)) if cell.reason is None and _is_in(cell, root)]
+
+
+def _is_in(cell: ActorCell, root: ActorCell) -> bool:
+    above: ActorCell | None = cell
+    while above is not None and above is not root:
+        above = None if above.parent is None else above.parent.cell
+    return above is root

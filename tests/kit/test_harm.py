@@ -1,5 +1,7 @@
 """Harm that is done to an application on purpose, and what supervision makes of it."""
 
+import asyncio
+import logging
 import threading
 from contextlib import suppress
 
@@ -8,6 +10,14 @@ from support.apps import until
 from support.heard import Heard
 
 from antq_actors import AntQ, JobNotFound, Middleware, NotStarted, StorageError, otp, worker
+from antq_actors.otp.events import (
+    ChildExited,
+    ChildStarted,
+    ChildTerminated,
+    GaveUp,
+    RestartFailed,
+)
+from antq_actors.otp.messaging.names import registered
 from antq_actors.telemetry import JobEnded, JobInterrupted, JobStarted, JobTimedOut
 from antq_actors.testing import chaos, drain, testing
 
@@ -80,6 +90,25 @@ def test_a_killed_node_gives_nothing_back_and_its_jobs_count_an_interruption(tmp
             assert (done.status, done.interruptions, done.attempts) == ("completed", 1, 1)
 
 
+def test_no_supervisor_restarts_what_is_killed_however_long_the_rest_takes(tmp_path, caplog):
+    app = AntQ(tmp_path / "jobs").start()
+    heard, app_root = Heard(), app.root
+    queue, workers = (otp.whereis(f"{app_root}.{each}.default") for each in ("queue", "workers"))
+    workers.cell.watch("slow", lambda *_: heard.wait_one(ChildExited, ref=queue))
+    subscription = otp.subscribe(heard, below=app_root)
+
+    chaos.kill_node(app)
+
+    subscription.cancel()
+    assert heard.of(ChildStarted, RestartFailed, GaveUp, ChildTerminated) == []
+    assert [name for name in registered() if name.startswith(f"{app_root}.")] == []
+    assert warnings_in(caplog) == []
+
+
+def warnings_in(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 def is_stopped(app):
     try:
         app.count_jobs()
@@ -97,17 +126,27 @@ def kills_its_node():
     said.append("went on")
 
 
-def test_a_job_that_kills_its_own_node_is_among_those_that_are_killed(tmp_path):
+@worker(max_attempts=2)
+async def kills_its_node_and_waits():
+    killed.pop().set()
+    chaos.kill_node(nodes[-1])
+    await asyncio.sleep(30)
+    said.append("went on")
+
+
+@pytest.mark.parametrize("kills", [kills_its_node, kills_its_node_and_waits])
+def test_a_job_that_kills_its_own_node_is_among_those_that_are_killed(tmp_path, kills, caplog):
     app = AntQ(tmp_path / "jobs", queues={"default": 2}).start()
     nodes.append(app)
     is_begun = threading.Event()
     killed.append(is_begun)
-    job = kills_its_node.perform_async()
+    job = kills.perform_async()
     assert is_begun.wait(20)
 
     until(lambda: is_stopped(app))
 
     assert said == []
+    assert warnings_in(caplog) == []
     with app.start(queues=False):
         left = app.get_job(job.id)
         assert (left.status, left.interruptions) == ("running", 0)
