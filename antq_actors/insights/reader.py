@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights.source import Source
+from antq_actors.insights.trees import read_tree
 
 if TYPE_CHECKING:
     from antq_actors.insights.source import Redact
+    from antq_actors.insights.trees import TreeView
 
 
 class Insights:
@@ -33,6 +35,10 @@ class Insights:
                 f" got {short_repr(redact)}"
             )
         self._source = Source(app, redact)
+
+    def tree(self) -> TreeView:
+        """Return the supervision tree of this process, as it is now."""
+        return read_tree(self._source)
 
     def __repr__(self) -> str:
         return f"<Insights of {self._source.app!r}>"

@@ -121,31 +121,45 @@ def tree(dest: Destination) -> Node:
 
     Raises CallExit(NoProc()) if there is no such actor, or it has ended.
     """
-    cell = find_living(dest)
+    return _node(entry_of(find_living(dest)))
+
+
+def entry_of(cell: ActorCell) -> Child:
+    """Return an actor as its supervisor has it in its table, or as one would."""
     child = line_of(cell)
-    if child is None:
-        kind = cell.ref.actor_class.child_type
-        spec = ChildSpec(str(cell), cell.ref.actor_class.start_link, type=kind)
-        child = Child(spec, ChildState.RUNNING, cell.ref, incarnation=1)
-    return _node(child)
+    if child is not None:
+        return child
+    kind = cell.ref.actor_class.child_type
+    spec = ChildSpec(str(cell), cell.ref.actor_class.start_link, type=kind)
+    return Child(spec, ChildState.RUNNING, cell.ref, incarnation=1)
 
 
 def line_of(cell: ActorCell) -> Child | None:
     """Return the entry of the actor *cell* in its supervisor's table of children, or None."""
     supervisor = None if cell.parent is None else _actor(cell.parent.cell)
-    return next((child for child in _table(supervisor) if child.ref is cell.ref), None)
+    return next((child for child in table_of(supervisor) if child.ref is cell.ref), None)
 
 
 def _children(actor: Any) -> tuple[Node, ...]:
-    return tuple(_node(child) for child in _table(actor))
+    return tuple(_node(child) for child in table_of(actor))
 
 
-def _table(actor: Any) -> tuple[Child, ...]:
+def table_of(actor: Any) -> tuple[Child, ...]:
+    """Return the children of an actor object, in start order; none of what supervises nobody."""
     table: tuple[Child, ...] = getattr(actor, "published_children", ())
     return table
 
 
 def _node(child: Child) -> Node:
+    node, actor = facts_of(child)
+    return node if actor is None else replace(node, children=_children(actor))
+
+
+def facts_of(child: Child) -> tuple[Node, Any]:
+    """Return an entry of a supervisor's table as a node of the tree, without what is below it.
+
+    And the actor object, if it lives.
+    """
     spec = child.spec
     cell: ActorCell | None = child.ref.cell if child.is_running else None
     actor = None if cell is None else _actor(cell)
@@ -160,18 +174,18 @@ def _node(child: Child) -> Node:
         last_exit=cell.reason if cell and cell.reason else child.last_exit,
     )
     if cell is None or actor is None:
-        return node
+        return node, None
     waits_for = cell.waits_for  # read once: its thread goes on in the meantime
     supervises = hasattr(actor, "published_children")
-    return replace(
+    facts = replace(
         node,
         uptime=time.monotonic() - cell.started_at,
-        children=_children(actor),
         handling=_handling(cell),
         waits_for=None if waits_for is None else str(waits_for[0]),
         max_restarts=actor.max_restarts if supervises else None,
         restarts_left=actor.restarts_left if supervises else None,
     )
+    return facts, actor
 
 
 def _state(child: Child, cell: ActorCell | None, actor: Any) -> ChildState:

@@ -21,6 +21,7 @@ from antq_actors.otp.kernel.child_spec import (
     AutoShutdown,
     ChildSpec,
     Restart,
+    Strategy,
     check_significant,
     to_spec,
 )
@@ -45,7 +46,7 @@ from antq_actors.otp.supervision.children import (
     start_child,
     terminate_together,
 )
-from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntensity
+from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntensity, Rules
 from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
@@ -180,6 +181,11 @@ class DynamicSupervisor(GenServer):
     def restarts_left(self) -> int:
         """How many restarts of children are allowed now; may be read in any thread."""
         return self.__intensity.left(time.monotonic())
+
+    @property
+    def published_rules(self) -> Rules:
+        """By what the supervisor decides about restarts; may be read in any thread."""
+        return Rules(Strategy.ONE_FOR_ONE, AutoShutdown.NEVER, self.__intensity, is_dynamic=True)
 
     def handle_call(self, request: Any) -> Any:  # noqa: PLR0911 - one for each request
         """Handle those requests of `admin.py` that suit a dynamic supervisor; refuse all others."""

@@ -138,6 +138,16 @@ class State:
         return replace(self, children=children)
 
 
+class Rules(NamedTuple):
+    """What of a supervisor's state decides about restarts, beside its children."""
+
+    strategy: Strategy
+    auto_shutdown: AutoShutdown
+    intensity: RestartIntensity
+    is_dynamic: bool = False
+    """Whether each child is on its own, and no two need different ids."""
+
+
 @dataclass(frozen=True, slots=True)
 class Leave:
     """Restart no child; the supervisor goes on."""

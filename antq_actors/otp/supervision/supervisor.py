@@ -46,7 +46,7 @@ from antq_actors.otp.supervision.admin import (
     delay_of,
 )
 from antq_actors.otp.supervision.children import start_child, terminate
-from antq_actors.otp.supervision.restart import Child, Children, ChildState, State
+from antq_actors.otp.supervision.restart import Child, Children, ChildState, Rules, State
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -185,6 +185,12 @@ class Supervisor(GenServer):
     def restarts_left(self) -> int:
         """How many restarts of children are allowed now; may be read in any thread."""
         return self.__state.intensity.left(time.monotonic())
+
+    @property
+    def published_rules(self) -> Rules:
+        """By what the supervisor decides about restarts; may be read in any thread."""
+        state = self.__state
+        return Rules(state.strategy, state.auto_shutdown, state.intensity)
 
     @property
     def __children(self) -> Children:

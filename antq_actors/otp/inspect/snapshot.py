@@ -1,0 +1,245 @@
+"""The living tree as plain values, which another process can be sent and decisions be tried on.
+
+Every actor has an id that is unique below its root and outlives its restarts: the ids of the
+children from the root down to it. A child of a dynamic supervisor has none of its own, so it has
+its registered name there, else the name that it is logged by, and a new one after a restart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from antq_actors.otp.inspect.tree import entry_of, facts_of, table_of
+from antq_actors.otp.messaging.names import find_living
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from antq_actors.otp.inspect.tree import Node
+    from antq_actors.otp.kernel.cell import ActorCell
+    from antq_actors.otp.messaging.names import Destination
+    from antq_actors.otp.supervision.restart import Child, Rules
+
+MOST_CHILDREN: Final = 50
+"""Children of a dynamic supervisor that are shown; beyond that they are folded."""
+SHOWN_OF_FOLDED: Final = 20
+"""Those of folded children that are shown: the ones with the longest mailboxes."""
+LONGEST_TEXT: Final = 200
+"""Characters of a reason for an exit."""
+
+MAILBOX_BOUNDS: Final = (1, 10, 100)
+AGE_BOUNDS: Final = (1.0, 60.0, 3_600.0)
+RESTART_BOUNDS: Final = (1, 2, 10)
+"""The bounds of histograms: below the first, from it to below the second, and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What an actor is at."""
+
+    callback: str
+    message: str
+    """The type of the message: what is in it may be anything, and secret."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The restarts that a supervisor allows within its window."""
+
+    max: int
+    seconds: float
+    used: int
+    left: int
+    full_in: float
+    """Seconds until no restart is within the window any more; 0.0: none is."""
+    ages: tuple[float, ...] = ()
+    """How many seconds ago the restarts in the window were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Children that are too many to be shown, as histograms."""
+
+    count: int
+    mailbox: tuple[int, ...]
+    """How many have a mailbox shorter than each of `MAILBOX_BOUNDS`, and how many have none of
+    those."""
+    age: tuple[int, ...]
+    restarts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorView:
+    """An actor, as it was when the snapshot was taken."""
+
+    id: str
+    name: str
+    kind: str
+    """"worker" or "supervisor"."""
+    state: str
+    mailbox: int
+    uptime: float
+    restarts: int
+    incarnation: int
+    last_exit: str | None
+    handling: Handled | None
+    waits_for: str | None
+    strategy: str | None
+    """Of a supervisor."""
+    budget: Budget | None
+    """Of a supervisor."""
+    children: tuple[ActorView, ...]
+    folded: Folded | None
+    restart: str = "permanent"
+    """When its supervisor starts it again."""
+    significant: bool = False
+    auto_shutdown: str = "never"
+    is_dynamic: bool = False
+    """Whether each of its children is on its own."""
+    traps_exits: bool = False
+    """Whether an exit signal is a message for it, and does not end it."""
+    urn: str | None = None
+    """Of this incarnation alone; None: it does not run."""
+
+    def walk(self) -> Iterator[ActorView]:
+        """Yield the actor and all below it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def snapshot(dest: Destination) -> ActorView:
+    """Return the tree below *dest*, without waiting for any actor. Raises CallExit(NoProc())."""
+    cell = find_living(dest)
+    return _view(entry_of(cell), _part(str(cell) if cell.name is None else cell.name))
+
+
+def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
+    """Return the living actor below *dest* that a snapshot gives this id; None: there is none.
+
+    Raises CallExit(NoProc()).
+    """
+    root = find_living(dest)
+    place = _part(str(root) if root.name is None else root.name)
+    child: Child = entry_of(root)
+    while place != id_:
+        if not id_.startswith(place + "/"):
+            return None
+        _, actor = facts_of(child)
+        found = next(
+            (
+                (each, path)
+                for each, path in _with_paths(actor, place)
+                if id_ == path or id_.startswith(path + "/")
+            ),
+            None,
+        )
+        if found is None:
+            return None
+        child, place = found
+    return child.ref.cell if child.is_running else None
+
+
+def _with_paths(actor: Any, place: str) -> Iterator[tuple[Child, str]]:
+    """Yield the children of an actor object with their ids."""
+    rules: Rules | None = getattr(actor, "published_rules", None)
+    for child in table_of(actor):
+        name = str(child.spec.id)
+        if rules is not None and rules.is_dynamic and child.is_running:
+            cell = child.ref.cell
+            name = str(cell) if cell.name is None else cell.name
+        yield child, f"{place}/{_part(name)}"
+
+
+def _part(name: str) -> str:
+    return quote(name, safe=" .:_-<>")
+
+
+def _view(child: Child, id_: str) -> ActorView:
+    node, actor = facts_of(child)
+    rules: Rules | None = getattr(actor, "published_rules", None)
+    table = list(_with_paths(actor, id_))
+    folded = None
+    if rules is not None and rules.is_dynamic and len(table) > MOST_CHILDREN:
+        folded = _fold([facts_of(each)[0] for each, _ in table])
+        table.sort(key=lambda entry: _mailbox(entry[0]), reverse=True)
+        del table[SHOWN_OF_FOLDED:]
+    return ActorView(
+        id=id_,
+        name=node.name,
+        kind=node.kind,
+        state=node.state.value,
+        mailbox=node.mailbox_length,
+        uptime=node.uptime,
+        restarts=node.restarts,
+        incarnation=node.incarnation,
+        last_exit=None if node.last_exit is None else _cut(str(node.last_exit)),
+        handling=_handled(node),
+        waits_for=node.waits_for,
+        strategy=None if rules is None else rules.strategy.value,
+        budget=None if rules is None else budget_of(rules, time.monotonic()),
+        children=tuple(_view(each, path) for each, path in table),
+        folded=folded,
+        restart=child.spec.restart.value,
+        significant=child.spec.significant,
+        auto_shutdown="never" if rules is None else rules.auto_shutdown.value,
+        is_dynamic=rules is not None and rules.is_dynamic,
+        traps_exits=actor is not None and child.ref.cell.trap_exit,
+        urn=None if actor is None else child.ref.actor_urn,
+    )
+
+
+def budget_of(rules: Rules, now: float) -> Budget:
+    """Return the restarts that a supervisor has left at *now*, on the monotonic clock.
+
+    >>> from antq_actors.otp.kernel.child_spec import AutoShutdown, Strategy
+    >>> from antq_actors.otp.supervision.restart import RestartIntensity, Rules
+    >>> intensity = RestartIntensity(3, 5.0).record(10.0).record(12.0)
+    >>> budget_of(Rules(Strategy.ONE_FOR_ONE, AutoShutdown.NEVER, intensity), 13.0)
+    Budget(max=3, seconds=5.0, used=2, left=1, full_in=4.0, ages=(3.0, 1.0))
+    """
+    intensity = rules.intensity
+    ages = tuple(now - then for then in intensity.recent if now - then <= intensity.max_seconds)
+    return Budget(
+        max=intensity.max_restarts,
+        seconds=intensity.max_seconds,
+        used=len(ages),
+        left=intensity.left(now),
+        full_in=max(0.0, intensity.max_seconds - ages[-1]) if ages else 0.0,
+        ages=ages,
+    )
+
+
+def _handled(node: Node) -> Handled | None:
+    handling = node.handling
+    if handling is None:
+        return None
+    return Handled(handling.callback, type(handling.message).__name__, handling.seconds)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+
+
+def _mailbox(child: Child) -> int:
+    return len(child.ref.cell.mailbox) if child.is_running else 0
+
+
+def _fold(nodes: Sequence[Node]) -> Folded:
+    return Folded(
+        len(nodes),
+        _histogram([node.mailbox_length for node in nodes], MAILBOX_BOUNDS),
+        _histogram([node.uptime for node in nodes], AGE_BOUNDS),
+        _histogram([node.restarts for node in nodes], RESTART_BOUNDS),
+    )
+
+
+def _histogram(values: Sequence[float], bounds: Sequence[float]) -> tuple[int, ...]:
+    """Return how many values are below each bound and not below the one before, then the rest."""
+    places = Counter(sum(value >= bound for bound in bounds) for value in values)
+    return tuple(places[place] for place in range(len(bounds) + 1))
