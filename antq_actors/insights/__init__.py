@@ -7,6 +7,7 @@ reader.py   ``Insights``, one line for each question
 source.py   what every reading is given: the application, its store, its time, what is hidden
 filters.py  the grammar of filters; its values are in filter_values.py
 as_json.py  a value of insights as what the JSON API answers
+trees.py    supervision trees; predict.py what follows from an actor's end; chaos.py ends it
 """
 
 from __future__ import annotations
