@@ -5,6 +5,7 @@ import dataclasses
 import json
 import shutil
 import signal
+import sys
 from collections import deque
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ from antq_actors.integrations.django.compat import (
     task_backends,
 )
 from antq_actors.integrations.django.connections import Connections
+from antq_actors.integrations.django.worker import TaskWorker
 
 
 @worker
@@ -151,6 +153,19 @@ def test_a_unique_task_is_enqueued_once_by_the_arguments_it_names(backend, tasks
 
     with pytest.raises(AlreadyExists):
         tasks.once.enqueue(number=1, other=5)
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_task_that_was_enqueued_before_makes_no_worker_anew(tasks):
+    made = []
+    code = TaskWorker.__init__.__code__
+    tasks.once.enqueue(1)
+
+    sys.setprofile(lambda frame, event, _: event == "call" and made.append(frame.f_code))
+    tasks.once.using(priority=1).enqueue(2)
+    sys.setprofile(None)
+
+    assert code not in made
 
 
 def test_options_of_a_task_are_those_of_its_decorator_and_of_the_settings_over_them(

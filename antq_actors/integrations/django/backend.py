@@ -57,7 +57,7 @@ class AntqBackend(BaseTaskBackend):
         super().validate_task(task)
         try:
             wanted = options.options_of(task, self.options)
-            if wanted != options.DEFAULTS:
+            if wanted != options.DEFAULTS and worker.known_worker(task, wanted) is None:
                 worker.TaskWorker(task, wanted, AntqBackend)  # which checks them together
         except (TypeError, ValueError) as error:
             raise InvalidTask(f"{task.module_path}: {error}") from error

@@ -170,17 +170,24 @@ def worker_of(task: Any, options: Mapping[str, Any], sender: type) -> TaskWorker
 
     *sender*: of Django's signals.
     """
-    name = f"{PREFIX}{task.module_path}"
-    known = worker_registry.defined(name)
+    known = known_worker(task, options)
+    if known is not None:
+        return known
+    made = TaskWorker(task, options, sender)
+    worker_registry.define(made.antq_name, made)
+    return made
+
+
+def known_worker(task: Any, options: Mapping[str, Any]) -> TaskWorker | None:
+    """Return the worker of a task with these options, if it is defined in this process."""
+    known = worker_registry.defined(f"{PREFIX}{task.module_path}")
     if (
         isinstance(known, TaskWorker)
         and known.antq_task.func is task.func
         and known.antq_given == options
     ):
         return known
-    made = TaskWorker(task, options, sender)
-    worker_registry.define(name, made)
-    return made
+    return None
 
 
 def _found(name: str) -> Any:
