@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs steps traffic web instants docs clean
+.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs steps traffic web extras instants docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -86,6 +86,10 @@ traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for
 web: $(READY)  ## Web servers under load while antq start is killed; SECONDS=30 RATE=200 KILLS=3 SITES="flask quart"
 	PYTHONPATH=tests $(BIN)/python tests/web/load.py $(if $(SITES),--sites $(SITES)) \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(KILLS),--kills $(KILLS))
+
+extras: $(READY)  ## Install each extra from the wheel into a new environment; EXTRAS="otel django" PYTHONS="python3.12"
+	$(BIN)/python tests/integrations/fresh_extras.py $(if $(EXTRAS),--extras $(EXTRAS)) \
+	  $(if $(PYTHONS),--pythons $(PYTHONS))
 
 instants: $(READY)  ## Kill eight nodes that fire periodic entries; INSTANTS=100000 for how many
 	$(BIN)/python tests/crash/killed.py crons $(if $(INSTANTS),--instants $(INSTANTS))
