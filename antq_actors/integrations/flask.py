@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
-from antq_actors.checks import short_repr
-from antq_actors.cli.embedded import command_for
-from antq_actors.integrations.site_settings import application, open_here
+from antq_actors.integrations.site_settings import extend, open_here
 
 try:
     import flask
@@ -15,9 +12,6 @@ except ModuleNotFoundError as error:
     if error.name != "flask":
         raise
     raise ImportError("this module needs Flask: pip install 'antq-actors[flask]'") from None
-
-if TYPE_CHECKING:
-    import antq_actors
 
 
 class AntQ:
@@ -46,10 +40,6 @@ class AntQ:
         setting ``ANTQ_…`` that there is not, TypeError for what is no site, and what
         :class:`antq_actors.AntQ` raises.
         """
-        if not isinstance(site, flask.Flask):
-            raise TypeError(f"site must be a Flask application, got {short_repr(site)}")
-        described: antq_actors.AntQ = application(site)
-        site.extensions["antq"] = described
+        extend(site, flask.Flask, "flask antq")
         # Before what the site has registered already, which may enqueue.
         site.before_request_funcs.setdefault(None, []).insert(0, partial(open_here, site))
-        site.cli.add_command(command_for(lambda: described, site.name, "flask antq"))

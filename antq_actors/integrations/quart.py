@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from antq_actors.checks import short_repr
-from antq_actors.cli.embedded import command_for
-from antq_actors.integrations.site_settings import application, open_here
+from antq_actors.integrations.site_settings import extend, open_here
 
 try:
     import quart
@@ -15,9 +12,6 @@ except ModuleNotFoundError as error:
     if error.name != "quart":
         raise
     raise ImportError("this module needs Quart: pip install 'antq-actors[quart]'") from None
-
-if TYPE_CHECKING:
-    import antq_actors
 
 
 class AntQ:
@@ -38,10 +32,7 @@ class AntQ:
         setting ``ANTQ_…`` that there is not, TypeError for what is no site, and what
         :class:`antq_actors.AntQ` raises.
         """
-        if not isinstance(site, quart.Quart):
-            raise TypeError(f"site must be a Quart application, got {short_repr(site)}")
-        described: antq_actors.AntQ = application(site)
-        site.extensions["antq"] = described
+        described = extend(site, quart.Quart, "quart antq")
 
         async def open_before_request() -> None:
             if not described.antq_is_running:
@@ -49,4 +40,3 @@ class AntQ:
 
         for functions in (site.before_request_funcs, site.before_websocket_funcs):
             functions.setdefault(None, []).insert(0, open_before_request)
-        site.cli.add_command(command_for(lambda: described, site.name, "quart antq"))

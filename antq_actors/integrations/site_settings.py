@@ -1,4 +1,4 @@
-"""The settings ``ANTQ_*`` of a Flask or Quart site."""
+"""The application of a Flask or Quart site, by its settings ``ANTQ_*``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import AntQ
 from antq_actors.checks import list_known, short_repr
+from antq_actors.cli.embedded import command_for
 from antq_actors.errors import ConfigError
 from antq_actors.integrations.app_context import AppContext, check_place
 
@@ -21,6 +22,19 @@ APP: Final = "ANTQ_APP"
 """Where job processes find the site."""
 
 _OPTIONS: Final = {f"{PREFIX}{name.upper()}": name for name in inspect.signature(AntQ).parameters}
+
+
+def extend(site: Any, kind: type[Any], program: str) -> AntQ:
+    """Give a site its application and its commands; return the application, which is not open yet.
+
+    *kind*: the class of sites; *program*: what users type, such as ``"flask antq"``. Raises
+    TypeError for another site, and what `application` raises.
+    """
+    if not isinstance(site, kind):
+        raise TypeError(f"site must be a {kind.__name__} application, got {short_repr(site)}")
+    described = site.extensions["antq"] = application(site)
+    site.cli.add_command(command_for(lambda: described, site.name, program))
+    return described
 
 
 def application(site: Any) -> AntQ:

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from antq_actors.checks import MOST_META_BYTES
 from antq_actors.jobs.attempt_error import describe
 from antq_actors.jobs.control import CONTROL, Terminated
 from antq_actors.jobs.instant import SECOND
+from antq_actors.jobs.middleware import Middleware
 from antq_actors.jobs.outcome import OUTCOMES, Cancel, Fail, RateLimited, Snooze
 from antq_actors.jobs.state import DueJob
 from antq_actors.otp.kernel.errors import Interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from antq_actors.jobs.control import Control
     from antq_actors.jobs.job import Job
+
+T = TypeVar("T")
 
 _RETURNED: Final = (Fail, Cancel, Snooze, RateLimited, *OUTCOMES)
 
@@ -116,6 +120,39 @@ def _timeout_text(job: Job) -> str:
 
 def _after_failure(job: Job) -> str:
     return "retrying" if job.attempts < job.max_attempts else "failed"
+
+
+class AroundAttempts(Middleware):
+    """Middleware that gets to know how each attempt ends, of coroutines and of the others."""
+
+    def antq_around(self, job: Job) -> AbstractContextManager[list[Ending]]:
+        """Return what an attempt is performed within.
+
+        It gives a list, which has the ending of the attempt when that has ended.
+        """
+        raise NotImplementedError
+
+    def around_job(self, job: Job, call: Callable[[], T]) -> T:
+        """Perform an attempt, and note how it ends."""
+        with self.antq_around(job) as endings:
+            try:
+                value = call()
+            except BaseException as error:
+                endings.append(ending_of_raise(job, error))
+                raise
+            endings.append(ending_of_return(job, value))
+        return value
+
+    async def around_job_async(self, job: Job, call: Callable[[], Awaitable[T]]) -> T:
+        """Do the same of a coroutine."""
+        with self.antq_around(job) as endings:
+            try:
+                value = await call()
+            except BaseException as error:
+                endings.append(ending_of_raise(job, error))
+                raise
+            endings.append(ending_of_return(job, value))
+        return value
 
 
 # ---- meta ----------------------------------------------------------------------------------------

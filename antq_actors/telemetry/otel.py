@@ -10,19 +10,17 @@ import logging
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.checks import short_repr
 from antq_actors.jobs import everywhere
 from antq_actors.jobs.attempt_error import describe
 from antq_actors.jobs.attempt_error import trace as stack_trace
-from antq_actors.jobs.middleware import Middleware
 from antq_actors.telemetry.attempts import (
     COMPLETED,
+    AroundAttempts,
     Ending,
     add_to_meta,
-    ending_of_raise,
-    ending_of_return,
     executor_of,
     queue_time_of,
 )
@@ -35,14 +33,12 @@ except ImportError:
     raise ImportError("this module needs OpenTelemetry: pip install 'antq-actors[otel]'") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from opentelemetry.context import Context
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.middleware import JobDraft
-
-T = TypeVar("T")
 
 log: Final = logging.getLogger("antq_actors.telemetry.otel")
 
@@ -71,7 +67,7 @@ class _Metrics:
         )
 
 
-class OtelMiddleware(Middleware):
+class OtelMiddleware(AroundAttempts):
     """Makes spans and metrics of OpenTelemetry, of what is enqueued and of each attempt.
 
     *propagation*: with ``"link"`` an attempt is a trace of its own, linked to the ``send`` span of
@@ -161,22 +157,9 @@ class OtelMiddleware(Middleware):
 
     # ---- where a job is performed ---------------------------------------------------------------
 
-    def around_job(self, job: Job, call: Callable[[], T]) -> T:
-        """Make a span of an attempt, and have it current in it."""
-        with self._process(job) as endings:
-            value = call()
-            endings.append(ending_of_return(job, value))
-        return value
-
-    async def around_job_async(self, job: Job, call: Callable[[], Awaitable[T]]) -> T:
-        """Do the same of a coroutine."""
-        with self._process(job) as endings:
-            value = await call()
-            endings.append(ending_of_return(job, value))
-        return value
-
     @contextmanager
-    def _process(self, job: Job) -> Iterator[list[Ending]]:
+    def antq_around(self, job: Job) -> Iterator[list[Ending]]:
+        """Make a span of an attempt, and have it current in it."""
         attributes: dict[str, Any] = _attributes(job.queue_name, "process", [job])
         span, inside = self._start_process(job, attributes)
         began, token = time.perf_counter(), context.attach(inside)
@@ -184,9 +167,6 @@ class OtelMiddleware(Middleware):
         endings: list[Ending] = []
         try:
             yield endings
-        except BaseException as error:
-            endings.append(ending_of_raise(job, error))
-            raise
         finally:
             took, ending = time.perf_counter() - began, endings[0]
             _end_stored_later(completed=ending is COMPLETED)

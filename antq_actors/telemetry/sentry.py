@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.jobs import everywhere
 from antq_actors.jobs.attempt_error import users_part
-from antq_actors.jobs.middleware import Middleware
 from antq_actors.storage import main_objects
 from antq_actors.telemetry.attempts import (
+    AroundAttempts,
     Ending,
     add_to_meta,
-    ending_of_raise,
-    ending_of_return,
     executor_of,
     queue_time_of,
 )
@@ -35,7 +33,8 @@ except ImportError:
     raise ImportError("this module needs Sentry's SDK: pip install 'antq-actors[sentry]'") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from sentry_sdk.tracing import Span
     from sentry_sdk.types import Event, Hint
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.middleware import JobDraft
     from antq_actors.jobs.state import StoredJob
-
-T = TypeVar("T")
 
 log: Final = logging.getLogger("antq_actors.telemetry.sentry")
 
@@ -64,7 +61,7 @@ class AntqIntegration(Integration):
         ignore_logger("antq_actors.jobs")  # else what it says of a failure is a second event
 
 
-class SentryMiddleware(Middleware):
+class SentryMiddleware(AroundAttempts):
     """What the integration has called around jobs, in job processes with a client of their own."""
 
     def __init__(self) -> None:
@@ -106,31 +103,9 @@ class SentryMiddleware(Middleware):
 
     # ---- where a job is performed ---------------------------------------------------------------
 
-    def around_job(self, job: Job, call: Callable[[], T]) -> T:
+    def antq_around(self, job: Job) -> AbstractContextManager[list[Ending]]:
         """Make a transaction of an attempt, with a scope of its own; send what it raises."""
-        if not _is_active():
-            return call()
-        with _processed(job) as endings:
-            try:
-                value = call()
-            except BaseException as error:
-                endings.append(ending_of_raise(job, error))
-                raise
-            endings.append(ending_of_return(job, value))
-        return value
-
-    async def around_job_async(self, job: Job, call: Callable[[], Awaitable[T]]) -> T:
-        """Do the same of a coroutine."""
-        if not _is_active():
-            return await call()
-        with _processed(job) as endings:
-            try:
-                value = await call()
-            except BaseException as error:
-                endings.append(ending_of_raise(job, error))
-                raise
-            endings.append(ending_of_return(job, value))
-        return value
+        return _processed(job) if _is_active() else nullcontext([])
 
     def antq_on_failure(
         self, job: StoredJob, error: str, error_type: str | None, raised: BaseException | None
