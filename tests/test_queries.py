@@ -13,7 +13,7 @@ from support.apps import Fails, Plain, send, settled
 
 from antq_actors import AntQ, JobNotFound, Status, Worker
 from antq_actors.storage.format.display import Opaque
-from antq_actors.storage.jobs import reader
+from antq_actors.storage.jobs import search
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import scan
 
@@ -246,7 +246,7 @@ def test_a_page_reads_no_more_keys_than_it_has_jobs_and_one_for_each_lane(
     read = []
     for name in ("keys_from", "keys_down_from"):
         real = getattr(scan, name)
-        monkeypatch.setattr(reader, name, lambda *args, real=real: noted(read, real(*args)))
+        monkeypatch.setattr(search, name, lambda *args, real=real: noted(read, real(*args)))
 
     page = light.list_jobs(**filters, newest_first=newest_first, limit=10)
 

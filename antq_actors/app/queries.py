@@ -252,7 +252,7 @@ class JobQueries:
         """Read the store; return the jobs that pass all filters given, by id."""
         chosen = Filter(checked_statuses(status), queue, worker_name(worker))
         found = self._store.list(chosen, span, limit=limit, accept=wanted.accept())
-        return self._shown(found)
+        return self.complete(found)
 
     def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
         """Return the store's filter by status and queue. Raises ValueError for a wrong status."""
@@ -277,10 +277,10 @@ class JobQueries:
 
     def get(self, id_: int) -> Job:
         """Read a job in the store and return it. Raises JobNotFound."""
-        (job,) = self._shown([self._store.read(JobReader.get, id_of(id_))])
+        (job,) = self.complete([self._store.read(JobReader.get, id_of(id_))])
         return job
 
-    def _shown(self, found: Sequence[StoredJob]) -> builtins.list[Job]:
+    def complete(self, found: Sequence[StoredJob]) -> builtins.list[Job]:
         """Return stored jobs as users see them; those that run, with the progress that is stored.
 
         That reads the store again, as only running jobs have any.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.format.encoding import Signer
-    from antq_actors.storage.jobs.reader import RawJob
+    from antq_actors.storage.jobs.entry_reader import RawJob
 
 _SLICE_SECONDS: Final = 0.25
 """Seconds that a thread waits at a time: in between it hears Ctrl-C, and that its job is to end."""

@@ -3,11 +3,15 @@
 ``Insights(app)`` reads, and what it returns are frozen values whose fields are the keys of the JSON
 API. Nothing here knows HTTP, and nothing here changes a job.
 
-reader.py   ``Insights``, one line for each question
-source.py   what every reading is given: the application, its store, its time, what is hidden
-filters.py  the grammar of filters; its values are in filter_values.py
-as_json.py  a value of insights as what the JSON API answers
-trees.py    supervision trees; predict.py what follows from an actor's end; chaos.py ends it
+reader.py     ``Insights``, one line for each question
+source.py     what every reading is given: the application, its store, its time, what is hidden
+values.py     what is returned
+filters.py    the grammar of filters; its values are in filter_values.py
+search.py     which jobs a filter finds, within a budget of time; candidates.py has what each has
+items.py      a job of a list, and what can be done with it
+redaction.py  what is hidden
+as_json.py    a value of insights as what the JSON API answers
+trees.py      supervision trees; predict.py what follows from an actor's end; chaos.py ends it
 """
 
 from __future__ import annotations

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
+from antq_actors.insights import search
 from antq_actors.insights.source import Source
 from antq_actors.insights.trees import read_tree
 
 if TYPE_CHECKING:
-    from antq_actors.insights.source import Redact
+    from antq_actors.insights.filters import Filter
+    from antq_actors.insights.redaction import Redact
     from antq_actors.insights.trees import TreeView
+    from antq_actors.insights.values import JobPage
 
 
 class Insights:
@@ -42,3 +45,25 @@ class Insights:
 
     def __repr__(self) -> str:
         return f"<Insights of {self._source.app!r}>"
+
+    def jobs(
+        self,
+        filter: str | Filter = "",  # noqa: A002 - what it is
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = search.PAGE_JOBS,
+        budget: float = search.BUDGET_SECONDS,
+        order: str = search.NEWEST,
+    ) -> JobPage:
+        """Return a page of the jobs that a filter finds, by id, and how many it finds.
+
+        *after* is the ``next`` of a page and *before* the ``previous`` of one; *order* is
+        ``"newest"`` or ``"oldest"`` first. A filter of statuses and queues alone is counted by the
+        store. For any other, jobs are looked at for *budget* seconds; then ``count`` is how many
+        were found, and ``next`` goes on where the search stopped.
+
+        Raises FilterError, TypeError, ValueError, NotStarted and StorageError.
+        """
+        page = search.PageOf(after, before, limit, order)
+        return search.find_jobs(self._source, filter, page, budget)

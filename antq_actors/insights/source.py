@@ -5,18 +5,17 @@ The store is looked up at each reading, as an application may be stopped and sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
+
+from antq_actors.insights.redaction import Redactor
 
 if TYPE_CHECKING:
     from antq_actors.app.antq import AntQ
     from antq_actors.app.runtime import Runtime
+    from antq_actors.insights.redaction import Redact
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
-
-Redact: TypeAlias = Callable[[str, Any], Any]
-"""Given a path such as "args.user.token" and the value there, returns what is shown instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,11 @@ class Source:
     def runtime(self) -> Runtime:
         """What runs in this process. Raises NotStarted, also where another process runs it."""
         return self.app.antq_here()
+
+    @property
+    def redactor(self) -> Redactor:
+        """What hides what is not shown."""
+        return Redactor(self.redact)
 
     @property
     def store(self) -> StorageClient:

@@ -47,9 +47,10 @@ if TYPE_CHECKING:
     from antq_actors.storage.admin.lines import JobLine
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.format.records import ImportedJob
+    from antq_actors.storage.jobs.entry_reader import RawJob
     from antq_actors.storage.jobs.exports import Beside, ExportedGroup
     from antq_actors.storage.jobs.imports import Loose
-    from antq_actors.storage.jobs.reader import JobReader, RawJob
+    from antq_actors.storage.jobs.reader import JobReader
 
 VERSION: Final = 1
 """Grows with a change that an older release would misread. One with a field that it does not know

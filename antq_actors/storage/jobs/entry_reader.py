@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
@@ -29,9 +29,37 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.jobs.state import ErrorEntry, JobState
+    from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.format.job_cipher import JobCipher
     from antq_actors.storage.lmdb.tables import Tables
+
+
+class RawJob(NamedTuple):
+    """A job as it stands on disk, but for its state; the rest is decoded by who asked for it."""
+
+    id: int
+    state: JobState
+    payload: bytes
+    errors: tuple[bytes, ...]
+    cipher: Cipher | None = None
+    """What it is decrypted with; None: what is encrypted stays so."""
+
+    @property
+    def worker(self) -> str:
+        """The name of the job's worker, decoded from the stored bytes without the rest."""
+        return display.worker_for_display(self.payload)
+
+    @property
+    def opener(self) -> JobCipher:
+        """What decrypts what came of the job."""
+        return display.cipher_in(self.payload, self.cipher)
+
+    def decode(self) -> StoredJob:
+        """Return the job decoded for display: damaged parts show as such."""
+        errors = display.errors_for_display(self.errors, self.payload, self.cipher)
+        spec = display.spec_for_display(self.payload, self.state, self.cipher)
+        return StoredJob(self.id, self.state, spec, errors)
 
 
 class EntryReader:

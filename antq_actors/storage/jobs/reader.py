@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.cron_table import CronTable
+from antq_actors.storage.jobs.entry_reader import RawJob
 from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
 from antq_actors.storage.jobs.exports import ExportReader
 from antq_actors.storage.jobs.groups import GroupTable
@@ -20,6 +20,7 @@ from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.progress import TABLE, ProgressTable
 from antq_actors.storage.jobs.results import read_row
+from antq_actors.storage.jobs.search import SearchReader
 from antq_actors.storage.jobs.step_table import StepTable
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TaskTable
@@ -31,48 +32,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import lmdb
-    from lmdb import _Database
 
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobState
-    from antq_actors.storage.format.cipher import Cipher
+    from antq_actors.jobs.state import ErrorEntry
     from antq_actors.storage.format.encoding import JobRecord, Signer
-    from antq_actors.storage.format.job_cipher import JobCipher
     from antq_actors.storage.format.records import Filter, PauseRecord
     from antq_actors.storage.lmdb.tables import Tables
 
 _ALL: Final = Span()
 
 
-class RawJob(NamedTuple):
-    """A job as it stands on disk, but for its state; the rest is decoded by who asked for it."""
-
-    id: int
-    state: JobState
-    payload: bytes
-    errors: tuple[bytes, ...]
-    cipher: Cipher | None = None
-    """What it is decrypted with; None: what is encrypted stays so."""
-
-    @property
-    def worker(self) -> str:
-        """The name of the job's worker, decoded from the stored bytes without the rest."""
-        return display.worker_for_display(self.payload)
-
-    @property
-    def opener(self) -> JobCipher:
-        """What decrypts what came of the job."""
-        return display.cipher_in(self.payload, self.cipher)
-
-    def decode(self) -> StoredJob:
-        """Return the job decoded for display: damaged parts show as such."""
-        errors = display.errors_for_display(self.errors, self.payload, self.cipher)
-        spec = display.spec_for_display(self.payload, self.state, self.cipher)
-        return StoredJob(self.id, self.state, spec, errors)
-
-
-class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
+class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, SearchReader):
     """Reads jobs, queues and nodes of a store in one LMDB transaction."""
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
@@ -371,47 +342,15 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader):
 
     def _ids(self, filter_: Filter, span: Span) -> Iterator[int]:
         """Return the ids of the jobs of *span* with the filter's statuses and queue, in order."""
-        first = max(0, span.after) + 1
-        last = keys.LARGEST_ID if span.before is None else min(span.before - 1, keys.LARGEST_ID)
-        if first > last:
-            return iter(())
-        ids = self._ids_down if span.newest_first else self._ids_up
-        ranges = [ids(table, prefix, first, last) for table, prefix in self._ranges(filter_)]
-        return ranges[0] if len(ranges) == 1 else heapq.merge(*ranges, reverse=span.newest_first)
-
-    def _ranges(self, filter_: Filter) -> Iterator[tuple[_Database, bytes]]:
-        """Yield LMDB tables and key prefixes that name a filter's jobs, ids ascending in each."""
-        if filter_.statuses is None and filter_.queue_name is None:
-            yield self._tables.jobs, b""
-            return
-        for status, queue in self._jobs.lanes():
-            if filter_.statuses is not None and status not in filter_.statuses:
-                continue
-            if filter_.queue_name not in (None, queue):
-                continue
-            lane = keys.lane(status, queue)
-            if status in keys.LISTED:
-                yield self._tables.index, keys.listing_lane(lane)
-            else:
-                yield from ((self._tables.index, prefix) for prefix in self._jobs.orders(lane))
-                if status is Status.ENQUEUED and self._meta.queue_limits(queue).has_jobs:
-                    yield self._tables.index, keys.listing_lane(lane)
-
-    def _ids_up(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
-        """Yield the job ids from *first* up to *last* that *table* has under *prefix*."""
-        end = prefix + keys.job_key(last)
-        for key in keys_from(self._txn, table, prefix + keys.job_key(first)):
-            if key > end or len(key) != len(end):
-                return
-            yield keys.id_at_end(key)
-
-    def _ids_down(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
-        """Yield the job ids from *last* down to *first* that *table* has under *prefix*."""
-        end = prefix + keys.job_key(first)
-        for key in keys_down_from(self._txn, table, prefix + keys.job_key(last)):
-            if key < end or len(key) != len(end):
-                return
-            yield keys.id_at_end(key)
+        statuses, queue_name = filter_.statuses, filter_.queue_name
+        if statuses is None and queue_name is None:
+            return self._lane_ids(None, span)
+        return self._lane_ids(
+            lambda status, queue: (
+                (statuses is None or status in statuses) and queue_name in (None, queue)
+            ),
+            span,
+        )
 
 
 def _not_found(id_: int) -> JobNotFound:
