@@ -148,7 +148,7 @@ class Wanted:
     def differences(self, job: Job) -> Iterator[str]:
         """Yield what a job of the worker has otherwise, in words."""
         if job.status not in WAITING:
-            yield f"status: wanted {' or '.join(WAITING[:3])}, found {job.status}"
+            yield f"status: wanted {' or '.join(WAITING)}, found {job.status}"
         if self.queue is not None and job.queue_name != self.queue:
             yield f"queue: wanted {_shown(self.queue)}, found {_shown(job.queue_name)}"
         if self.priority is not None and job.priority != self.priority:

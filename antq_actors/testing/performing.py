@@ -1,6 +1,7 @@
 """Stored jobs are performed in the caller's thread: claimed, performed and settled as ever.
 
-Only what calls is another: no queue, no worker actor, and no thread but the caller's.
+Only what calls is another: no queue, no worker actor, and no thread but the caller's. A timeout
+interrupts that thread as it does one of a queue; what does not end by that cannot be abandoned.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from antq_actors.errors import AntqError, JobFailed, JobNotFound, NotStarted
 from antq_actors.executors.base import run_coroutine
 from antq_actors.jobs import current_app, everywhere, instant
 from antq_actors.jobs.control import Control
-from antq_actors.jobs.outcome import Failed, Refused
+from antq_actors.jobs.outcome import Failed, GivenBack, Refused
 from antq_actors.jobs.perform import Attempt, AttemptRunner, never
 from antq_actors.jobs.state import Status
+from antq_actors.otp.kernel.errors import Interrupt
+from antq_actors.otp.kernel.stopping import Interruptible
+from antq_actors.queues.running_attempts import COOPERATION_TIMEOUT_SECONDS
 from antq_actors.storage.format.encoding import as_job, load_job
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.format.values import encode_value, load_args
@@ -92,7 +96,60 @@ class CallersAttempt(AttemptRunner):
 
 def callers_attempt(attempt: Attempt, clock: Callable[[], Instant]) -> CallersAttempt:
     """Return what performs an attempt in the caller's thread."""
-    return CallersAttempt(attempt, load_job, run_here, clock, (), never, encode_value)
+    return CallersAttempt(attempt, load_job, run_here, clock, (Interrupt,), never, encode_value)
+
+
+def run_in_time(
+    attempt: Attempt, clock: Callable[[], Instant]
+) -> tuple[CallersAttempt, AttemptOutcome, bool]:
+    """Perform an attempt in this thread; interrupt it at its timeout.
+
+    Return what performed it, what came of it, and whether it has timed out.
+    """
+    runner, timeout = callers_attempt(attempt, clock), attempt.job.spec.timeout
+    if timeout is None or attempt.failed is not None:
+        return runner, runner.run(), False
+    ending = _Ending(attempt.control, timeout)
+    try:
+        with ending:
+            outcome = ending.interruptible.run(never, runner.run)
+        if not ending.has_begun:
+            return runner, outcome, False
+    except Interrupt:
+        if not ending.has_begun:  # it is that of a job within which this one is performed
+            raise
+    text = f"timed out after {timeout:g} s"
+    runner = callers_attempt(
+        replace(attempt, failed=Failed(text, None, None, "TimeoutError")), clock
+    )
+    return runner, runner.run(), True
+
+
+class _Ending:
+    """Ends an attempt in the caller's thread at its timeout, as a queue does, unless it is over."""
+
+    def __init__(self, control: Control, timeout: float) -> None:
+        self.interruptible = Interruptible()
+        self.has_begun = False
+        self._control = control
+        self._is_over = threading.Event()
+        self._timer = threading.Thread(target=self._end, args=(timeout,), name="antq timeout")
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._timer.join()
+
+    def _end(self, timeout: float) -> None:
+        if self._is_over.wait(timeout):
+            return
+        self.has_begun = True
+        self._control.request_stop()
+        if not (self._control.watched and self._is_over.wait(COOPERATION_TIMEOUT_SECONDS)):
+            self.interruptible.interrupt()
 
 
 def run_here(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -173,12 +230,14 @@ class Performer:
         if job.id in hanging:
             hanging.discard(job.id)
             attempt = self._hung(attempt)
-        runner = callers_attempt(attempt, self._clock)
-        outcome = runner.run()
-        settlement = Settlement(job.id, state.execution, outcome, control.checkpoint)
-        settled = self._store.write(
-            single_claims.settle, state.queue_name, settlement, self._node, self._clock()
-        )
+        try:
+            runner, outcome, has_timed_out = run_in_time(attempt, self._clock)
+        except Interrupt:  # at the timeout of a job within which this one is performed
+            self._settle(job, GivenBack(), control)
+            raise
+        if has_timed_out:
+            self._store.tracker.timed_out(job, abandoned=False)
+        settled = self._settle(job, outcome, control)
         error = runner.error if isinstance(outcome, Failed | Refused) else None
         if error is None and isinstance(outcome, Failed | Refused):
             shown = as_job(settled.job or job, load_args(spec.args))
@@ -186,6 +245,14 @@ class Performer:
         # A job that has deleted itself has no status any more.
         status = Status.CANCELLED if settled.job is None else settled.job.state.status
         return Performed(job.id, WORDS.get(status, "snoozed"), error, settled.has_released)
+
+    def _settle(self, job: StoredJob, outcome: AttemptOutcome, control: Control) -> Any:
+        """Store what came of an execution."""
+        state = job.state
+        settlement = Settlement(job.id, state.execution, outcome, control.checkpoint)
+        return self._store.write(
+            single_claims.settle, state.queue_name, settlement, self._node, self._clock()
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ INTERRUPTED_SECONDS: Final = 30.0
 
 _MARKER: Final = "antq"
 _ARGUMENTS: Final = ("mode", "queues")
+_MADE_WITHOUT_CLOCK: Final = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,10 +91,15 @@ def antq_running(request: pytest.FixtureRequest) -> Iterator[AntQ]:
 
 
 @pytest.fixture
-def antq_clock() -> TestClock:
+def antq_clock(request: pytest.FixtureRequest) -> TestClock:
     """Return the clock of the application that the fixture antq or antq_running has made."""
     from antq_actors.app.clock import TestClock  # noqa: PLC0415 - as above
 
+    if request.node.stash.get(_MADE_WITHOUT_CLOCK, False):
+        raise pytest.UsageError(
+            "the application of this test was made without a clock, before antq_clock was asked"
+            " for: name antq_clock among the arguments of the test or of its fixtures"
+        )
     return TestClock()
 
 
@@ -111,6 +117,7 @@ def _options(request: pytest.FixtureRequest, given: dict[str, Any]) -> dict[str,
         options["queues"] = given["queues"]
     if "antq_clock" in request.fixturenames:
         options["clock"] = request.getfixturevalue("antq_clock")
+    request.node.stash[_MADE_WITHOUT_CLOCK] = "clock" not in options
     return options
 
 

@@ -19,7 +19,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import errors_for_display
 from antq_actors.storage.format.kept_values import KeptValues
 from antq_actors.storage.format.values import encode_args
-from antq_actors.testing.performing import WORDS, callers_attempt
+from antq_actors.testing.performing import WORDS, run_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,8 +72,8 @@ def perform_job(
     control.clock = clock
     stand_in = _NothingStored(application)
     control.application = lambda: stand_in
-    runner = callers_attempt(Attempt(StoredJob(0, state, spec, ()), control), clock)
-    ended = runner.run()
+    attempted = Attempt(StoredJob(0, state, spec, ()), control)
+    runner, ended, _ = run_in_time(attempted, clock)
     after, entry = lifecycle.settle(state, ended, now=clock())
     error = None if entry is None else errors_for_display([entry])[0]
     return Outcome(WORDS.get(after.status, "snoozed"), runner.returned, error)

@@ -5,8 +5,10 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.heard import Heard
 
-from antq_actors import AntQ, Cancel, Fail, JobFailed, NotStarted, Snooze, chain, worker
+from antq_actors import AntQ, Cancel, Fail, Job, JobFailed, NotStarted, Snooze, chain, worker
+from antq_actors.telemetry import JobTimedOut
 from antq_actors.testing import DrainLimit, drain, testing
 
 done = []
@@ -50,6 +52,32 @@ def in_thread():
 @worker(max_attempts=2)
 def returns(what):
     return {"cancel": Cancel("c"), "snooze": Snooze(60), "fail": Fail("broken")}[what]
+
+
+@worker(timeout=0.05, max_attempts=2)
+def endless(name, job: Job):
+    while not (name == "asks" and job.cancelled()):
+        pass
+
+
+@worker(timeout=0.05, max_attempts=2)
+async def endless_in_a_loop():
+    await asyncio.Event().wait()
+
+
+@worker(timeout=0.1)
+def quick(): ...
+
+
+@worker(timeout=0.05)
+def outer():
+    within.perform_async()
+
+
+@worker(timeout=60)
+def within():
+    while True:
+        pass
 
 
 @pytest.fixture(autouse=True)
@@ -209,6 +237,45 @@ def test_exactly_as_many_as_the_bound_are_no_error(app):
     app.enqueue_many(note, ({"n": n} for n in range(5)))
 
     assert drain(app, limit=5).completed == 5
+
+
+@pytest.mark.parametrize(
+    "enqueue",
+    [
+        lambda: endless.perform_async(name="in Python"),
+        lambda: endless.perform_async(name="asks"),
+        endless_in_a_loop.perform_async,
+    ],
+    ids=["in Python", "asks", "in a loop"],
+)
+def test_a_timeout_ends_a_job_in_this_thread_as_in_a_queue(enqueue):
+    heard = Heard()
+    with testing() as app, app.subscribe(heard):
+        job = enqueue()
+
+        with pytest.raises(JobFailed, match=r"timed out after 0\.05 s"):
+            drain(app)
+
+        error = app.get_job(job.id).errors[0]
+        assert (error.error, error.error_type) == ("timed out after 0.05 s", "TimeoutError")
+        assert heard.wait_one(JobTimedOut).abandoned is False
+        assert drain(app, scheduled=True, raise_errors=False).failed == 1
+
+
+def test_a_job_that_ends_in_time_is_not_interrupted_later(app):
+    quick.perform_async()
+
+    assert drain(app).completed == 1
+    assert threading.Event().wait(0.2) is False
+
+
+def test_the_timeout_of_a_job_ends_what_is_performed_inline_within_it():
+    with testing("inline") as app:
+        with pytest.raises(JobFailed, match=r"timed out after 0\.05 s"):
+            outer.perform_async()
+
+        first, within = app.list_jobs()
+        assert (first.status, within.status) == ("failed", "enqueued")
 
 
 def test_jobs_of_a_paused_queue_are_left(app):

@@ -113,6 +113,18 @@ def elsewhere():
     pass
 
 
+def test_an_attempt_ends_at_its_timeout():
+    @worker(timeout=0.05, name="perform_job:endless")
+    def endless():
+        while True:
+            pass
+
+    attempt = perform_job(endless)
+
+    assert attempt.outcome == "failed"
+    assert attempt.error.error == "timed out after 0.05 s"
+
+
 def test_an_application_refuses_its_unknown_queues():
     assert perform_job(elsewhere).outcome == "completed"
     with AntQ(), pytest.raises(UnknownQueue):

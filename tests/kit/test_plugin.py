@@ -89,6 +89,9 @@ def test_a_wrong_mode(antq):
 def test_two_applications(antq, antq_running, antq_clock):
     pass
 
+def test_a_clock_that_comes_too_late(antq, request):
+    request.getfixturevalue("antq_clock")
+
 def test_a_job_that_hangs(antq_running):
     hangs.perform_async()
     assert begun.wait(20)
@@ -114,14 +117,15 @@ def test_the_fixtures_work_and_tests_of_several_programs_do_not_see_each_other(t
 
 
 def test_wrong_use_and_what_hangs_are_errors_that_say_so(tmp_path):
-    done = run(tmp_path, FAILING, "-rE")
+    done = run(tmp_path, FAILING, "-rfE")
 
     shown = re.sub(r"\s+", " ", done.stdout)
-    assert "1 passed, 5 errors" in shown, done.stdout + done.stderr
+    assert "1 failed, 1 passed, 5 errors" in shown, done.stdout + done.stderr
     assert "has no argument 'mood'" in shown
     assert "takes its arguments by name" in shown
     assert "mode must be 'manual' or 'inline', got 'outline'" in shown
     assert "this one uses both" in shown
+    assert "made without a clock, before antq_clock" in shown
     assert "test_shop:hangs (job 1)" in shown
 
 
