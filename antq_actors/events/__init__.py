@@ -147,7 +147,8 @@ class JobCancelled(JobEvent):
     """A waiting job was cancelled, or one that runs was told to end: then JobEnded follows."""
 
     by: str | None
-    """What has cancelled it, where that was no call: a job that it waited for, a newer job."""
+    """What has cancelled it: a job that it waited for, ``batch 3``, ``workflow 3``, or ``periodic
+    entry NAME``; None for a call that names it, or a filter that finds it."""
 
 
 @dataclass(frozen=True)
@@ -325,6 +326,7 @@ class LimitClosed(Event):
     """A limit, or one key of it, lets no more jobs begin for now, and jobs wait for it."""
 
     limit: str
+    """Its name; that of a queue, for its ``global_concurrency`` and its own rate."""
     key: str | None
     """None: the limit has no key."""
 

@@ -6,7 +6,16 @@ import pytest
 from support.controlled_jobs import ControlledJob, ControlledJobs
 from support.heard import Heard
 
-from antq_actors import AntQ, Concurrency, Every, Fail, Worker, Workflow
+from antq_actors import (
+    AntQ,
+    Concurrency,
+    Every,
+    Fail,
+    QueueConfig,
+    RateLimit,
+    Worker,
+    Workflow,
+)
 from antq_actors.telemetry import (
     BatchEnded,
     CronFired,
@@ -61,6 +70,49 @@ def test_a_limit_that_closes_while_jobs_wait_is_told_once(app, heard, jobs):
     closed = heard.wait(LimitClosed)
     assert {(each.limit, "eu" in each.key) for each in closed} == {(closed[0].limit, True)}
     assert len(heard.of(LimitClosed)) <= 2
+
+
+def test_a_queue_that_is_full_on_all_nodes_is_told_once_until_no_job_waits(heard):
+    app = AntQ(queues={"mail": QueueConfig(concurrency=5, global_concurrency=1)})
+    with app.subscribe(heard), app:
+        for _ in range(2):
+            app.queue("mail").pause()
+            jobs = app.enqueue_many(Step, [{}] * 3, queue="mail")
+            app.queue("mail").resume()
+            app.wait(jobs, timeout=30)
+        closed = heard.wait(LimitClosed, 2)
+
+    assert [(each.limit, each.key) for each in closed] == [("mail", None)] * 2
+    assert len(heard.of(LimitClosed)) == 2
+
+
+def test_a_queue_that_starts_no_more_at_its_rate_is_told(heard):
+    app = AntQ(queues={"mail": QueueConfig(concurrency=5, rate_limit=RateLimit(1, per=3_600))})
+    with app.subscribe(heard), app:
+        app.enqueue_many(Step, [{}] * 3, queue="mail")
+        closed = heard.wait_one(LimitClosed)
+
+    assert (closed.limit, closed.key) == ("mail", None)
+    assert len(heard.of(LimitClosed)) == 1
+
+
+@pytest.mark.parametrize("kind", ["batch", "workflow"])
+def test_a_cancelled_group_is_what_cancels_its_jobs(heard, kind):
+    app = AntQ(start_queues=False)
+    with app.subscribe(heard), app:
+        if kind == "batch":
+            with app.batch("b") as group:
+                group.enqueue(Step)
+        else:
+            flow = Workflow("w")
+            flow.add(Step)
+            group = app.start_workflow(flow)
+        alone = app.enqueue(Step)
+        group.cancel()
+        app.cancel_job(alone)
+        cancelled = heard.wait(JobCancelled, 2)
+
+    assert [each.by for each in cancelled] == [f"{kind} {group.id}", None]
 
 
 def test_a_periodic_entry_tells_of_its_jobs_after_they_were_stored(app, heard):

@@ -202,6 +202,8 @@ def _fire(
     last_at, last_job, refused, replaced = row.last_at, row.last_job, 0, 0
     fired: list[tuple[int, Instant | None]] = []
     if firing.cancels_last and last_job is not None:
+        if store.journal is not None:
+            store.journal.by = f"periodic entry {name}"
         _cancel(store, last_job, now)
         replaced = last_job
     for at in firing.instants:

@@ -17,7 +17,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.cipher import sealed_spec
 from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.arrivals import Arrivals
-from antq_actors.storage.jobs.groups import BATCH, GROUP, JOB, Callback, GroupSpec
+from antq_actors.storage.jobs.groups import BATCH, GROUP, JOB, WORKFLOW, Callback, GroupSpec
 from antq_actors.storage.jobs.tasks import CancelGroup
 from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.counters import Event, Group
@@ -146,6 +146,8 @@ class GroupVerbs(Arrivals):
         self.close_group(group, now=now, kind=kind)
         if not after:
             self._group(group, kind).is_cancelled = True
+        if self._jobs.journal is not None:
+            self._jobs.journal.by = self._called(group)
         members = self.composition.groups.some_members(group, after, limit)
         parts = []
         for id_, row in members:
@@ -154,6 +156,15 @@ class GroupVerbs(Arrivals):
             elif row == JOB:
                 self._cancel_member(id_, now)
         return (members[-1][0] if len(members) == limit else None), parts
+
+    def _called(self, group: int) -> str:
+        """Return what an event calls the batch or the workflow that a group is, or is a part of."""
+        groups = self.composition.groups
+        found = groups.outermost(group)
+        id_ = group if found is None else found[0]
+        spec = groups.spec(id_)
+        kind = "workflow" if spec is not None and spec.kind == WORKFLOW else "batch"
+        return f"{kind} {id_}"
 
     def _cancel_member(self, id_: int, now: Instant) -> None:
         with suppress(JobNotFound, NotCancellable):

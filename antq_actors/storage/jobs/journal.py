@@ -80,6 +80,8 @@ class Journal:
         """Whether what is stored now was enqueued elsewhere, and long ago."""
         self._is_foreign = False
         """Whether what ends now was run by another process: then it is that one's event."""
+        self.by: str | None = None
+        """What cancels jobs in this verb, where that is no call."""
         self.changed = 0
         """How many jobs it has stored or changed."""
 
@@ -106,6 +108,7 @@ class Journal:
     def end_verb(self) -> None:
         """Note the jobs that a verb has stored: those of one call come together."""
         self.is_import = self._is_foreign = False
+        self.by = None
         if self._stored:
             self._tell_stored(self._date())
 
@@ -344,7 +347,7 @@ class Journal:
         if not is_cancelled:
             return
         values = of_job(id_, self._begun(id_, after))
-        by = None if error is None else error.error
+        by = self.by if error is None else error.error
         self._add(events.JobCancelled, datetime_for_display(after.updated_at), {**values, "by": by})
 
     def paused(
@@ -383,6 +386,16 @@ class Journal:
             return
         self._tracker.closed.add(gate)
         self.note(events.LimitClosed, limit=limit.rule.name, key=key)
+
+    def queue_closed(self, queue: str) -> None:
+        """Note that no more jobs of a queue may begin and some wait: once, until none does."""
+        if queue not in self._tracker.closed_queues:
+            self._tracker.closed_queues.add(queue)
+            self.note(events.LimitClosed, limit=queue, key=None)
+
+    def queue_cleared(self, queue: str) -> None:
+        """Note that no job waits for what limits a queue any more."""
+        self._tracker.closed_queues.discard(queue)
 
     def gate_cleared(self, gate: bytes) -> None:
         """Note that no job waits for a gate any more."""

@@ -55,6 +55,8 @@ class LimitedClaims(LimitVerbs):
         jobs, next_due = claim(bulk, queue_name, node=node, limit=most, now=now)
         if limits.rate is not None and jobs:
             left, opens_at = self.count_starts(limits.rate, len(jobs), now)
+        if limit and self._jobs.journal is not None:
+            self._note_closed(queue_name, is_closed=len(jobs) == most < limit)
         if len(jobs) < most or most == limit:
             return jobs, next_due
         if limits.rate is None or left:
@@ -62,6 +64,14 @@ class LimitedClaims(LimitVerbs):
         if opens_at is None or self._jobs.count(keys.lane(_ENQUEUED, queue_name)):
             return jobs, opens_at
         return jobs, None if next_due is None else max(next_due, opens_at)
+
+    def _note_closed(self, queue_name: str, *, is_closed: bool) -> None:
+        """Note that what limits a queue as a whole lets no more jobs begin, if some wait for it."""
+        journal = self._jobs.journal
+        if journal is not None and not self._jobs.count(keys.lane(_ENQUEUED, queue_name)):
+            journal.queue_cleared(queue_name)
+        elif journal is not None and is_closed:
+            journal.queue_closed(queue_name)
 
     def _claim_limited(
         self, bulk: Any, queue_name: str, *, node: int, limit: int, now: Instant

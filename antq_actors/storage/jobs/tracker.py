@@ -95,6 +95,8 @@ class JobTracker:
         """The queues that end, and give back what they run."""
         self.closed: set[bytes] = set()
         """The gates of which it was told that they are closed, and for which jobs still wait."""
+        self.closed_queues: set[str] = set()
+        """The queues of which it was told that they are closed as a whole, likewise."""
         self.outage_since: float | None = None
         """Since when the store refuses, by the monotonic clock; None: it does not."""
 
