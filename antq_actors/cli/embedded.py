@@ -59,7 +59,7 @@ def run(app: AntQ, arguments: list[str], name: str, program: str) -> int:
         return cli.run(arguments, program=program)
     if app.is_volatile:
         return _refuse_volatile()
-    with store.used_where_it_runs(app):
+    with store.commands_of(app):
         return cli.run([command, "--path", str(app.path), *arguments[1:]], program=program)
 
 

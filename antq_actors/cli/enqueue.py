@@ -22,7 +22,7 @@ from antq_actors.cli.listing import (
 )
 from antq_actors.cli.maintenance import EncryptionKeyFile, KeyFile
 from antq_actors.cli.output import local_time
-from antq_actors.cli.store import StorePath, check_exists, started
+from antq_actors.cli.store import StorePath, check_exists, of_site, started
 from antq_actors.jobs import current_app, resolver
 
 FORM: Final = "MODULE:WORKER"
@@ -148,7 +148,7 @@ def application_on(
     module: Any, path: Path, key_file: Path | None, encryption_key_file: Path | None
 ) -> Iterator[AntQ]:
     """Start the application for a command on *path*: that of the module, if possible."""
-    apps = [*vars(module).values(), *current_app.applications()]
+    apps = [of_site(path), *vars(module).values(), *current_app.applications()]
     own = next((app for app in apps if isinstance(app, AntQ) and _is_on(app, path)), None)
     app = own or AntQ(
         path,

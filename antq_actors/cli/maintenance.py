@@ -10,11 +10,11 @@ from typing import Annotated, BinaryIO, TypeAlias
 
 import typer
 
-from antq_actors import AntQ, AntqError, Status
+from antq_actors import AntqError, Status
 from antq_actors.app import signing_keys
 from antq_actors.cli import output, render
 from antq_actors.cli.listing import AsJson, Queue, Statuses, hints_printed
-from antq_actors.cli.store import StorePath, check_exists, open_store, started
+from antq_actors.cli.store import StorePath, application_for, check_exists, open_store, started
 from antq_actors.storage.admin import maintenance
 
 FINDINGS = 1
@@ -228,7 +228,7 @@ def import_jobs(
     Example:
       antq import failed.jsonl --path jobs
     """
-    with started(AntQ(path, start_queues=False, signing_key_file=key_file)) as app:
+    with started(application_for(path, key_file)) as app:
         if file is None:
             if sys.stdin is None:
                 raise AntqError("standard input is closed: give FILE, or pipe an export into it")

@@ -34,39 +34,59 @@ def check_exists(path: Path) -> None:
         raise typer.BadParameter(f"there is no store at '{path}'", param_hint="--path")
 
 
-_here: Final[ContextVar[AntQ | None]] = ContextVar("antq_application_of_the_site", default=None)
+_of_site: Final[ContextVar[AntQ | None]] = ContextVar("antq_application_of_the_site", default=None)
 
 
 @contextmanager
-def used_where_it_runs(app: AntQ) -> Iterator[None]:
-    """Have commands use *app* for its path if it runs in this process, as in tests of a site."""
-    token = _here.set(app if app.antq_is_running else None)
+def commands_of(app: AntQ) -> Iterator[None]:
+    """Have commands use *app*, that of a site, for its path: it has the keys and the middleware."""
+    token = _of_site.set(app)
     try:
         yield
     finally:
-        _here.reset(token)
+        _of_site.reset(token)
+
+
+def application_for(path: Path, key_file: Path | None = None) -> AntQ:
+    """Return the application of a command on *path*: that of its site, or one that has no queues.
+
+    *key_file*: of signing keys, of the latter.
+    """
+    app = of_site(path)
+    return AntQ(path, start_queues=False, signing_key_file=key_file) if app is None else app
+
+
+def of_site(path: Path) -> AntQ | None:
+    """Return the application of the site whose command this is, if *path* is its path."""
+    app = _of_site.get()
+    return app if app is not None and app.path == path else None
 
 
 @contextmanager
 def open_store(path: Path) -> Iterator[AntQ]:
     """Open the store at *path* for a command, in an application that runs no queues."""
-    here = _here.get()
-    if here is not None and here.path == path:  # which nothing else in this process can open
-        yield here
-        return
-    check_exists(path)
-    check_format(path)
-    with started(AntQ(path, start_queues=False)) as app:
+    app = application_for(path)
+    if not app.antq_is_running:
+        check_exists(path)
+        check_format(path)
+    with started(app):
         yield app
 
 
 @contextmanager
 def started(app: AntQ) -> Iterator[AntQ]:
-    """Start *app* for a command and stop it after; the command reports a failed start."""
+    """Start *app* for a command and stop it after; the command reports a failed start.
+
+    That of a site is left running if it runs in this process, as in tests of a site.
+    """
+    is_of_site = app is _of_site.get()
+    if is_of_site and app.antq_is_running:  # nothing else here can open its path
+        yield app
+        return
     log = logging.getLogger("antq_actors.otp")
     log.addHandler(_SILENT)
     try:
-        app.start()
+        app.start(queues=False if is_of_site else None)
     finally:
         log.removeHandler(_SILENT)
     with app:

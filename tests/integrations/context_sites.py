@@ -3,7 +3,7 @@
 import flask
 import quart
 
-from antq_actors import QueueConfig, worker
+from antq_actors import Middleware, QueueConfig, worker
 from antq_actors.integrations.flask import AntQ as FlaskAntQ
 from antq_actors.integrations.quart import AntQ as QuartAntQ
 
@@ -12,6 +12,13 @@ QUEUES = {
     "coroutines": QueueConfig(2, executor="async"),
     "processes": QueueConfig(1, executor="process"),
 }
+
+
+class Tenants(Middleware):
+    """Says whose a job is."""
+
+    def on_enqueue(self, draft):
+        draft.meta["tenant"] = "acme"
 
 
 def _site_name():

@@ -1,9 +1,11 @@
 """The extensions for Flask and Quart, with the real frameworks."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections import deque
+from contextlib import nullcontext
 from pathlib import Path
 
 import context_sites
@@ -190,6 +192,30 @@ def create_app():
     assert (counted.returncode, counted.stdout) == (0, "1\n"), counted.stderr
     assert missing.returncode == 1
     assert missing.stderr.splitlines()[-1].startswith("antq: no job has the id 99")
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_its_commands_have_the_keys_and_middleware_of_the_site(make, tmp_path, is_open):
+    key = tmp_path / "key"
+    key.touch(0o600)
+    key.write_text("k" * 32)
+    kept = {"ANTQ_MIDDLEWARE": [context_sites.Tenants()], "ANTQ_ENCRYPTION_KEY_FILE": key}
+    site = make(tmp_path / "jobs", **kept)
+    app = site.extensions["antq"]
+    with app.start(queues=False):
+        context_sites.in_thread.perform_async(fails=True)
+
+    with app.start(queues=False) if is_open else nullcontext():
+        shown = run_command(site, "show", "1", "--json")
+        enqueued = run_command(site, "enqueue", "context_sites:in_thread")
+        assert app.antq_is_running is is_open
+
+    assert json.loads(shown.output)["args"] == {"fails": True}
+    assert "Job 2 is enqueued" in enqueued.output
+    with antq_actors.AntQ(tmp_path / "jobs", start_queues=False, encryption_key_file=key) as looks:
+        assert looks.get_job(2).meta == {"tenant": "acme"}
+    with antq_actors.AntQ(tmp_path / "jobs", start_queues=False) as looks:
+        assert looks.get_job(2).meta == {}, "it is encrypted"
 
 
 def test_its_commands_also_work_in_a_process_that_has_the_store_open(opened, make):
