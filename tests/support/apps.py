@@ -27,12 +27,15 @@ def send(email):
     pass
 
 
-def until(condition, what="it"):
-    """Wait for a condition that a thread or process brings about; answer what it answers."""
+def until(condition, what="it", *, every=0.002):
+    """Wait for a condition that a thread or process brings about; return what it returns.
+
+    *every*: so many seconds it is looked at.
+    """
     deadline = time.monotonic() + LONGEST
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"{what} did not happen within {LONGEST:g} s"
-        time.sleep(0.002)
+        time.sleep(every)
     return answer
 
 

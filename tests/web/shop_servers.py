@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import httpx2
 from support.apps import until
@@ -53,6 +54,15 @@ SERVERS = {
 }
 
 
+http: Final = httpx2.Client(timeout=30, limits=httpx2.Limits(max_keepalive_connections=0))
+"""What asks the servers: a client for each request would read the certificates of the system."""
+
+
+def until_served(condition, what):
+    """Wait for what a server says; to ask more often would slow down what it waits for."""
+    return until(condition, what, every=0.05)
+
+
 class Shop:
     """A copy of examples/web in a folder, with the programs that were started there."""
 
@@ -88,7 +98,7 @@ class Shop:
         self.url = f"http://127.0.0.1:{port}"
         name, *arguments = (word.format(port=port) for word in command)
         server = self.start(name, *arguments)
-        until(lambda: self._answers(server), f"the first answer of {name}")
+        until_served(lambda: self._answers(server), f"the first answer of {name}")
         return server
 
     def run_jobs(self, command=START):
@@ -97,14 +107,14 @@ class Shop:
 
     def request_receipt(self, order, email="jane@example.com"):
         url = f"{self.url}/orders/{order}/receipt"
-        return httpx2.post(url, params={"email": email}, timeout=30)
+        return http.post(url, params={"email": email})
 
     def show_job(self, job_id):
-        return httpx2.get(f"{self.url}/jobs/{job_id}", timeout=30)
+        return http.get(f"{self.url}/jobs/{job_id}")
 
     def completed(self, job_id):
         """Return what the server says of a job once it has completed."""
-        return until(
+        return until_served(
             lambda: job if (job := self.show_job(job_id).json())["status"] == "completed" else None,
             f"job {job_id} completed",
         )
@@ -115,7 +125,7 @@ class Shop:
     def _answers(self, server):
         assert server.poll() is None, server.log.read_text()
         try:
-            return httpx2.get(f"{self.url}/jobs/0", timeout=30)
+            return http.get(f"{self.url}/jobs/0")
         except httpx2.TransportError:
             return None
 

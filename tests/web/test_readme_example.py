@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-import httpx2
 import pytest
-from shop_servers import stop
+from shop_servers import http, stop
 from support.apps import until
 
 README = Path(__file__).parent.parent.parent / "README.md"
@@ -30,7 +29,7 @@ def test_the_web_example_of_the_readme_enqueues_and_runs(shop, example):
     server = shop.serve(["uvicorn", "shop:web", "--port", "{port}"])
     jobs = shop.start("antq_actors", "start", "shop:app")
 
-    answer = httpx2.post(f"{shop.url}/customers", params={"email": "jane@example.com"}, timeout=30)
+    answer = http.post(f"{shop.url}/customers", params={"email": "jane@example.com"})
 
     assert (answer.status_code, answer.json()) == (202, 1)
     until(lambda: "Dear jane@example.com, welcome!" in jobs.log.read_text(), "the welcome")

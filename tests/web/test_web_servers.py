@@ -4,7 +4,7 @@ import shutil
 
 import httpx2
 import pytest
-from shop_servers import GUNICORN_DJANGO, GUNICORN_FLASK, SERVERS, UVICORN, kill, stop
+from shop_servers import GUNICORN_DJANGO, GUNICORN_FLASK, SERVERS, UVICORN, kill, stop, until_served
 from support.apps import until
 
 ONE_WORKER = ["--workers", "1"]  # the one that has answered, and so has the store open
@@ -55,7 +55,7 @@ def test_a_reloaded_server_enqueues_again_with_the_new_code(shop):
 
     module.write_text(module.read_text().replace("status_code=202", "status_code=201"))
 
-    accepted = until(lambda: reloaded(shop), "the new code")
+    accepted = until_served(lambda: reloaded(shop), "the new code")
     shop.completed(accepted.json()["id"])
     assert shop.receipt(2)
 
