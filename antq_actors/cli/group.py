@@ -114,6 +114,10 @@ COMMANDS: Final = {
     "demo": Command("demo:demo", "Send a promotion to every lead in a file."),
     "course": Command("course:course", "List the programs of the OTP course; show and run one."),
     "list": Command("listing:list_jobs", "List jobs by id. A job must match all filters."),
+    "errors": Command(
+        "errors:errors",
+        "Show the failures of jobs, grouped by what they have in common, the last one first.",
+    ),
     "show": Command(
         "jobs:show", "Show one job with its steps, errors and stack traces, and where it runs."
     ),

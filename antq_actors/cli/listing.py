@@ -6,13 +6,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
+import msgspec
 import typer
 
-from antq_actors import Job, Status
+from antq_actors import AntQ, Job, Status
 from antq_actors.cli import output, render
 from antq_actors.cli.store import StorePath, open_store
+from antq_actors.insights import Filter, FilterError, Insights
+from antq_actors.insights.as_json import as_json as shown_as_json
+from antq_actors.insights.redaction import Redactor
+from antq_actors.insights.values import JobPage
 
 Statuses: TypeAlias = Annotated[
     list[Status] | None,
@@ -30,6 +36,14 @@ Args: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE", help="Only jobs with this argument; VALUE is JSON, or else text."
+    ),
+]
+FilterText: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="TEXT",
+        help="Only jobs that this lets pass, such as 'status:failed -queue:low inserted:<1h'.",
     ),
 ]
 Error: TypeAlias = Annotated[
@@ -84,6 +98,7 @@ Limit: TypeAlias = Annotated[int, typer.Option(min=0, help="The most jobs to lis
 def list_jobs(
     *,
     path: StorePath,
+    filter: FilterText = None,  # noqa: A002 - the option's name
     status: Statuses = None,
     queue: Queue = None,
     worker: WorkerName = None,
@@ -101,10 +116,12 @@ def list_jobs(
 ) -> None:
     """List jobs by id. A job must match all filters.
 
-    A TIME is ISO 8601, such as 2030-05-01T09:00 (local) or 2030-05-01T09:00+02:00.
+    A TIME is ISO 8601, such as 2030-05-01T09:00 (local) or 2030-05-01T09:00+02:00. --filter takes
+    the place of the other filters; with it, --json prints a page as the JSON API answers it.
 
     \b
     Examples:
+      antq list --path jobs --filter 'status:failed error:Timeout ended:<1h'
       antq list --path jobs --status failed --status retrying
       antq list --path jobs --newest --before 4711
       antq list --path jobs --arg email=jane.smith734@yahoo.com --json
@@ -123,6 +140,12 @@ def list_jobs(
         inserted_after=inserted_after,
         inserted_before=inserted_before,
     )
+    if filter is not None:
+        _refuse_both(filters)
+        _list_filtered(
+            path, filter, newest=newest_first, ids=(after, before), limit=limit, as_json=as_json
+        )
+        return
     with open_store(path) as app, hints_printed():
         jobs = app.list_jobs(
             **filters,
@@ -131,6 +154,7 @@ def list_jobs(
             limit=limit,
             newest_first=newest_first,
         )
+    jobs = [_without_secrets(job) for job in jobs]
     if as_json:
         render.write_json(jobs)
     elif jobs:
@@ -140,6 +164,85 @@ def list_jobs(
             output.write_stderr(f"There may be more: {more}")
     else:
         output.write_stderr("No jobs match.")
+
+
+_redactor: Final = Redactor()
+SEARCH_SECONDS: Final = 5.0
+"""Seconds for which a command looks for what a filter finds."""
+
+
+def _without_secrets(job: Job) -> Job:
+    """Return a job without the arguments and *meta* that their keys say are secret."""
+    args, meta = _redactor.mapping("args", job.args), _redactor.mapping("meta", job.meta)
+    if args is job.args and meta is job.meta:
+        return job
+    return msgspec.structs.replace(job, args=args, meta=meta)
+
+
+def _refuse_both(filters: dict[str, Any]) -> None:
+    """Refuse options that --filter takes the place of as wrong usage."""
+    for name, value in filters.items():
+        if value is not None:
+            option = "arg" if name == "args" else name.replace("_", "-")
+            raise typer.BadParameter(
+                f"give either --filter or --{option}; a filter is written as 'status:failed"
+                " queue:mail arg.user.id:42 inserted:<1h'",
+                param_hint="--filter",
+            )
+
+
+def parse_filter(text: str) -> Filter:
+    """Return the filter that a command is given; another text is wrong usage."""
+    try:
+        return Filter.parse(text)
+    except FilterError as error:
+        raise typer.BadParameter(str(error), param_hint="--filter") from None
+
+
+def _list_filtered(
+    path: Path,
+    text: str,
+    *,
+    newest: bool,
+    ids: tuple[int | None, int | None],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List the jobs that a filter finds; *ids*: those above the first and below the second."""
+    parse_filter(text)
+    for sign, id_ in zip("><", ids, strict=True):
+        text += "" if id_ is None else f" id:{sign}{max(id_, 0)}"
+    if limit == 0:
+        raise typer.BadParameter("with --filter it is at least 1", param_hint="--limit")
+    with open_store(path) as app:
+        page = _page_of(app, parse_filter(text), newest=newest, limit=limit)
+    if as_json:
+        render.write_json(shown_as_json(page))
+        return
+    if page.items:
+        render.write_table(render.job_table(page.items))
+    else:
+        output.write_stderr("No jobs match." if page.complete else "No jobs match so far.")
+    _write_rest(page, newest=newest)
+
+
+def _page_of(app: AntQ, filter_: Filter, *, newest: bool, limit: int) -> JobPage:
+    return Insights(app).jobs(
+        filter_,
+        limit=limit,
+        budget=SEARCH_SECONDS,
+        order="newest" if newest else "oldest",
+    )
+
+
+def _write_rest(page: JobPage, *, newest: bool) -> None:
+    """Write to standard error how many jobs there are, and how to go on."""
+    if page.next is None:
+        return
+    found = f"{page.count:,}" if page.exact else f"at least {page.count:,}"
+    searched = "" if page.exact else f" among {page.searched:,} that were looked at"
+    following = f"--newest --before {page.next}" if newest else f"--oldest --after {page.next}"
+    output.write_stderr(f"{found} match{searched}. To go on: {following}")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from antq_actors import AttemptError, Job
+    from antq_actors.insights.values import JobItem
 
 # JSON escapes the first 32 itself, with escapes of its own.
 _CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
@@ -186,7 +187,7 @@ def write_table(table: JobTable | PlainTable | str) -> None:
         console.print(table, soft_wrap=not isinstance(table, JobTable))
 
 
-def job_table(jobs: Iterable[Job]) -> JobTable:
+def job_table(jobs: Iterable[Job | JobItem]) -> JobTable:
     """Return the table of jobs for ``antq list``; ``job_text`` and JSON are complete."""
     return JobTable([_cells(job) for job in jobs])
 
@@ -282,7 +283,7 @@ def _new_table() -> Table:
     return Table(box=None, pad_edge=False, header_style="bold")
 
 
-def _cells(job: Job) -> tuple[Text, ...]:
+def _cells(job: Job | JobItem) -> tuple[Text, ...]:
     """Return the cells of a job's row in the table of ``antq list``."""
     return (
         Text(str(job.id)),
@@ -296,7 +297,7 @@ def _cells(job: Job) -> tuple[Text, ...]:
     )
 
 
-def _error(job: Job) -> str:
+def _error(job: Job | JobItem) -> str:
     """Return the job's newest error for ``antq list``, on one line, if it explains the status."""
     if job.status not in _SHOW_ERROR or not job.errors:
         return ""

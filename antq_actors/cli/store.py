@@ -13,6 +13,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from antq_actors import AntQ
+from antq_actors.errors import StorageError
 from antq_actors.storage.admin.maintenance import check_format
 from antq_actors.storage.lmdb.directory import in_words
 
@@ -28,10 +29,13 @@ StorePath: TypeAlias = Annotated[
 
 def check_exists(path: Path) -> None:
     """Refuse a path without a store as wrong usage. Raises StorageError if it cannot be read."""
-    with in_words(path):
-        exists = (path / DATA_FILE).exists()
-    if not exists:
+    if not _exists(path):
         raise typer.BadParameter(f"there is no store at '{path}'", param_hint="--path")
+
+
+def _exists(path: Path) -> bool:
+    with in_words(path):
+        return (path / DATA_FILE).exists()
 
 
 _of_site: Final[ContextVar[AntQ | None]] = ContextVar("antq_application_of_the_site", default=None)
@@ -60,6 +64,18 @@ def of_site(path: Path) -> AntQ | None:
     """Return the application of the site whose command this is, if *path* is its path."""
     app = _of_site.get()
     return app if app is not None and app.path == path else None
+
+
+@contextmanager
+def open_shown_store(path: Path) -> Iterator[AntQ]:
+    """Open the store at *path* for a command that shows it as a whole, as the dashboard does.
+
+    A path without a store is then no wrong usage, but what there is to see. Raises StorageError.
+    """
+    if not _exists(path):
+        raise StorageError(f"there is no store at {path}")
+    with open_store(path) as app:
+        yield app
 
 
 @contextmanager

@@ -115,10 +115,12 @@ class Term(NamedTuple):
             for value in self.values
             if isinstance(value, Age | Bounds)
         ]
-        lows, highs = [each.low for each in spans], [each.high for each in spans]
-        low = None if None in lows else min(low for low in lows if low is not None)
-        high = None if None in highs else max(high for high in highs if high is not None)
-        return low, high
+        lows = [each.low + each.is_low_open for each in spans if each.low is not None]
+        highs = [each.high - each.is_high_open for each in spans if each.high is not None]
+        return (
+            min(lows) if len(lows) == len(self.values) else None,
+            max(highs) if len(highs) == len(self.values) else None,
+        )
 
     def __str__(self) -> str:
         values = ",".join(self._shown(value) for value in self.values)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights import search
+from antq_actors.insights.errors import ONE_SECONDS, find_error, find_errors, mark_known
 from antq_actors.insights.source import Source
 from antq_actors.insights.trees import read_tree
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from antq_actors.insights.filters import Filter
     from antq_actors.insights.redaction import Redact
     from antq_actors.insights.trees import TreeView
-    from antq_actors.insights.values import JobPage
+    from antq_actors.insights.values import ErrorGroup, ErrorPage, JobPage
 
 
 class Insights:
@@ -67,3 +68,27 @@ class Insights:
         """
         page = search.PageOf(after, before, limit, order)
         return search.find_jobs(self._source, filter, page, budget)
+
+    def errors(
+        self,
+        filter: str | Filter = "",  # noqa: A002 - what it is
+        *,
+        after: int | None = None,
+        budget: float = search.BUDGET_SECONDS,
+    ) -> ErrorPage:
+        """Return the failures of the jobs that a filter finds, grouped by what they have in common.
+
+        Alike are those of the same class of exception that was raised in the same place. The newest
+        jobs are looked at first, for *budget* seconds; ``next`` is the *after* that goes on.
+
+        Raises FilterError, TypeError, ValueError, NotStarted and StorageError.
+        """
+        return find_errors(self._source, filter, after, budget)
+
+    def error(self, fingerprint: str, *, budget: float = ONE_SECONDS) -> ErrorGroup:
+        """Return the failures of a fingerprint. Raises LookupError if none is found in time."""
+        return find_error(self._source, fingerprint, budget)
+
+    def mark_known(self, fingerprint: str, version: str | None) -> None:
+        """Note until which version failures are known; None: they are not. Raises TypeError."""
+        mark_known(self._source, fingerprint, version)

@@ -146,10 +146,13 @@ class Taken(NamedTuple):
 class Search:
     """A filter, and the time that is left to look for what passes it.
 
-    Raises FilterError, TypeError and ValueError.
+    *with_errors*: it is about jobs that have errors, and all of these are read. Raises
+    FilterError, TypeError and ValueError.
     """
 
-    def __init__(self, source: Source, filter_: str | Filter, budget: float) -> None:
+    def __init__(
+        self, source: Source, filter_: str | Filter, budget: float, *, with_errors: bool = False
+    ) -> None:
         self.filter = filter_ if isinstance(filter_, Filter) else Filter.parse(filter_)
         seconds = real(budget)
         if seconds is None:
@@ -166,11 +169,14 @@ class Search:
         self._lanes = _lanes_of(self.filter, self.now)
         self._roots = self._read_roots()
         self._named = self._read_named()
-        terms = [each for each in self.filter.terms if self._named or each.name not in _BY_LANE]
+        needs_error = with_errors or bool(self.filter.required("error"))
+        self._by_error = self._named is None and needs_error and self._has_fewer_errors()
+        is_by_index = self._by_error or self._named is not None
+        terms = [each for each in self.filter.terms if is_by_index or each.name not in _BY_LANE]
         self._terms = sorted(terms, key=lambda term: COSTS.index(term.name))
-        has_error_term = any(term.name == "error" for term in terms)
-        self._errors: int | None = 1 if has_error_term else 0
-        self.is_by_lane = not self._terms and self._named is None
+        newest = 1 if any(term.name == "error" for term in terms) else 0
+        self._errors = None if with_errors else newest
+        self.is_by_lane = not self._terms and not is_by_index and not with_errors
         """Whether the counts of lanes say how many jobs pass."""
 
     @property
@@ -181,10 +187,10 @@ class Search:
     def take(self, span: Span, limit: int) -> Taken:
         """Return the first jobs of *span* that pass, up to *limit*, with all of their errors."""
         found: list[int] = []
-        pages = self._pages(span, limit + 1 if self.is_by_lane else None)
+        pages = self.pages(span, limit + 1 if self.is_by_lane else None)
         while True:
             page = next(pages)
-            found += [each.id for each in page.jobs if self._passes(each)]
+            found += [each.id for each in page.jobs if self.passes(each)]
             if page.is_last or len(found) > limit or self.is_over:
                 break
         jobs = self._read_whole(found[:limit])
@@ -210,17 +216,17 @@ class Search:
 
     def _count_in(self, span: Span) -> tuple[int, bool]:
         count = 0
-        pages = self._pages(span, None)
+        pages = self.pages(span)
         while not self.is_over:
             page = next(pages)
-            count += sum(map(self._passes, page.jobs))
+            count += sum(map(self.passes, page.jobs))
             if page.is_last:
                 return count, True
         return count, False
 
     # ---- what is looked at ----------------------------------------------------------------
 
-    def _pages(self, span: Span, size: int | None) -> Iterator[SearchPage]:
+    def pages(self, span: Span, size: int | None = None) -> Iterator[SearchPage]:
         """Yield the jobs of *span* that may pass, page by page; *size*: of the first page."""
         low, high = self._ids
         span = span._replace(
@@ -235,19 +241,28 @@ class Search:
                 jobs = self._store.read(JobReader.search_named, ids, errors=self._errors)
                 page = SearchPage(jobs, ids[-1] if ids else None, not named)
             else:
-                page = self._store.read(
-                    JobReader.search_page, self._lanes, span, size=size, errors=self._errors
-                )
+                page = self._read_page(span, size)
                 span = span if page.last is None else span.beyond(page.last)
             size = None
             self.searched += len(page.jobs)
             yield page
 
+    def _read_page(self, span: Span, size: int) -> SearchPage:
+        if self._by_error:
+            return self._store.read(JobReader.search_failed, span, size=size, errors=self._errors)
+        return self._store.read(
+            JobReader.search_page, self._lanes, span, size=size, errors=self._errors
+        )
+
+    def _has_fewer_errors(self) -> bool:
+        return self._store.read(JobReader.has_fewer_errors, self._lanes)
+
     def _next_size(self) -> int:
         size, self._size = self._size, min(2 * self._size, _MOST_JOBS)
         return size
 
-    def _passes(self, raw: RawJob) -> bool:
+    def passes(self, raw: RawJob) -> bool:
+        """Return whether a job that was read passes the filter."""
         candidate = Candidate(raw, self._redactor, self._roots)
         return all(term.holds(candidate.find(term), self.now) for term in self._terms)
 
@@ -275,7 +290,7 @@ class Search:
             ended = max(low or 0, 0), min(instant.LATEST if high is None else high, instant.LATEST)
         if required("batch") or required("workflow"):
             groups = frozenset(self._roots)
-        named = Named(ended, groups, bool(required("error")))
+        named = Named(ended, groups)
         if named == Named():
             return None
         most = self._store.read(JobReader.count_lanes, self._lanes)

@@ -85,6 +85,10 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
         """Store whether all jobs are to be encrypted, as an application says."""
         self._meta.set_encrypts_all(encrypts_all=encrypts_all)
 
+    def set_known_error(self, fingerprint: str, version: str | None) -> None:
+        """Store until which version of the code a failure is known; None: it is not."""
+        self._meta.set_known_error(fingerprint, version)
+
     # ---- jobs are run ---------------------------------------------------------------------
 
     def work(

@@ -32,6 +32,7 @@ _NODE: Final = b"node:"
 _CONCURRENCY: Final = b"order:"
 _ISOLATED: Final = b"alone:"
 _LIMITED: Final = b"bound:"
+_KNOWN: Final = b"known:"
 _CANCEL: Final = b"cancel:"
 _SPECIAL: Final = ((_ISOLATED, _CANCEL + b"\xff"), (_CONCURRENCY, PAUSED + b"\xff"))
 """Between these keys are all that :meth:`Meta.is_quiet` is about, and no others."""
@@ -163,6 +164,22 @@ class Meta:
             self._put(key, _encode(pause))
         else:
             self._delete(key)
+
+    def known_errors(self) -> dict[str, str]:
+        """Read until which version failures are known from ``meta``, by their fingerprints."""
+        rows = items_with(self._txn, self._db, _KNOWN)
+        return {
+            key[len(_KNOWN) :].decode(errors="replace"): version.decode(errors="replace")
+            for key, version in rows
+        }
+
+    def set_known_error(self, fingerprint: str, version: str | None) -> None:
+        """Store in ``meta`` until which version a failure is known, or with None that it is not."""
+        key = _KNOWN + fingerprint.encode(errors="replace")
+        if version is None:
+            self._delete(key)
+        else:
+            self._put(key, version.encode(errors="replace"))
 
     def encrypts_all(self) -> bool:
         """Read from the ``meta`` table whether all jobs are to be encrypted."""

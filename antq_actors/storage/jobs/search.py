@@ -33,8 +33,6 @@ Lanes: TypeAlias = Callable[[Status, str], bool]
 
 MOST_NAMED: Final = 10_000
 """Jobs that an index names and that are sorted by their ids; of more, all jobs are looked at."""
-_MOST_WITH_ERRORS: Final = 2_000
-"""The same of jobs that have errors: each is a step of a cursor."""
 
 
 class SearchPage(NamedTuple):
@@ -53,7 +51,6 @@ class Named(NamedTuple):
     ended: tuple[Instant, Instant] | None = None
     """Between these instants, both included."""
     groups: frozenset[int] | None = None
-    has_error: bool = False
 
 
 class SearchReader:
@@ -71,7 +68,14 @@ class SearchReader:
 
         *errors*: no more than so many of each, the newest; None: all.
         """
-        ids = list(islice(self._lane_ids(lanes, span), size + 1))
+        return self._search_page(self._lane_ids(lanes, span), size, errors)
+
+    def search_failed(self, span: Span, *, size: int, errors: int | None) -> SearchPage:
+        """Read the first *size* jobs of *span* that have errors, by id."""
+        return self._search_page(self._ids_with_errors(span), size, errors)
+
+    def _search_page(self, found: Iterator[int], size: int, errors: int | None) -> SearchPage:
+        ids = list(islice(found, size + 1))
         is_last = len(ids) <= size
         del ids[size:]
         return SearchPage(self._raw_jobs(ids, errors), ids[-1] if ids else None, is_last)
@@ -103,11 +107,16 @@ class SearchReader:
             ended = self._ids_ended(*named.ended, most)
             if ended is not None:
                 return sorted(ended)
-        if named.has_error:
-            most = min(most, _MOST_WITH_ERRORS)
-            ids = list(islice(self._ids_with_errors(), most))
-            return ids if len(ids) < most else None
         return None
+
+    def has_fewer_errors(self, lanes: Lanes | None) -> bool:
+        """Read whether there are fewer errors than jobs in *lanes*."""
+        entries: int = self._txn.stat(self._tables.errors)["entries"]
+        return entries < self.count_lanes(lanes)
+
+    def known_errors(self) -> dict[str, str]:
+        """Read until which version failures are known, by their fingerprints."""
+        return self._meta.known_errors()
 
     def roots_of_groups(self, batches: Iterable[int], workflows: Iterable[int]) -> dict[int, int]:
         """Read which groups belong to these batches and workflows, each with its number."""
@@ -208,15 +217,19 @@ class SearchReader:
         for group in groups:
             yield from (id_ for id_, kind in table.members(group) if kind != GROUP)
 
-    def _ids_with_errors(self) -> Iterator[int]:
-        """Yield the ids of the jobs that have errors, each once, in order."""
-        table, start = self._tables.errors, b""
-        while True:
-            key = next(keys_from(self._txn, table, start), None)
-            if key is None:
-                return
+    def _ids_with_errors(self, span: Span) -> Iterator[int]:
+        """Yield the ids of the jobs of *span* that have errors, each once, in order."""
+        first = max(0, span.after) + 1
+        last = keys.LARGEST_ID if span.before is None else min(span.before - 1, keys.LARGEST_ID)
+        table = self._tables.errors
+        while first <= last:
+            if span.newest_first:
+                end = keys.error_key(last, keys.LARGEST_NUMBER)
+                key = next(keys_down_from(self._txn, table, end), b"")
+            else:
+                key = next(keys_from(self._txn, table, keys.job_key(first)), b"")
             id_ = int.from_bytes(key[: len(keys.job_key(0))])
-            yield id_
-            if id_ >= keys.LARGEST_ID:
+            if not first <= id_ <= last:
                 return
-            start = keys.job_key(id_ + 1)
+            yield id_
+            first, last = (first, id_ - 1) if span.newest_first else (id_ + 1, last)
