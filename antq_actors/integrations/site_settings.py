@@ -32,6 +32,11 @@ def extend(site: Any, kind: type[Any], program: str) -> AntQ:
     """
     if not isinstance(site, kind):
         raise TypeError(f"site must be a {kind.__name__} application, got {short_repr(site)}")
+    if "antq" in site.extensions:
+        raise ConfigError(
+            f"the site {site.name!r} has an application of antq already; write AntQ(site) or"
+            " antq.init_app(site), once"
+        )
     described = site.extensions["antq"] = application(site)
     site.cli.add_command(command_for(lambda: described, site.name, program))
     return described

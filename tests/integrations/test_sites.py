@@ -16,6 +16,7 @@ import antq_actors
 from antq_actors import ConfigError, Status
 from antq_actors.integrations.app_context import site_at
 from antq_actors.integrations.flask import AntQ as FlaskAntQ
+from antq_actors.integrations.quart import AntQ as QuartAntQ
 
 MAKERS = {"flask": context_sites.flask_site, "quart": context_sites.quart_site}
 HERE = Path(__file__).parent
@@ -147,10 +148,21 @@ def test_a_job_process_that_finds_no_site_says_so(name, said):
         site_at(f"context_sites:{name}")
 
 
-@pytest.mark.parametrize("extension", [FlaskAntQ, context_sites.QuartAntQ])
+@pytest.mark.parametrize("extension", [FlaskAntQ, QuartAntQ])
 def test_what_is_no_site_is_refused(extension):
     with pytest.raises(TypeError, match=r"site must be a .* application, got 3"):
         extension(3)
+
+
+def test_a_site_that_has_an_application_gets_no_second_one(make):
+    site = make()
+    first = site.extensions["antq"]
+    extension = FlaskAntQ if isinstance(site, context_sites.flask.Flask) else QuartAntQ
+
+    with pytest.raises(ConfigError, match=r"the site 'shop' has an application of antq already"):
+        extension(site)
+
+    assert site.extensions["antq"] is first
 
 
 def test_an_extension_serves_many_sites_each_with_its_own_application():
