@@ -14,9 +14,11 @@ structs, and all code written in C belong to no file and are not counted. The pr
 set before the tree starts; it costs time but no calls.
 
 Each job comes after a moment of idleness, as a lone job does. The figures are those of the fewest
-calls that at least an eighth of the windows have. What services do by the clock (looking for dead
-nodes, for news from other processes) only adds to some of them; and on a busy machine two steps
-sometimes meet and share a turn, but rarely. Nothing is pruned.
+calls that at least an eighth of the windows have. The timer thread is left out: it looks for news
+from other processes 20 times a second, which is in each window of a busy machine and in few of an
+idle one. What other services do by the clock (looking for dead nodes, say) only adds to some
+windows. And each thread runs until it waits: where one interrupts another depends on what else the
+machine does, and then two steps sometimes meet and share a turn.
 
 *Concepts* are the classes of the package that the path takes part in: those whose functions run in
 a window, and those of which a function that runs there is given, holds in a local variable or
@@ -52,6 +54,9 @@ IDLE_SECONDS: Final = 0.3
 after its directory has changed, a store looks at its files more closely."""
 QUIET_SECONDS: Final = 0.02
 """Without a call for so long, nothing is left to do for a job."""
+TIMER_THREAD: Final = "otp-service-timer"
+SWITCH_SECONDS: Final = 30.0
+"""So long a thread may run before another one that could run gets its turn."""
 
 
 class Noop(Worker):
@@ -88,6 +93,8 @@ class JobPath:
 def measure_path(jobs: int) -> JobPath:
     """Return the path of one job, measured on *jobs* of them."""
     recorder = _Recorder()
+    switch_seconds = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
     threading.setprofile(recorder)
     sys.setprofile(recorder)
     try:
@@ -95,6 +102,7 @@ def measure_path(jobs: int) -> JobPath:
             _windows(app, recorder, WARM_UP)
             windows = _windows(app, recorder, jobs)
     finally:
+        sys.setswitchinterval(switch_seconds)
         sys.setprofile(None)
         threading.setprofile(None)  # type: ignore[arg-type]  # as sys.setprofile takes it
     return _evaluated(windows)
@@ -185,6 +193,8 @@ class _Recorder:
     def __call__(self, frame: FrameType, event: str, arg: object) -> None:
         window = self._window
         if window is None or not frame.f_code.co_filename.startswith(self._beginning):
+            return
+        if threading.current_thread().name == TIMER_THREAD:
             return
         if event == "call":
             window.codes.append(frame.f_code)
