@@ -506,9 +506,9 @@ def go_on(job: Job) -> None:
     if passed.is_set():
         return
     job.step("before", lambda: 1)
-    passed.set()
     while True:
         try:
+            passed.set()
             go.wait()
             break
         except BaseException:  # noqa: BLE001, S112 - it is interrupted, and goes on
@@ -560,7 +560,8 @@ def go_on_too_long(job: Job) -> None:
 
 def test_steps_of_an_attempt_that_timed_out_are_refused(app):
     outcomes.clear()
-    job = settled(app, app.enqueue(go_on_too_long))
+    while not passed.is_set():  # on a busy machine, the first step may take as long as the timeout
+        job = settled(app, app.enqueue(go_on_too_long))
 
     go.set()
 
