@@ -10,11 +10,13 @@ from msgspec.structs import replace
 from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.insights.values import JobItem
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import Status
+from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format.encoding import UNREADABLE
+from antq_actors.storage.jobs.composition import cut_off
+from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from antq_actors.insights.redaction import Redactor
     from antq_actors.insights.source import Source
@@ -32,17 +34,36 @@ def items_of(source: Source, stored: Sequence[StoredJob]) -> list[JobItem]:
     """Return jobs as they are listed; those that run, with the progress that is stored."""
     now, redactor = source.now(), source.redactor
     jobs = source.runtime.queries.complete(stored)
-    return [item_of(job, each.state, redactor, now) for job, each in zip(jobs, stored, strict=True)]
+    causes = _retry_causes(source, stored)
+    return [
+        item_of(job, each.state, redactor, now, causes.get(job.id))
+        for job, each in zip(jobs, stored, strict=True)
+    ]
 
 
-def item_of(job: Job, state: JobState, redactor: Redactor, now: Instant) -> JobItem:
-    """Return a job as it is listed, given its state as well."""
+def _retry_causes(source: Source, stored: Sequence[StoredJob]) -> dict[int, int]:
+    """Read which jobs cannot be retried before another one that cut them off."""
+    cut = [job.id for job in stored if _may_be_cut_off(job.state)]
+    return source.store.read(JobReader.retry_causes, cut) if cut else {}
+
+
+def _may_be_cut_off(state: JobState) -> bool:
+    return state.status in ENDED and state.composed is not None and state.composed.pending > 0
+
+
+def item_of(
+    job: Job, state: JobState, redactor: Redactor, now: Instant, cause: int | None = None
+) -> JobItem:
+    """Return a job as it is listed, given its state; *cause*: the job that cut it off."""
+    actions = actions_of(state, is_readable=job.worker != UNREADABLE, now=now)
+    if cause is not None:
+        actions["retry"] = cut_off(job.id, cause)
     return JobItem(
         **{name: getattr(job, name) for name in _FIELDS},
         args=redactor.mapping("args", job.args),
         meta=redactor.mapping("meta", job.meta),
         errors=tuple(redacted_error(error, redactor) for error in job.errors),
-        actions=actions_of(state, is_readable=job.worker != UNREADABLE, now=now),
+        actions=actions,
     )
 
 
@@ -58,7 +79,7 @@ def redacted_error(error: AttemptError, redactor: Redactor) -> AttemptError:
 # ---- what can be done with a job ------------------------------------------------------------
 
 
-def actions_of(state: JobState, *, is_readable: bool, now: Instant) -> Mapping[str, bool | str]:
+def actions_of(state: JobState, *, is_readable: bool, now: Instant) -> dict[str, bool | str]:
     """Return for each verb True, or the sentence why a job in this state does not allow it now.
 
     A verb that would change nothing is not allowed, either.

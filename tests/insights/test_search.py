@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.apps import until
 
-from antq_actors import AntQ, Fail, Workflow, worker
+from antq_actors import AntQ, Fail, NotRetryable, Workflow, worker
 from antq_actors.insights import FilterError, Insights
 from antq_actors.storage.jobs.reader import JobReader
 
@@ -373,6 +373,24 @@ def test_actions_say_what_can_be_done_with_a_job_and_why_not(shop, status, refus
     assert set(item.actions) == {"retry", "cancel", "delete", "run-now", "reschedule", "again"}
     assert {verb for verb, allowed in item.actions.items() if allowed is not True} == refused
     assert all(isinstance(item.actions[verb], str) for verb in refused)
+
+
+def test_a_job_that_was_cut_off_says_which_one_is_to_be_retried_before_it(tmp_path):
+    with AntQ(tmp_path / "jobs", queues={"default": 1}) as app:
+        flow = Workflow("order")
+        flow.add(plain, name="second", after=flow.add(send, {"n": 0}, name="first"))
+        app.start_workflow(flow)
+        until(lambda: app.count_jobs(status=["failed", "cancelled"]) == 2)
+        second, first = Insights(app).jobs().items
+
+        assert first.actions["retry"] is True
+        assert second.actions["retry"] == (
+            f"job {second.id} was cut off, as job {first.id} did not complete: retry job"
+            f" {first.id}, and this one waits for it again"
+        )
+        with pytest.raises(NotRetryable) as refused:
+            app.retry_job(second.id)
+        assert str(refused.value) == second.actions["retry"]
 
 
 def test_nothing_opaque_is_loaded(shop):

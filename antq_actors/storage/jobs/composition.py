@@ -70,6 +70,14 @@ def flagged(state: JobState) -> JobState:
     return replace(state, composed=replace(composed, is_counted=is_counted))
 
 
+def cut_off(id_: int, cause: int) -> str:
+    """Return why a job cannot be retried that was cut off because of another one."""
+    return (
+        f"job {id_} was cut off, as job {cause} did not complete: retry job {cause}, and this one"
+        " waits for it again"
+    )
+
+
 class Composition:
     """What follows from changes of jobs for others, in one LMDB write transaction.
 
@@ -148,11 +156,7 @@ class Composition:
         if composed.pending:
             causes, gone = self.dependents.obstacles(id_)
             if causes:
-                raise NotRetryable(
-                    f"job {id_} was cut off, as job {causes[0]} did not complete: retry job"
-                    f" {causes[0]}, and this one waits for it again",
-                    old.status,
-                )
+                raise NotRetryable(cut_off(id_, causes[0]), old.status)
             composed = replace(
                 composed,
                 pending=max(0, composed.pending - len(gone)),

@@ -143,15 +143,7 @@ class Dependents:
 
         Return with them the upstreams that are gone, for which nothing waits any more.
         """
-        causes, gone = [], []
-        for upstream, edge in self.edges.to(id_):
-            if not edge.is_cut:
-                continue
-            if self.upstreams.is_gone(upstream):
-                gone.append(upstream)
-            elif effect_of(edge.condition, self.upstreams.stage_of(upstream)) is Effect.CUT:
-                causes.append(self.upstreams.cause(upstream))
-        return causes, gone
+        return self.upstreams.obstacles(self.edges, id_)
 
     def drop_gone(self, id_: int) -> None:
         """Delete the edges to a retried job from upstreams that are gone."""

@@ -11,7 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from antq_actors.jobs.state import Status
+from antq_actors.storage.jobs.edges import EdgeTable
 from antq_actors.storage.jobs.groups import BATCH, GROUP, WORKFLOW, GroupTable
+from antq_actors.storage.jobs.upstreams import Upstreams
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_from, keys_down_from, keys_from
 
@@ -134,6 +136,13 @@ class SearchReader:
                     if kind == WORKFLOW:
                         left += [id_ for id_, what in table.members(group) if what == GROUP]
         return found
+
+    def retry_causes(self, ids: Iterable[int]) -> dict[int, int]:
+        """Read which of these jobs cannot be retried before another one, and before which."""
+        upstreams = Upstreams(self._jobs, GroupTable(self._txn, self._tables))
+        edges = EdgeTable(self._txn, self._tables)
+        found = {id_: upstreams.obstacles(edges, id_)[0] for id_ in ids}
+        return {id_: causes[0] for id_, causes in found.items() if causes}
 
     # ---- jobs -----------------------------------------------------------------------------
 

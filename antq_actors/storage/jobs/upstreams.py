@@ -82,6 +82,21 @@ class Upstreams:
             return None
         return None if record is None else record.state
 
+    def obstacles(self, edges: EdgeTable, id_: int) -> tuple[list[int], list[int]]:
+        """Read what keeps an ended job from being retried: ids of jobs to retry before it.
+
+        Return with them the upstreams that are gone, for which nothing waits any more.
+        """
+        causes, gone = [], []
+        for upstream, edge in edges.to(id_):
+            if not edge.is_cut:
+                continue
+            if self.is_gone(upstream):
+                gone.append(upstream)
+            elif effect_of(edge.condition, self.stage_of(upstream)) is Effect.CUT:
+                causes.append(self.cause(upstream))
+        return causes, gone
+
     def cause(self, upstream: int) -> int:
         """Read which job has to be retried for the sake of an upstream that did not complete.
 
