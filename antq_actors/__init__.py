@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.batch import Batch, BatchStatus
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
+    from antq_actors.jobs.history import Transition
     from antq_actors.jobs.job import AttemptError, Job, current_job
     from antq_actors.jobs.middleware import JobDraft, Middleware
     from antq_actors.jobs.options import JobOptions, WorkerOptions
@@ -142,6 +143,7 @@ __all__ = [
     "StorageError",
     "StorageFull",
     "Superseded",
+    "Transition",
     "Unique",
     "UnknownCron",
     "UnknownLimit",
@@ -201,6 +203,7 @@ _MODULES: Final = {
     "Result": "antq_actors.jobs.result",
     "Snooze": "antq_actors.jobs.outcome",
     "Status": "antq_actors.jobs.state",
+    "Transition": "antq_actors.jobs.history",
     "Unique": "antq_actors.jobs.unique",
     "Worker": "antq_actors.jobs.worker",
     "WorkerOptions": "antq_actors.jobs.options",

@@ -53,7 +53,9 @@ GROUPS: Final = {
     "Batches": ["Batch", "BatchStatus"],
     "Workflows": ["Workflow", "chain", "group", "Node", "Group", "WorkflowRun", "WorkflowStatus"],
     "Limits": ["Concurrency", "RateLimit", "LimitHandle", "LimitInfo", "GateStatus"],
-    "Jobs": ["Job", "AttemptError", "Status", "ACTIVE", "current_job", "Explanation"],
+    "Jobs": [
+        *("Job", "AttemptError", "Status", "ACTIVE", "current_job", "Explanation", "Transition"),
+    ],
 }
 """The sections of the page and what they show, in this order. Errors need no entry here."""
 

@@ -52,7 +52,7 @@ EXPORTS = [
     *("Health", "Imported", "Job", "JobDraft", "JobOptions", "LimitHandle", "LimitInfo"),
     *("Middleware", "NodeInfo"),
     *("Progress", "QueueConfig", "QueueHandle", "QueueInfo", "QueueStatus", "RateLimit"),
-    *("RateLimited", "Result", "Snooze", "Status", "Unique", "Worker"),
+    *("RateLimited", "Result", "Snooze", "Status", "Transition", "Unique", "Worker"),
     *("WorkerOptions", "current_job", "worker"),
     *("Group", "Node", "Workflow", "WorkflowRun", "WorkflowStatus", "chain", "group"),
 ]

@@ -21,6 +21,7 @@ from antq_actors.app.wait_verbs import WaitVerbs
 from antq_actors.app.workflow_verbs import WorkflowVerbs
 from antq_actors.checks import check_flag
 from antq_actors.jobs.control import APPLICATION
+from antq_actors.jobs.history import stages, transitions
 from antq_actors.jobs.worker import in_thread
 from antq_actors.storage.format.kept_values import KeptValues
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.app.remote import RemoteRuntime
     from antq_actors.app.runtime import Runtime
     from antq_actors.flow.limits import LimitInfo
+    from antq_actors.jobs.history import Story, Transition
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import ScheduleAt, ScheduleIn
     from antq_actors.jobs.resolver import AnyWorker
@@ -138,6 +140,30 @@ class JobVerbs(
     def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Return the job with this id. Raises JobNotFound."""
         return self._own(self._runtime().queries.get(id))
+
+    def history(self, job_or_id: Job | int) -> list[Transition]:
+        """Return what happened to a job: its insertion, each change of its status, how it stands.
+
+        They ascend by time. The plain way, to be enqueued, run and completed, is told from the
+        job's own record, so it costs nothing to have; every other change is stored. Of very many
+        the first and the newest 200 changes are kept.
+
+        >>> from antq_actors import AntQ, Worker
+        >>> class Resize(Worker):
+        ...     def perform(self, job): ...
+        >>> with AntQ().start(queues=False) as app:
+        ...     job = app.enqueue(Resize)
+        ...     _ = app.cancel_job(job), app.retry_job(job)
+        ...     [(each.status.value, each.cause) for each in app.history(job)]
+        [('enqueued', None), ('cancelled', 'cancel'), ('enqueued', 'retry')]
+
+        Raises JobNotFound, and TypeError for what is no job or id.
+        """
+        return transitions(stages(self.antq_story(job_or_id)))
+
+    def antq_story(self, job_or_id: Job | int) -> Story:
+        """Return what the store has of the life of a job. Raises JobNotFound, TypeError."""
+        return self._runtime().queries.story(job_or_id)
 
     def cancel_job(self, job_or_id: Job | int) -> Job:
         """Cancel a job and return it.
@@ -338,6 +364,10 @@ class JobVerbs(
     async def aget_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Do what :meth:`get_job` does, without stopping the event loop that awaits it."""
         return await in_thread(self.get_job, id)
+
+    async def ahistory(self, job_or_id: Job | int) -> list[Transition]:
+        """Do what :meth:`history` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.history, job_or_id)
 
     async def alimits(self) -> list[LimitInfo]:
         """Do what :meth:`limits` does, without stopping the event loop that awaits it."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from antq_actors.app.enqueue import EnqueueTargets
+    from antq_actors.jobs.history import Story
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.options import ScheduleAt, ScheduleIn
     from antq_actors.jobs.resolver import AnyWorker
@@ -279,6 +280,10 @@ class JobQueries:
         """Read a job in the store and return it. Raises JobNotFound."""
         (job,) = self.complete([self._store.read(JobReader.get, id_of(id_))])
         return job
+
+    def story(self, job_or_id: Job | int) -> Story:
+        """Read what the store has of the life of a job. Raises JobNotFound."""
+        return self._store.read(JobReader.story, id_of(job_or_id))
 
     def complete(self, found: Sequence[StoredJob]) -> builtins.list[Job]:
         """Return stored jobs as users see them; those that run, with the progress that is stored.

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.app.crons import Entry
     from antq_actors.explain import Explanation
     from antq_actors.flow.limits import LimitInfo
+    from antq_actors.jobs.history import Story
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.steps import StepRequest
@@ -149,6 +150,11 @@ class RemoteRuntime:
         """Have the application look up a job."""
         job: Job = self.call("get_job", id_of(id_))
         return job
+
+    def story(self, job_or_id: Job | int) -> Story:
+        """Have the application read what it has of the life of a job."""
+        story: Story = self.call("antq_story", id_of(job_or_id))
+        return story
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Have the application cancel a job that has not ended."""

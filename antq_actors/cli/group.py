@@ -121,6 +121,9 @@ COMMANDS: Final = {
     "show": Command(
         "jobs:show", "Show one job with its steps, errors and stack traces, and where it runs."
     ),
+    "history": Command(
+        "jobs:history", "Show what happened to one job, from its insertion to how it stands."
+    ),
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
     "why": Command("why:why", "Show why a job does not run, or why a queue does nothing."),

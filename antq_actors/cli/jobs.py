@@ -1,4 +1,4 @@
-"""``antq show``, ``nodes`` and ``count``: jobs, and the processes and queues of a path."""
+"""``antq show``, ``history``, ``nodes``, ``count``: jobs, and who runs the queues of a path."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
@@ -28,6 +28,30 @@ def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noq
     """
     with open_store(path) as app:
         _print_job(app.get_job(id), app.nodes(), app.antq_steps(ListSteps(id)), as_json=as_json)
+
+
+def history(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - the same
+    """Show what happened to one job, from its insertion to how it stands.
+
+    \b
+    Example:
+      antq history 4711 --path jobs
+    """
+    with open_store(path) as app:
+        found = app.history(id)
+    if as_json:
+        render.write_json(found)
+        return
+    table = PlainTable("when", "status", "attempt", "node", "cause")
+    for each in found:
+        table.add(
+            local_time(each.at),
+            each.status,
+            str(each.attempt or ""),
+            str(each.node or ""),
+            output.one_line(each.cause or ""),
+        )
+    render.write_table(table)
 
 
 def nodes(path: StorePath, *, as_json: AsJson = False) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.insights.filter_values import NOT_THERE
 from antq_actors.insights.redaction import NotShown
 from antq_actors.jobs.attempt_error import summary
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.encoding import meta_of
 
@@ -67,7 +68,8 @@ class Candidate:
         return self.raw.state.attempts
 
     def _node(self, _: Term) -> Any:
-        return self.raw.state.node or None
+        state = self.raw.state
+        return state.node if state.status is Status.RUNNING else None
 
     def _started(self, _: Term) -> Any:
         return self.raw.state.started_at

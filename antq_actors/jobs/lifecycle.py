@@ -30,6 +30,9 @@ snoozes as its schedule is not failed by what went wrong weeks apart.
 
 Rule: no other file decides a ``status``, nor which errors are kept. Functions from value to value;
 the time is passed in.
+
+A state counts the changes that its record does not show afterwards (``history``): all but to be
+claimed, to complete, and to be told to end. Each is noted: :mod:`antq_actors.jobs.history`.
 """
 
 from __future__ import annotations
@@ -157,13 +160,15 @@ def release(
         status=Status.SCHEDULED if due > now else Status.ENQUEUED,
         scheduled_at=due,
         updated_at=now,
+        history=state.history + 1,
     )
 
 
 def cut_off(state: JobState, why: str, *, now: Instant) -> tuple[JobState, ErrorEntry]:
     """Return the state of a job that is cancelled, as what it waited for cannot come; its error."""
     entry = error_entry(state.attempts, why, None, now)
-    return replace(_ended(state, Status.CANCELLED, now), errors=state.errors + 1), entry
+    after = _ended(state, Status.CANCELLED, now)
+    return replace(after, errors=state.errors + 1, history=state.history + 1), entry
 
 
 def resume(state: JobState, *, now: Instant) -> JobState:
@@ -194,22 +199,22 @@ def replaced(state: JobState, by: int, limit: str, *, now: Instant) -> tuple[Job
     text = f"replaced by job {by}, which came while the limit {limit!r} was full"
     entry = error_entry(state.attempts, text, None, now)
     after = _ended(state, Status.CANCELLED, now)
-    return replace(after, errors=state.errors + 1), entry
+    return replace(after, errors=state.errors + 1, history=state.history + 1), entry
 
 
 def come_due(state: JobState, *, now: Instant) -> JobState:
     """Return the state of a scheduled or retrying job that is due and has to wait for a limit."""
-    return replace(state, status=Status.ENQUEUED, updated_at=now)
+    return replace(state, status=Status.ENQUEUED, updated_at=now, history=state.history + 1)
 
 
 def settle(
     state: JobState, outcome: Outcome, *, now: Instant
 ) -> tuple[JobState, ErrorEntry | None]:
     """Return the state of a running job after the *outcome* of its execution, and its new error."""
+    if isinstance(outcome, Completed):
+        return _completed(state, outcome.produced, now), None
     entry: ErrorEntry | None = None
     match outcome:
-        case Completed(produced):
-            after = _completed(state, produced, now)
         case Failed(error, stack_trace, retry_in, error_type):
             entry = error_entry(state.attempts, error, stack_trace, now, error_type)
             after = _failed(state, now, retry_in)
@@ -228,8 +233,9 @@ def settle(
             entry = error_entry(state.attempts, _interruption(state, outcome), None, now)
             after = _interrupted(state, outcome, now)
 
-    if state.cancelling and not isinstance(outcome, Completed | Refused):
+    if state.cancelling and not isinstance(outcome, Refused):
         after = _ended(state, Status.CANCELLED, now)
+    after = replace(after, history=state.history + 1)
     if entry is None:
         return after, None
     entry = entry._replace(started_at=state.started_at, node=state.node)
@@ -250,7 +256,7 @@ def cancel(state: JobState, *, now: Instant) -> JobState:
         raise NotCancellable(
             f"a job that has ended cannot be cancelled; this one is {state.status}", state.status
         )
-    return _ended(state, Status.CANCELLED, now)
+    return replace(_ended(state, Status.CANCELLED, now), history=state.history + 1)
 
 
 def retry(state: JobState, *, now: Instant, due: Instant | None = None) -> JobState:
@@ -266,12 +272,14 @@ def retry(state: JobState, *, now: Instant, due: Instant | None = None) -> JobSt
     return replace(
         state,
         status=Status.ENQUEUED if due is None else Status.SCHEDULED,
+        node=0,
         attempts=0,
         interruptions=0,
         isolated=False,
         scheduled_at=now if due is None else due,
         updated_at=now,
         composed=_without_result(state.composed),
+        history=state.history + 1,
     )
 
 
@@ -292,7 +300,7 @@ def run_now(state: JobState, *, now: Instant) -> JobState:
     due = state.scheduled_at
     if state.status is Status.ENQUEUED or (due is not None and due <= now):
         return state
-    return replace(state, scheduled_at=now, updated_at=now)
+    return replace(state, scheduled_at=now, updated_at=now, history=state.history + 1)
 
 
 def reschedule(state: JobState, *, due: Instant, now: Instant) -> JobState:
@@ -302,7 +310,9 @@ def reschedule(state: JobState, *, due: Instant, now: Instant) -> JobState:
     """
     _refuse_unless_claimable(state, "can be rescheduled")
     status = Status.SCHEDULED if state.status is Status.ENQUEUED else state.status
-    return replace(state, status=status, scheduled_at=due, updated_at=now)
+    return replace(
+        state, status=status, scheduled_at=due, updated_at=now, history=state.history + 1
+    )
 
 
 def _refuse_unless_claimable(state: JobState, what: str) -> None:
@@ -377,7 +387,7 @@ def _ended(state: JobState, status: Status, now: Instant) -> JobState:
     # Nothing but a retry changes an ended job, so this is when it ended: JobState.ended_at. It did
     # not before it began, though the clock was turned back, or was read before another change.
     ended_at = max(now, state.updated_at)
-    return replace(state, status=status, node=0, scheduled_at=None, updated_at=ended_at)
+    return replace(state, status=status, scheduled_at=None, updated_at=ended_at)
 
 
 def _snoozed(state: JobState, now: Instant, due: Instant) -> JobState:

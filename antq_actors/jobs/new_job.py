@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from antq_actors.checks import exact_str, example_repr, short_repr, to_seconds
 from antq_actors.errors import InvalidSchedule
 from antq_actors.jobs import current_app, instant, lifecycle
+from antq_actors.jobs.history import inserted
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.limits import JobLimits, job_limits
 from antq_actors.jobs.options import Options, job_options
@@ -159,6 +160,8 @@ class JobTemplate:
             )
         if self.meta is not None or self.encrypted:
             spec = replace(spec, meta=self.meta, encrypted=self.encrypted)
+        if self._schedule is not None:
+            spec = inserted(spec, state)
         new = NewJob(state, spec)
         return new if self.limits is None else self.limits.added_to(new, args)
 

@@ -153,7 +153,7 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     execution: int = 0
     """How often it was claimed. An outcome counts only for the execution it names: the fence."""
     node: int = 0
-    """The node that runs it; 0 while none does."""
+    """The node that runs it, or did when it ended; 0 while it waits, and if none did."""
     errors: int = 0
     """How many errors it has had here, also those that are not kept; the number of the next one."""
     isolated: bool = False
@@ -170,6 +170,8 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     composed: Composed | None = None
     """How far it is with other jobs; None for a job that has nothing to do with others, and of
     which nothing is kept."""
+    history: int = 0
+    """How many changes of it are noted, also those that are not kept; the number of the next."""
 
     @property
     def error_count(self) -> int:
@@ -254,6 +256,8 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     encrypted: bool = False
     """Whether its arguments, *meta* and digest are encrypted on disk. Where a key for them is
     missing, *args* is the ciphertext of all three."""
+    due: Instant | None = None
+    """When it was to become due, if it was scheduled at its insertion; None: it was not."""
 
 
 class ErrorEntry(NamedTuple):

@@ -255,6 +255,8 @@ DOES = [
     ("app.get_worker(1).args", "{'to': 'a'}"),
     ("app.cancel_worker(1).status", repr(Status.CANCELLED)),
     ("app.retry_worker(app.get_worker(1)).status", repr(Status.ENQUEUED)),
+    ("[each.cause for each in app.history(1)]", "[None, 'cancel', 'retry']"),
+    ("len(asyncio.run(app.ahistory(1)))", "3"),
     ("app.run_now(4).status", repr(Status.SCHEDULED)),
     ("app.reschedule(5, schedule_in=60).status", repr(Status.SCHEDULED)),
     (

@@ -117,7 +117,7 @@ def test_an_outcome_decides_status_attempts_and_due_time(outcome, status, attemp
     after = lifecycle.settle(a_running_job(max_attempts=2), outcome, now=LATER)[0]
 
     assert (after.status, after.attempts, after.scheduled_at) == (status, attempts, scheduled_at)
-    assert (after.node, after.updated_at) == (0, LATER)
+    assert (after.node, after.updated_at) == (7 if status in ENDED else 0, LATER)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def a_retrying_job():
 @pytest.mark.parametrize("job", [a_waiting_job(due=LATER), a_retrying_job()])
 def test_a_job_that_is_run_now_is_due_and_else_as_it_was(job):
     assert lifecycle.run_now(job, now=NOW + 5) == replace(
-        job, scheduled_at=NOW + 5, updated_at=NOW + 5
+        job, scheduled_at=NOW + 5, updated_at=NOW + 5, history=job.history + 1
     )
 
 
@@ -321,7 +321,9 @@ def test_a_scheduled_job_that_has_lost_its_time_is_due_now():
 def test_a_rescheduled_job_is_due_then_and_keeps_its_attempts(job, status, due):
     after = lifecycle.reschedule(job, due=due, now=NOW + 5)
 
-    assert after == replace(job, status=status, scheduled_at=due, updated_at=NOW + 5)
+    assert after == replace(
+        job, status=status, scheduled_at=due, updated_at=NOW + 5, history=job.history + 1
+    )
     assert lifecycle.claim(after, node=7, now=due).attempts == job.attempts + 1
 
 
@@ -346,7 +348,7 @@ def test_a_job_that_waits_for_no_time_and_no_turn_cannot_be_made_due(change, wha
 @pytest.mark.parametrize("job", [a_waiting_job(due=LATER), a_retrying_job()])
 def test_a_due_job_that_has_to_wait_for_a_limit_is_enqueued_and_else_as_it_was(job):
     assert lifecycle.come_due(job, now=NOW + 5) == replace(
-        job, status=Status.ENQUEUED, updated_at=NOW + 5
+        job, status=Status.ENQUEUED, updated_at=NOW + 5, history=job.history + 1
     )
 
 
@@ -402,7 +404,7 @@ def test_a_job_that_was_cancelled_while_it_ran_is_cancelled_whatever_it_comes_to
     assert after.updated_at == LATER + 1
     assert after.errors == (error is not None)
     assert after.attempts == cancelled.attempts
-    assert (after.node, after.scheduled_at) == (0, None)
+    assert (after.node, after.scheduled_at) == (7, None)
 
 
 @pytest.mark.parametrize(
@@ -467,6 +469,7 @@ def test_a_retried_job_is_as_new_but_for_its_history():
         isolated=False,
         scheduled_at=LATER + 5,
         updated_at=LATER + 5,
+        history=ended.history + 1,
     )
 
 
@@ -551,7 +554,8 @@ def test_whatever_happens_to_a_job_its_counts_stay_true(max_attempts, history):
         assert job.errors == entries
         assert job.execution - before.execution in {0, 1}
         assert (job.scheduled_at is None) == (job.status in ENDED)
-        assert job.node == 0
+        assert job.node in ({0, 7} if job.status in ENDED else {0})
+        assert job.history - before.history in ({0} if job.status is Status.COMPLETED else {0, 1})
         assert (job.started_at is None) == (job.execution == 0)
         assert (job.ended_at is None) == (job.status not in ENDED)
         if job.ended_at is not None and before.ended_at is None:

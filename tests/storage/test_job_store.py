@@ -9,7 +9,7 @@ from antq_actors.errors import (
     StorageError,
 )
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Refused, Snoozed
-from antq_actors.jobs.state import ACTIVE, ErrorEntry, Status
+from antq_actors.jobs.state import ACTIVE, ENDED, ErrorEntry, Status
 from antq_actors.storage.format.records import Filter, Settlement, Span
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb.keys import COUNT, LARGEST_ID
@@ -255,7 +255,8 @@ def test_an_outcome_is_stored(store, outcome, status, due):
     assert store.end(job, outcome, now=5 * SECOND)
 
     state = store.get(job.id).state
-    assert (state.status, state.scheduled_at, state.node) == (status, due, 0)
+    node = 1 if status in ENDED else 0
+    assert (state.status, state.scheduled_at, state.node) == (status, due, node)
 
 
 def test_errors_are_kept_newest_first(store):

@@ -1,5 +1,6 @@
 """Stores as earlier releases wrote them.
 
+format 6    states have no history, and those of ended jobs no node
 format 3    a job's state and spec are two records; ``index`` has its ended jobs, by time;
             ``listing`` and ``counts`` are tables
 format 3    errors have no start and no node
@@ -12,6 +13,7 @@ from contextlib import suppress
 import lmdb
 import msgspec
 
+from antq_actors.jobs.state import ENDED
 from antq_actors.storage.admin.migrate import FORMAT_KEY
 from antq_actors.storage.format import encoding
 from antq_actors.storage.lmdb import keys, scan
@@ -24,6 +26,7 @@ def write_as(env, format_):
     further = [env._env.open_db(name.encode()) for name in FURTHER_TABLES]
 
     def rewrite(txn):
+        _forget_history(txn, env.tables)
         _split_records(txn, env.tables)
         _index_ended(txn, env.tables, older[b"listing"])
         _count_by_themselves(txn, env.tables, older[b"counts"])
@@ -38,6 +41,19 @@ def write_as(env, format_):
         txn.put(FORMAT_KEY, b"%d" % format_, db=env.tables.meta)
 
     env.write(rewrite)
+
+
+def without_history(state):
+    """Return the state as earlier releases had it."""
+    node = 0 if state.status in ENDED else state.node
+    return msgspec.structs.replace(state, history=0, node=node)
+
+
+def _forget_history(txn, tables):
+    for key, record in list(txn.cursor(tables.jobs)):
+        with suppress(Exception):  # a damaged job stays as it is
+            state, digest, spec = encoding.decode_job(record)
+            txn.put(key, encoding.encode_job(without_history(state), digest, spec), db=tables.jobs)
 
 
 def _split_records(txn, tables):

@@ -17,6 +17,7 @@ from antq_actors.flow.cron import read_stored
 from antq_actors.flow.cron_options import check_entry_name
 from antq_actors.flow.limits import GateKey
 from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.history import Change, change, check_changes, kept_changes
 from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import (
@@ -108,6 +109,12 @@ class JobLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
     """Its steps and its checkpoint."""
     errors: tuple[_Error, ...] = ()
     """Newest first."""
+    history: tuple[Change, ...] = ()
+    """What is noted of its changes, oldest first; an error's number counts from the oldest here."""
+    due: datetime | None = None
+    """When it was to become due, if it was scheduled at its insertion."""
+    node: int = 0
+    """The node on which it ended."""
     error_count: int = 0
     """Of all, also those that are not kept. What is less than there are counts as many."""
 
@@ -191,6 +198,9 @@ def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
             )
             for e in job.errors
         ),
+        history=beside.history,
+        due=_moment(spec.due),
+        node=state.node if state.ended_at is not None else 0,
         error_count=state.error_count,
     )
 
@@ -216,13 +226,19 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         errors=len(errors),
         errors_elsewhere=max(found.error_count, len(found.errors)) - len(errors),
         started_at=None if found.started_at is None else _instant(found.started_at),
+        node=found.node if ended else 0,
     )
+    was = state
     if state.status is Status.RUNNING:
         state, _ = lifecycle.settle(state, GivenBack(), now=now)
     elif state.status is Status.SUSPENDED and found.waits_for:
         state = lifecycle.suspend(state)
     elif state.status is Status.SUSPENDED:  # else it would wait for ever
         state = lifecycle.release(state, now=now, not_before=(found.flow or JobFlow()).release_at)
+    history = found.history
+    if state.history:
+        history = (*history, change(was, state, None, None))
+    history = kept_changes(history)
     spec = JobSpec(
         worker=found.worker,
         args=_args(found),
@@ -234,6 +250,7 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         flow=_flow(found),
         meta=checked_meta(found.meta),
         encrypted=found.sealed_args is not None,
+        due=None if found.due is None else _instant(found.due),
     )
     entries = tuple(
         lifecycle.error_entry(
@@ -247,7 +264,8 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
     )
     until = None if found.result_until is None else _instant(found.result_until)
     result = None if found.result is None else (found.result, until)
-    return ImportedJob(found.id, NewJob(state, spec), entries, found.waits_for, result, found.kept)
+    new = NewJob(replace(state, history=len(history)), spec)
+    return ImportedJob(found.id, new, entries, found.waits_for, result, found.kept, history)
 
 
 def _rest_of(flow: JobFlow) -> JobFlow | None:
@@ -287,7 +305,9 @@ def _check(found: JobLine) -> None:
     counts = found.attempts, found.interruptions, found.error_count
     if min(found.id - 1, *counts) < 0:
         raise ValueError("id is at least 1, attempts, interruptions and error_count at least 0")
-    numbers = (number for error in found.errors for number in (error.attempt, error.node))
+    check_changes(found.history, latest=_LONGEST, largest=LARGEST_NUMBER)
+    numbers = [number for error in found.errors for number in (error.attempt, error.node)]
+    numbers.append(found.node)
     if max(found.id, found.max_attempts, *counts, *map(abs, numbers)) > LARGEST_NUMBER:
         raise ValueError(f"ids and counts are at most {LARGEST_NUMBER}")
     ways = [found.args, found.typed_args, found.pickled_args, found.sealed_args]

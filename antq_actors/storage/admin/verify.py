@@ -19,6 +19,7 @@ from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gate_tally import Tally, verify_gates
 from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.groups import GroupTable, verify_groups
+from antq_actors.storage.jobs.history_table import HistoryTable
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.progress import verify_progress
 from antq_actors.storage.jobs.results import read_row, verify_results
@@ -62,6 +63,7 @@ class _Verification:
         self._counts: Counter[bytes] = Counter()
         self._ended = 0
         self._steps = StepTable(txn, tables, signer)
+        self._history = HistoryTable(txn, tables)
         self._tally = Tally(GateTable(txn, tables))
 
     def findings(self) -> Iterator[str]:
@@ -73,6 +75,7 @@ class _Verification:
             if entries != self._found[name]:
                 yield from self._strays(name)
         yield from self._stray_steps()
+        yield from self._stray_history()
         yield from self._wrong_counts()
         yield from self._wrong_counter()
         yield from verify_groups(self._txn, self._tables, self._signer)
@@ -119,6 +122,8 @@ class _Verification:
         if has_steps(state):
             yield from self._kept_by(id_)
         yield from self._errors(id_, state.errors)
+        if state.history:
+            yield from self._history.findings_of(id_, state.history)
         self._last_id = max(self._last_id, id_)
 
     def _kept_by(self, id_: int) -> Iterator[str]:
@@ -137,6 +142,17 @@ class _Verification:
                 continue  # that one has its finding already
             if not is_known:
                 yield f"steps: rows of job {id_} belong to no job that has steps"
+
+    def _stray_history(self) -> Iterator[str]:
+        """Yield the jobs of which changes are noted, and which are not there or know of none."""
+        for id_ in self._history.ids():
+            record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
+            try:
+                is_known = record is not None and encoding.decode_job(record).state.history
+            except StorageError:
+                continue  # that one has its finding already
+            if not is_known:
+                yield f"history: rows of job {id_} belong to no job that has any"
 
     def _rows_of_ended(self) -> Iterator[str]:
         """Yield what is wrong with the rows of ended jobs, which name each of those once."""

@@ -35,7 +35,7 @@ from antq_actors.checks import escaped
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.job import COMPOSED, UPSTREAM, AttemptError, Job, LateErrors
-from antq_actors.jobs.state import ENDED, ErrorEntry, JobSpec, JobState, StoredJob
+from antq_actors.jobs.state import ENDED, ErrorEntry, JobSpec, JobState, Status, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.upstream import nodes_before
 from antq_actors.storage.format.cipher import Encrypted, is_encrypted
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.format.cipher import Cipher
 
+_RUNNING: Final = Status.RUNNING
 UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
 
@@ -63,12 +64,16 @@ _SPEC_WITHOUT_META: Final = b"\x98"
 """The same, of eight."""
 _SPEC_WITHOUT_ENCRYPTED: Final = b"\x99"
 """The same, of nine."""
+_SPEC_WITHOUT_DUE: Final = b"\x9a"
+"""The same, of ten."""
 _STATE_WITHOUT_LIMITS: Final = b"\x9f"
 """What the bytes of a state begin with: an array of fifteen."""
 _STATE_WITHOUT_COMPOSED: Final = b"\xdc\x00\x10"
 """The same, of sixteen."""
+_STATE_WITHOUT_HISTORY: Final = b"\xdc\x00\x11"
+"""The same, of seventeen."""
 _STATE_AT: Final = 3
-"""Where the first field is in the bytes of a state of seventeen."""
+"""Where the first field is in the bytes of a state of eighteen."""
 
 
 class JobRecord(NamedTuple):
@@ -96,14 +101,16 @@ _decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
 def encode_job(state: JobState, digest: bytes | None, spec: bytes = b"") -> bytes:
     """Return the bytes of a job's record: a head with its digest and state, and its *spec*.
 
-    The state ends before *composed* if that is None, and before *limited* if both are.
+    Of its last three fields the state ends behind the last one that says anything.
     """
     encoded = _encode(state)
-    if state.composed is None:
-        if state.limited is None:
-            encoded = _STATE_WITHOUT_LIMITS + encoded[_STATE_AT:-2]
+    if not state.history:
+        if state.composed is not None:
+            encoded = _STATE_WITHOUT_HISTORY + encoded[_STATE_AT:-1]
+        elif state.limited is not None:
+            encoded = _STATE_WITHOUT_COMPOSED + encoded[_STATE_AT:-2]
         else:
-            encoded = _STATE_WITHOUT_COMPOSED + encoded[_STATE_AT:-1]
+            encoded = _STATE_WITHOUT_LIMITS + encoded[_STATE_AT:-3]
     if digest is None:  # nearly always
         size = 1 + len(encoded)
         return b"%c%c\0%b%b" % (size >> 8, size & 0xFF, encoded, spec)
@@ -172,16 +179,18 @@ def split_records(records: Sequence[bytes | None]) -> tuple[list[bytes | None], 
 def encode_spec(spec: JobSpec) -> bytes:
     """Return a job's spec as msgpack bytes.
 
-    Of its last three fields it ends behind the last one that says anything.
+    Of its last four fields it ends behind the last one that says anything.
     """
     encoded = _encode(spec)
-    if spec.encrypted:
+    if spec.due is not None:
         return encoded
+    if spec.encrypted:
+        return _SPEC_WITHOUT_DUE + encoded[1:-1]
     if spec.meta is not None:
-        return _SPEC_WITHOUT_ENCRYPTED + encoded[1:-1]
+        return _SPEC_WITHOUT_ENCRYPTED + encoded[1:-2]
     if spec.flow is None:
-        return _SPEC_WITHOUT_FLOW + encoded[1:-3]
-    return _SPEC_WITHOUT_META + encoded[1:-2]
+        return _SPEC_WITHOUT_FLOW + encoded[1:-4]
+    return _SPEC_WITHOUT_META + encoded[1:-3]
 
 
 def decode_spec(record: bytes) -> JobSpec:
@@ -313,7 +322,7 @@ def as_job(
             "unique": unique,
             "priority": state.priority,
         },
-        node=state.node,
+        node=state.node if state.status is _RUNNING else 0,
         error_count=state.errors + state.errors_elsewhere,
         started_at=None if started is None else datetime_for_display(started),
         ended_at=None if ended is None else datetime_for_display(ended),

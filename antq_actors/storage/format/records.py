@@ -10,6 +10,7 @@ from antq_actors.errors import AntqError
 from antq_actors.jobs.instant import Instant  # msgspec reads annotations
 
 if TYPE_CHECKING:
+    from antq_actors.jobs.history import Change
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, NewJob, Status, StoredJob
     from antq_actors.storage.jobs.step_table import KeptRow
@@ -33,6 +34,8 @@ class ImportedJob(NamedTuple):
     """The payload of its result, and when that is deleted: None with the job."""
     kept: tuple[KeptRow, ...] = ()
     """Its steps and its checkpoint."""
+    history: tuple[Change, ...] = ()
+    """What was noted of it, oldest first."""
 
 
 class Filter(NamedTuple):

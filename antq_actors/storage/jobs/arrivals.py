@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
+from antq_actors.jobs.history import made_later
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import CLAIMABLE, Composed, JobFlow, NewJob, Status
 from antq_actors.storage.format import encoding
@@ -249,13 +250,7 @@ class Arrivals(StepWriter):
         group = None if composed is None else self.composition.groups.get(composed.group)
         if composed is None or group is None:  # else its batch is gone
             return
-        later = [
-            new._replace(
-                state=lifecycle.made_later(new.state, now=now),
-                spec=replace(new.spec, inserted_at=now),
-            )
-            for new in news
-        ]
+        later = [made_later(new, now) for new in news]
         ids = self.add_members(composed.group, later)
         if group.is_cancelled:
             for added in ids:
@@ -288,12 +283,10 @@ class Arrivals(StepWriter):
 
     def _insert_follow_up(self, follow_up: FollowUp, now: Instant) -> int | None:
         """Store a job that goes with a completion; None: it is a duplicate, or a limit is full."""
-        state, spec, gate_keys = follow_up.new
-        spec = replace(spec, inserted_at=now)
         if follow_up.after:
+            spec = replace(follow_up.new.spec, inserted_at=now)
             return self._insert_follow_up_after(follow_up, spec, now)
-        state = lifecycle.made_later(state, now=now, delay=follow_up.delay)
-        return self._insert_unless_duplicate(NewJob(state, spec, gate_keys))
+        return self._insert_unless_duplicate(made_later(follow_up.new, now, follow_up.delay))
 
     def _insert_follow_up_after(
         self, follow_up: FollowUp, spec: JobSpec, now: Instant

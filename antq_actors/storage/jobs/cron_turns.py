@@ -17,6 +17,7 @@ from antq_actors.errors import AntqError, CronError, DamagedRecord, StorageError
 from antq_actors.flow.cron import decode_entry
 from antq_actors.flow.cron_turn import at_boot, at_start, decide, jitter_of
 from antq_actors.jobs import lifecycle
+from antq_actors.jobs.history import inserted
 from antq_actors.jobs.middleware import with_meta
 from antq_actors.jobs.state import JobFlow, NewJob
 
@@ -286,7 +287,7 @@ def job_of(
         max_attempts=definition.max_attempts,
     )
     flow = replace(flow, cron=name, scheduled_for=at)
-    return NewJob(state, replace(spec, inserted_at=now, flow=flow), definition.keys)
+    return NewJob(state, replace(inserted(spec, state), flow=flow), definition.keys)
 
 
 # ---- their next instants are found anew --------------------------------------------------------

@@ -85,18 +85,22 @@ class DamagedJobs(JobReader):
         error: ErrorEntry | None = None,
         *,
         now: Instant,
+        cause: str | None = None,
     ) -> bool:
-        """Write a job's new state; if the job is damaged, fail it instead and return False."""
+        """Write a job's new state; if the job is damaged, fail it instead and return False.
+
+        *cause*: what has done it, where no *error* tells it.
+        """
         old = record.state
         if old.composed is not None:
             state = self.composition.before(id_, old, state)
         try:
             if old.limited is None:
-                self._jobs.move(id_, record, state, error)
+                self._jobs.move(id_, record, state, error, cause)
             elif state.status is old.status is Status.RUNNING:
                 self._jobs.move(id_, record, state, error)  # it is to be cancelled
             else:
-                self.limited.move(id_, record, state, error, now=now)
+                self.limited.move(id_, record, state, error, now=now, cause=cause)
         except DamagedRecord as damage:
             self._mark_damaged(id_, str(damage), now)
             return False
@@ -139,6 +143,7 @@ class DamagedJobs(JobReader):
             self._jobs.erase(id_)
             self.composition.lost(id_, now or instant.now())
             self._jobs.forget_steps(id_)
+            self._jobs.forget_history(id_)
             self._note("the index named a job %d that does not exist; it does so no more", id_)
             raise JobNotFound(f"no job has the id {id_}, though the index named one")
         self._note("job %d is damaged and was failed: %s", id_, why)
@@ -158,7 +163,8 @@ class DamagedJobs(JobReader):
         composed = self.composition.damaged(id_, was, now or instant.now())
         if self.steps().has_any(id_):
             composed = replace(composed or Composed(), has_steps=True)
-        record = encoding.JobRecord(replace(state, composed=composed), digest, spec)
+        state = replace(state, composed=composed, history=self._jobs.next_change(id_))
+        record = encoding.JobRecord(state, digest, spec)
         self._jobs.replace(id_, record, error)
         if self._jobs.journal is not None:
             self._jobs.journal.refused(id_, queue_name, why, spec or self._jobs.large_spec(id_))

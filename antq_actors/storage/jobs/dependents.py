@@ -275,6 +275,7 @@ class Dependents:
             composed = replace(composed, is_cut=False, cause=0)
             if fate is Fate.RELEASED:
                 delay, not_before = self._waiters.release_rule(id_, record)
+                state = replace(state, history=record.state.history)  # with resuming, one change
                 state = lifecycle.release(state, now=now, delay=delay, not_before=not_before)
         self._moved += 1
         self._waiters.move_waiter(id_, record, replace(state, composed=composed), error, now)

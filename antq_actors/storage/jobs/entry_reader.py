@@ -136,6 +136,19 @@ class EntryReader:
             found += [first] if first[0] < found[-1][0] else []
         return tuple(entry for _, entry in found)
 
+    def numbered_errors(self, id_: int) -> dict[int, ErrorEntry]:
+        """Read the kept errors of a job by their numbers, decoded for display."""
+        table, prefix = self._tables.errors, keys.job_key(id_)
+        end = keys.error_key(id_, keys.LARGEST_NUMBER)
+        rows = dict(islice(items_before(self._txn, table, prefix, end), lifecycle.NEWEST_ERRORS))
+        rows.update(islice(items_with(self._txn, table, prefix), 1))
+        numbers = [key for key in rows if len(key) == len(end)]  # else the store is damaged
+        found = [rows[key] for key in numbers]
+        shown = display.errors_for_display(found, self.payload(id_), self._tables.cipher)
+        return {
+            keys.split_error_key(key)[1]: each for key, each in zip(numbers, shown, strict=True)
+        }
+
     def next_error_number(self, id_: int) -> int:
         """Read the number that the next error of a job gets in the ``errors`` table."""
         end = keys.error_key(id_, keys.LARGEST_NUMBER)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from antq_actors.errors import DamagedRecord
+from antq_actors.jobs.history import without_error
+from antq_actors.jobs.lifecycle import dropped_errors
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.format.values import NONE
 from antq_actors.storage.jobs import results
 from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES, EdgeTable
 from antq_actors.storage.jobs.groups import GroupSpec, GroupTable
+from antq_actors.storage.jobs.history_table import HistoryTable
 from antq_actors.storage.jobs.step_table import StepTable
 from antq_actors.storage.jobs.tasks import CancelGroup, TaskTable
 from antq_actors.storage.jobs.workflow_reader import WorkflowRow, decode_row, row_key
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.jobs.history import Change
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.format.records import WaitsFor
@@ -41,6 +47,9 @@ class Beside(NamedTuple):
     """When its result is deleted; None: with the job."""
     kept: tuple[KeptRow, ...] = ()
     """Its steps and its checkpoint."""
+    history: tuple[Change, ...] = ()
+    """What is noted of it, oldest first, with the numbers that its kept errors have by themselves.
+    """
 
     @property
     def size(self) -> int:
@@ -72,9 +81,10 @@ class ExportReader:
 
     def beside(self, id_: int, state: JobState) -> Beside:
         """Read what is stored of a job besides its record."""
+        history = self._history_of(id_, state) if state.history else ()
         composed = state.composed
         if composed is None:
-            return Beside()
+            return Beside(history=history) if history else NOTHING_BESIDE
         waits_for: tuple[WaitsFor, ...] = ()
         if composed.pending and state.status in MAY_HAVE_EDGES:
             waits_for = tuple(
@@ -83,7 +93,7 @@ class ExportReader:
                 if condition is not Condition.PART
             )
         kept = StepTable(self._txn, self._tables).rows(id_) if composed.has_steps else ()
-        beside = Beside(waits_for, kept=tuple(kept))
+        beside = Beside(waits_for, kept=tuple(kept), history=history)
         if composed.is_none:
             return beside._replace(result=NONE)
         row = results.read_row(self._txn, self._tables, id_) if composed.has_result else None
@@ -92,6 +102,19 @@ class ExportReader:
                 payload = results.contents(id_, row)
                 return beside._replace(result=payload, expires_at=results.expires_at(row))
         return beside
+
+    def _history_of(self, id_: int, state: JobState) -> tuple[Change, ...]:
+        """Read what is noted of a job, for a store that gets its kept errors alone."""
+        dropped = dropped_errors(state.errors)
+
+        def renumbered(change: Change) -> Change:
+            if change.error is None or change.error < dropped.start:
+                return change
+            if change.error < dropped.stop:
+                return without_error(change)
+            return replace(change, error=change.error - len(dropped))
+
+        return tuple(map(renumbered, HistoryTable(self._txn, self._tables).get(id_)))
 
     def groups_between(self, after: int, until: int | None) -> Iterator[ExportedGroup]:
         """Yield the groups whose ids come behind *after*, up to *until*; damaged ones are left out.

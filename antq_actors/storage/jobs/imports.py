@@ -21,6 +21,7 @@ from antq_actors.storage.format.cipher import marked_spec, opened_spec, sealed_s
 from antq_actors.storage.format.values import NONE
 from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES
 from antq_actors.storage.jobs.groups import APART, JOB, GroupSpec, digest_key, end_of
+from antq_actors.storage.jobs.history_table import HistoryTable
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.step_table import StepTable
 from antq_actors.storage.jobs.workflow_reader import WorkflowRow, encode_row, row_key
@@ -225,11 +226,14 @@ class ImportVerbs(WorkflowVerbs):
         spec = _renumbered(marked_spec(spec, self._tables.cipher), numbers)
         was = state.composed
         if was is None:
-            return self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)
+            id_ = self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)
+            self._put_history(id_, arrival)
+            return id_
         waits_for = arrival.waits_for if state.status in MAY_HAVE_EDGES else ()
         composed = self._composed(was, arrival, waits_for, numbers)
         state = replace(state, composed=None if composed == Composed() else composed)
         id_ = self._add(NewJob(state, spec, gate_keys), arrival.errors, wanted)
+        self._put_history(id_, arrival)
         self._join_group(id_, state, now)
         if arrival.result is not None and arrival.result != _NONE:
             payload, expires_at = arrival.result
@@ -240,6 +244,10 @@ class ImportVerbs(WorkflowVerbs):
             StepTable(self._txn, self._tables, self._signer).put_rows(id_, arrival.kept)
         self._tie(Loose(id_, arrival.id, waits_for, was.part, was.cause), numbers, loose, now)
         return id_
+
+    def _put_history(self, id_: int, arrival: ImportedJob) -> None:
+        if arrival.history:
+            HistoryTable(self._txn, self._tables).put_all(id_, arrival.history)
 
     def _is_duplicate(self, spec: JobSpec) -> bool:
         """Read whether a unique job here is in the way of one that comes in, under any key."""

@@ -107,6 +107,7 @@ class LimitedJobs(Rooms):
         error: ErrorEntry | None = None,
         *,
         now: Instant,
+        cause: str | None = None,
     ) -> None:
         """Write a job's new state, as :meth:`JobEntries.move` does, and what follows for others."""
         refs = self.refs(id_, record)
@@ -122,7 +123,7 @@ class LimitedJobs(Rooms):
         if state.status is _RUNNING:
             for ref in refs:
                 self._start(id_, ref, now)
-        self._jobs.move(id_, record, state, error)
+        self._jobs.move(id_, record, state, error, cause)
         self.promote(now)
 
     def let_go(self, specs: dict[bytes, bytes], completed: list[bytes], now: Instant) -> None:

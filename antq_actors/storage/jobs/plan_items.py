@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from msgspec.structs import replace
 
 from antq_actors.errors import AlreadyExists
-from antq_actors.jobs import lifecycle
+from antq_actors.jobs import history, lifecycle
 from antq_actors.jobs.state import NewJob
 from antq_actors.storage.jobs.graph import GraphNode
 
@@ -106,13 +106,11 @@ def made_later(item: PlanItem, now: Instant) -> PlanItem:
         return item._replace(news=_each_later(item.news, now, delay))
     if not isinstance(item, NewNode):
         return item
-    state, spec, gate_keys = item.new
     delay = None
-    flow = spec.flow
+    flow = item.new.spec.flow
     if not item.after and flow is not None and flow.release_in is not None:
         delay = flow.release_in
-    state = lifecycle.made_later(state, now=now, delay=delay)
-    return item._replace(new=NewJob(state, replace(spec, inserted_at=now), gate_keys))
+    return item._replace(new=history.made_later(item.new, now, delay))
 
 
 def _each_later(news: Iterable[NewJob], now: Instant, delay: int | None) -> list[NewJob]:
@@ -122,7 +120,7 @@ def _each_later(news: Iterable[NewJob], now: Instant, delay: int | None) -> list
         if given is not last:  # jobs that are made together share theirs
             last = given
             state = lifecycle.made_later(given, now=now, delay=delay)
-        later.append(NewJob(state, replace(spec, inserted_at=now), gate_keys))
+        later.append(NewJob(state, history.inserted(spec, state), gate_keys))
     return later
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.explain.judge import due_end
 from antq_actors.jobs import lifecycle
+from antq_actors.jobs.history import Story
 from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
@@ -16,6 +17,8 @@ from antq_actors.storage.jobs.entry_reader import RawJob
 from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
 from antq_actors.storage.jobs.exports import ExportReader
 from antq_actors.storage.jobs.groups import GroupTable
+from antq_actors.storage.jobs.history_table import TABLE as HISTORY
+from antq_actors.storage.jobs.history_table import HistoryTable
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.progress import TABLE, ProgressTable
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.history import Change
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry
     from antq_actors.storage.format.encoding import JobRecord, Signer
@@ -84,6 +88,14 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
             raise _not_found(id_)
         payload = encoding.spec_in(record) or self._jobs.payload(id_)
         return self._listed(id_, record, payload).decode()
+
+    def story(self, id_: int) -> Story:
+        """Read what is known of the life of a job. Raises JobNotFound."""
+        job = self.get(id_)
+        changes: tuple[Change, ...] = ()
+        if self._tables.has_rows(self._txn, HISTORY):
+            changes = HistoryTable(self._txn, self._tables).get(id_)
+        return Story(job, changes, self._jobs.numbered_errors(id_))
 
     def seen(self, id_: int) -> SeenJob:
         """Read a job, with its newest error alone. Raises JobNotFound."""

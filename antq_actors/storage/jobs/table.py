@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from antq_actors.errors import DamagedRecord
-from antq_actors.jobs import lifecycle
+from antq_actors.jobs import history, lifecycle
 from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.cipher import is_encrypted, sealed_spec
 from antq_actors.storage.format.job_cipher import sealed_errors
 from antq_actors.storage.jobs.entry_reader import EntryReader, cipher_of
+from antq_actors.storage.jobs.history_table import TABLE as HISTORY
+from antq_actors.storage.jobs.history_table import HistoryTable
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.step_table import StepTable, has_steps
 from antq_actors.storage.lmdb import keys
@@ -169,21 +171,31 @@ class JobEntries(EntryReader):
         old: JobRecord,
         new: JobState,
         error: ErrorEntry | None = None,
+        cause: str | None = None,
     ) -> None:
         """Write a job's *new* state to all tables, and add *error* to its errors.
 
+        What its state counts in its history is noted, with the *cause* if no error tells it.
+
         Raises DamagedRecord, having changed nothing, when the index knows nothing of *old*, or the
-        number of errors is too large to be true.
+        number of errors or changes is too large to be true.
         """
         put = self._txn.put
         if error is not None and old.state.errors >= keys.LARGEST_NUMBER:
             raise DamagedRecord(f"the state of job {id_} counts {old.state.errors} errors")
+        is_noted = new.history != old.state.history
+        if is_noted and not 0 <= old.state.history < keys.LARGEST_NUMBER:
+            raise DamagedRecord(f"the state of job {id_} counts {old.state.history} changes")
         self._leave(id_, old.state, old.digest)
         record = encoding.encode_job(new, old.digest, old.spec)
         put(keys.job_key(id_), record, db=self._tables.jobs)
         self._enter(keys.job_key(id_), new, places_of(new), old.digest)
         if error is not None:
             self._add_error(id_, old.state.errors, error)
+        if is_noted:
+            number = None if error is None else old.state.errors
+            change = history.change(old.state, new, number, cause)
+            HistoryTable(self._txn, self._tables).add(id_, old.state.history, change)
         if self.ended is not None and new.status in ENDED:
             self.ended.append(id_)
 
@@ -218,6 +230,8 @@ class JobEntries(EntryReader):
         if record.state.errors:
             end = keys.error_key(id_, keys.LARGEST_NUMBER)
             delete_range(self._txn, tables.errors, key, end)
+        if record.state.history:
+            HistoryTable(self._txn, tables).delete(id_)
         if record.state.composed is not None and record.state.composed.has_result_row:
             self.delete_result(id_)
         if has_steps(record.state):
@@ -242,6 +256,18 @@ class JobEntries(EntryReader):
         """Delete the steps and the checkpoint of a job."""
         self.steps_deleted += StepTable(self._txn, self._tables).delete(id_)
         self.has_changed = True
+
+    def forget_history(self, id_: int) -> None:
+        """Delete what is noted of a job of which nothing else is left."""
+        if self._tables.has_rows(self._txn, HISTORY):
+            HistoryTable(self._txn, self._tables).delete(id_)
+            self.has_changed = True
+
+    def next_change(self, id_: int) -> int:
+        """Read the number that the next change of a damaged job gets in its history."""
+        if not self._tables.has_rows(self._txn, HISTORY):
+            return 0
+        return HistoryTable(self._txn, self._tables).next_number(id_)
 
     def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
         """Delete the index entries of a job whose own record cannot be trusted.

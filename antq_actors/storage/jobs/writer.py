@@ -21,7 +21,7 @@ from antq_actors.errors import (
 )
 from antq_actors.explain.judge import ISOLATION_MICROSECONDS
 from antq_actors.flow.limits import gate_id
-from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs import history, instant, lifecycle
 from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, Refused
 from antq_actors.jobs.state import CLAIMABLE, DueJob, GateRef, Status, StoredJob
 from antq_actors.storage.format import display, encoding
@@ -197,7 +197,9 @@ class JobWriter(DamagedJobs):
 
     def _cancel(self, id_: int, record: JobRecord, now: Instant) -> JobState:
         state = lifecycle.cancel(record.state, now=now)
-        if state is not record.state and not self._move(id_, record, state, now=now):
+        if state is not record.state and not self._move(
+            id_, record, state, now=now, cause=history.CANCEL
+        ):
             return self._cancel(id_, self._existing(id_), now)
         if state.cancelling:
             self._meta.add_cancellation(state.node, state.queue_name, (id_, state.execution))
@@ -227,7 +229,7 @@ class JobWriter(DamagedJobs):
             self._refuse_duplicate(state, self.get(id_).spec, but=id_)
         if record.state.limited is not None:
             self._refuse_full(state, self._refs(id_, record), now)
-        if not self._move(id_, record, state, now=now):
+        if not self._move(id_, record, state, now=now, cause=history.RETRY):
             return self._retry(id_, self._existing(id_), now, due)
         if record.state.composed is not None and record.state.composed.cuts:
             self.composition.dependents.drop_gone(id_)
@@ -238,17 +240,20 @@ class JobWriter(DamagedJobs):
 
     def run_now(self, id_: int, *, now: Instant) -> StoredJob:
         """Store that a job which waits for its time is due. Raises JobNotFound, NotRetryable."""
-        return self._change_due(id_, lifecycle.run_now, now)
+        return self._change_due(id_, lifecycle.run_now, now, history.RUN_NOW)
 
     def reschedule(self, id_: int, *, due: Instant, now: Instant) -> StoredJob:
         """Store that a waiting job is due at another time. Raises JobNotFound, NotRetryable."""
-        return self._change_due(id_, partial(lifecycle.reschedule, due=due), now)
+        decide = partial(lifecycle.reschedule, due=due)
+        return self._change_due(id_, decide, now, history.RESCHEDULE)
 
-    def _change_due(self, id_: int, decide: Callable[..., JobState], now: Instant) -> StoredJob:
+    def _change_due(
+        self, id_: int, decide: Callable[..., JobState], now: Instant, cause: str
+    ) -> StoredJob:
         record = self._read_or_fail(id_, now)
         state = decide(record.state, now=now)
-        if state is not record.state and not self._move(id_, record, state, now=now):
-            return self._change_due(id_, decide, now)  # it is damaged, and failed by now
+        if state is not record.state and not self._move(id_, record, state, now=now, cause=cause):
+            return self._change_due(id_, decide, now, cause)  # it is damaged, and failed by now
         self.due.add(state.queue_name)
         return self._jobs.whole(id_, state)
 
@@ -354,7 +359,8 @@ class JobWriter(DamagedJobs):
         if type(outcome) is GivenBack and outcome.closes is not None:
             outcome = self._close_limit(id_, record, outcome.closes, now)
         after, error = lifecycle.settle(state, outcome, now=now)
-        if not self._move(id_, record, after, error, now=now):
+        cause = history.cause_of(state, outcome, after)
+        if not self._move(id_, record, after, error, now=now, cause=cause):
             return False
         if self._jobs.journal is not None:
             self._jobs.journal.settled(id_, state, settlement.outcome, after, error)

@@ -151,6 +151,8 @@ def test_a_job_is_brought_forward_put_off_and_explained_from_afar(app, notes):
     assert app.explain(job).reasons == tuple(why)
     assert app.run_now(job).scheduled_at <= datetime.now(UTC)
     assert app.explain_queue("default").reasons == (explain.Paused("default"),)
+    assert [each.cause for each in app.history(job)] == [None, "reschedule", "run-now"]
+    assert asyncio.run(app.ahistory(job)) == app.history(job)
     with pytest.raises(errors.InvalidSchedule):
         app.reschedule(job)
     with pytest.raises(errors.JobNotFound):
