@@ -250,6 +250,21 @@ def test_a_middleware_that_returns_no_job_or_stores_twice_is_told():
         assert app.count_jobs() == 1
 
 
+@pytest.mark.parametrize(
+    "hook", ["setup", "on_enqueue", "around_enqueue", "around_enqueue_many", "around_job"]
+)
+def test_a_hook_that_would_not_run_is_refused(hook):
+    async def coroutine(self, *given): ...
+
+    def generator(self, *given):
+        yield
+
+    for function, what in ((coroutine, "is a coroutine function"), (generator, "is a generator")):
+        wrong = type("Wrong", (Middleware,), {hook: function})
+        with pytest.raises(TypeError, match=rf"Wrong\.{hook} {what}"):
+            AntQ(middleware=[wrong()])
+
+
 def test_neither_build_nor_retry_nor_import_calls_it(logged, outer):
     job = Note.perform_async({"n": 1})
     outer.calls.clear()

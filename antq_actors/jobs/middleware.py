@@ -463,7 +463,22 @@ def check_middleware(given: object) -> Pipeline | None:
         )
     if not given:
         return None
-    return Pipeline([_made(each) for each in given], given)
+    made = [_made(each) for each in given]
+    for each in made:
+        _check_hooks(each)
+    return Pipeline(made, given)
+
+
+def _check_hooks(middleware: Middleware) -> None:
+    """Raise TypeError for a hook that would be called and then not run."""
+    for hook in ("setup", *_HOOKS):
+        own = getattr(middleware, hook)
+        name = f"{type(middleware).__name__}.{hook}"
+        if inspect.isgeneratorfunction(own) or inspect.isasyncgenfunction(own):
+            raise TypeError(f"{name} is a generator, which nobody iterates; write: return call()")
+        if hook != "around_job_async" and inspect.iscoroutinefunction(own):
+            more = "; around_job_async is for coroutines" if hook == "around_job" else ""
+            raise TypeError(f"{name} is a coroutine function, which nobody awaits{more}")
 
 
 def _made(given: object) -> Middleware:
