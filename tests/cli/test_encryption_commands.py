@@ -198,6 +198,8 @@ def test_reseal_encrypts_what_was_stored_before_there_was_a_key(antq, tmp_path, 
     antq("compact", path=path)
 
     assert on_disk(path, *SECRETS) == []
+    with AntQ(path, start_queues=False), pytest.raises(ConfigError, match="no encryption key"):
+        Sends.perform_async({"to": "secret@later"})
     with AntQ(path, encryption_key_file=key_file(NEW), start_queues=False) as app:
         assert app.get_job(1).args == {"to": "secret@args"}
         with pytest.raises(AlreadyExists):

@@ -45,6 +45,7 @@ def reseal_all(env: Environment, signer: Signer) -> int:
     """
     if signer.cipher is not None:
         env.inspect(partial(refuse_unless_signed_by, signer, env.tables))
+        env.write(partial(note_that_all_are_encrypted, env.tables))
     env.write(partial(reseal_crons, env.tables, signer))
     env.write(partial(reseal_groups, env.tables, signer))
     start: bytes | None = b""
@@ -62,6 +63,11 @@ def reseal_all(env: Environment, signer: Signer) -> int:
     if signer.cipher is not None:
         env.write(partial(reseal_progress, env.tables, signer.cipher))
     return resealed
+
+
+def note_that_all_are_encrypted(tables: Tables, txn: lmdb.Transaction) -> None:
+    """Store that all jobs are encrypted, so that nothing is enqueued without a key."""
+    Meta(txn, tables.meta).set_encrypts_all(encrypts_all=True)
 
 
 def reseal_crons(tables: Tables, signer: Signer, txn: lmdb.Transaction) -> None:
