@@ -17,12 +17,13 @@ is where users find them.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from antq_actors.introspection import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 __all__ = [
@@ -85,6 +86,9 @@ class Event:
 class JobEvent(Event):
     """Something happened to a job."""
 
+    # Beside the other fields, which events of jobs that change together have in one dictionary.
+    __slots__ = ("id",)
+
     id: int
     worker: str
     """The stored name of its worker."""
@@ -93,6 +97,14 @@ class JobEvent(Event):
     """The attempt that it is about, from 1; 0: there was none yet."""
     meta: Mapping[str, str]
     """What it was enqueued with as ``meta``."""
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # read only, as the event is
+        """All fields, in a copy: what `vars` returns."""
+        return {**_values_of(self), "id": self.id}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return make, (type(self), vars(self))
 
 
 @dataclass(frozen=True)
@@ -381,36 +393,52 @@ EVENTS: Final = frozenset(_event_types(Event))
 
 E = TypeVar("E", bound=Event)
 _new: Final = object.__new__
+QUEUE_TIME: Final = "queue_time"
+_values_of: Final[Callable[[Event], dict[str, Any]]] = vars(Event)["__dict__"].__get__
+_set_values: Final[Callable[[Event, dict[str, Any]], None]] = vars(Event)["__dict__"].__set__
+_set_id: Final[Callable[[JobEvent, int], None]] = vars(JobEvent)["id"].__set__
 
 
 def make(type_: type[E], values: dict[str, Any]) -> E:
     """Return an event of these *values*, one for each of its fields, which are not checked.
 
-    It takes less than half as long as calling the class, which sets the fields one by one.
+    It keeps the dictionary, which must not be changed any more. It takes less than half as long as
+    calling the class, which sets the fields one by one.
     """
     event = _new(type_)
-    event.__dict__.update(values)
+    _set_values(event, values)
+    if isinstance(event, JobEvent):
+        _set_id(event, values["id"])
     return event
 
 
 class Several(NamedTuple):
-    """Events of several jobs that differ in nothing but the job's id, made when they are told."""
+    """Events of jobs that differ in their ids and queue times alone, made when they are told."""
 
     type: type[JobEvent]
     values: dict[str, Any]
     """Of all fields but ``id``."""
     ids: Sequence[int]
+    queue_times: Sequence[float] | None = None
+    """None: all have that in ``values``."""
 
-    def made(self) -> list[JobEvent]:
-        """Return the events, one for each job."""
-        type_, values, found = self.type, self.values, []
-        for id_ in self.ids:
+    def first(self, number: int) -> Several:
+        """Return the first events of these."""
+        times = self.queue_times
+        return self._replace(ids=self.ids[:number], queue_times=times and times[:number])
+
+    def made(self) -> Iterator[JobEvent]:
+        """Yield the events, one for each job. They share a dictionary, with their ids beside it.
+
+        Each is made when the one before it can be gone, so they take the same place in memory.
+        """
+        type_, values = self.type, self.values
+        times = repeat(None) if self.queue_times is None else self.queue_times
+        for id_, queue_time in zip(self.ids, times, strict=False):
             event = _new(type_)
-            fields_ = event.__dict__
-            fields_.update(values)
-            fields_["id"] = id_
-            found.append(event)
-        return found
+            _set_values(event, values if queue_time is None else values | {QUEUE_TIME: queue_time})
+            _set_id(event, id_)
+            yield event
 
 
 Told: TypeAlias = Event | Several

@@ -136,7 +136,7 @@ class Subscription:
         number, room = len(several.ids), MOST_BUFFERED - self._added + self._taken
         if number > room:
             self._dropped += number - room
-            number, several = room, several._replace(ids=several.ids[:room])
+            number, several = room, several.first(room)
         if number:
             self._added += number
             self._buffer.append(several)
@@ -206,7 +206,7 @@ class Subscription:
         finally:
             self._is_delivering = False
 
-    def _deliver_each(self, events: Sequence[Event]) -> None:
+    def _deliver_each(self, events: Iterable[Event]) -> None:
         deliver = self._deliver
         for event in events:
             if self._is_cancelled:

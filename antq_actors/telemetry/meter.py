@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -54,6 +54,12 @@ class Histogram:
         """Add a *value*, so many *times*."""
         self._counts[bisect_left(BOUNDS, value)] += times
         self._sum += value * times
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Add all of some *values*."""
+        for bucket in map(bisect_left, repeat(BOUNDS), values):
+            self._counts[bucket] += 1
+        self._sum += sum(values)
 
     def distribution(self) -> Distribution:
         """Return what was observed up to now."""
@@ -100,13 +106,15 @@ class Meter:
         for each in told:
             if type(each) is Several:
                 if each.type is JobEnded:
-                    self._ended(each.values, len(each.ids))
+                    self._ended(each.values, len(each.ids), each.queue_times)
             elif type(each) is JobEnded:
                 self._ended(vars(each), 1)
             elif type(each) is Committed:
                 self._commits.observe(each.took)
 
-    def _ended(self, values: Mapping[str, Any], times: int) -> None:
+    def _ended(
+        self, values: Mapping[str, Any], times: int, queue_times: Sequence[float] | None = None
+    ) -> None:
         key = values["queue"], values["worker"]
         kind = self._kinds.get(key)
         if kind is None:
@@ -114,7 +122,10 @@ class Meter:
         outcome = values["outcome"]
         kind.outcomes[outcome] = kind.outcomes.get(outcome, 0) + times
         kind.duration.observe(values["duration"], times)
-        kind.queue_time.observe(values["queue_time"], times)
+        if queue_times is None:
+            kind.queue_time.observe(values["queue_time"], times)
+        else:
+            kind.queue_time.observe_all(queue_times)
 
     def readings(self) -> Readings:
         """Return what was counted up to now."""

@@ -3,7 +3,8 @@
 import logging
 import pickle
 import threading
-from dataclasses import fields, replace
+from copy import copy
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -231,6 +232,24 @@ def test_events_that_differ_in_their_jobs_alone_are_made_when_they_are_delivered
     assert [each.id for each in ended] == [1, 2, 3]
     assert ended[0] == replace(an_event(JobEnded), id=1)
     assert heard.events[0] == pruned(1)
+
+
+def test_events_that_differ_in_their_queue_times_have_each_its_own():
+    differing = several(1, 2, 3)._replace(queue_times=[0.5, 0.0, 2.5]).first(2)
+
+    made = list(differing.made())
+
+    assert [(each.id, each.queue_time) for each in made] == [(1, 0.5), (2, 0.0)]
+    assert made[0] == replace(an_event(JobEnded), id=1, queue_time=0.5)
+
+
+def test_events_made_together_are_as_any_other():
+    first, second = several(1, 2).made()
+
+    assert vars(first) == asdict(first) == {**vars(second), "id": 1}
+    assert pickle.loads(pickle.dumps(first)) == copy(first) == first  # noqa: S301 - it is our own
+    vars(first)["queue"] = "other"
+    assert first.queue == second.queue == "queue"
 
 
 def test_those_for_which_there_is_no_room_are_dropped_one_by_one(hub):

@@ -171,6 +171,21 @@ def test_queue_time_counts_from_when_a_job_was_due(app, heard):
     assert started.queue_time == (started.at - job.scheduled_at).total_seconds()
 
 
+def test_jobs_claimed_together_have_each_their_own_queue_time(app, heard):
+    queue = app.queue("default")
+    queue.pause()
+    jobs = [app.enqueue(Acts, {"do": "nothing"}) for _ in range(6)]
+
+    queue.resume()
+
+    due = {job.id: job.inserted_at for job in jobs}
+    for each in (*heard.wait(JobStarted, 6), *heard.wait(JobEnded, 6)):
+        waited = each.queue_time
+        began = each.at if isinstance(each, JobStarted) else app.get_job(each.id).started_at
+        assert waited == (began - due[each.id]).total_seconds()
+    assert app._running.store.tracker.queue_times == {}
+
+
 def test_events_of_a_queue_are_in_order(app, heard):
     for _ in range(20):
         app.enqueue_many(Acts, [{"do": "nothing"}] * 10)

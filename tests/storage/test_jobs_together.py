@@ -211,7 +211,7 @@ def two_stores(news, key):
 
 
 def each_by_itself():
-    def no_plan(records, decide):
+    def no_plan(records, decide, _dues=None):
         return [(None, slice(0, len(records)))]
 
     return patch.object(job_store, "plan", no_plan)

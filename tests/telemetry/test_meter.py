@@ -50,6 +50,15 @@ def test_jobs_that_ended_together_are_counted_as_if_one_by_one():
     assert together.readings().ended[0].duration.cumulative[-1] == 3
 
 
+def test_jobs_that_ended_together_have_each_its_own_queue_time():
+    alone, together = Meter(), Meter()
+
+    alone.take([ended(id_=1, waited=0.25), ended(id_=2, waited=2048.0), ended(id_=3, waited=0.0)])
+    together.take([several([1, 2, 3])._replace(queue_times=[0.25, 2048.0, 0.0])])
+
+    assert alone.readings() == together.readings()
+
+
 def test_outcomes_are_counted_apart_for_each_queue_and_worker():
     meter = Meter()
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.storage.lmdb.tables import Tables
 
 
@@ -42,16 +43,19 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
 
 
 def plan(
-    heads: list[bytes | None], decide: Callable[[JobState], JobState | None]
+    heads: list[bytes | None],
+    decide: Callable[[JobState], JobState | None],
+    dues: dict[bytes, Instant | None] | None = None,
 ) -> list[tuple[Transition | None, slice]]:
     """Return what becomes of jobs with these *heads*: for each run of jobs, and where it is.
 
     None: each of them has to change by itself. So have those for whose state *decide* returns
-    None; else it returns what a job in this state becomes.
+    None; else it returns what a job in this state becomes. *dues* gets when jobs with each of the
+    heads are due, for those that need to know.
     """
     if len(heads) == 1:
         (head,) = heads
-        return [(None if head is None else _decided(head, decide, None), slice(1))]
+        return [(None if head is None else _decided(head, decide, None, dues), slice(1))]
     known: dict[bytes, Transition | None] = {}
     found: list[tuple[Transition | None, slice]] = []
     last: Transition | None = None
@@ -62,7 +66,7 @@ def plan(
         elif head in known:
             transition = known[head]
         else:
-            transition = known[head] = _decided(head, decide, last)
+            transition = known[head] = _decided(head, decide, last, dues)
         if end and transition is not last:
             found.append((last, slice(start, end)))
             start = end
@@ -73,7 +77,10 @@ def plan(
 
 
 def _decided(
-    head: bytes, decide: Callable[[JobState], JobState | None], last: Transition | None
+    head: bytes,
+    decide: Callable[[JobState], JobState | None],
+    last: Transition | None,
+    dues: dict[bytes, Instant | None] | None,
 ) -> Transition | None:
     """Decide what becomes of jobs with this *head*; None: each has to change by itself.
 
@@ -81,6 +88,8 @@ def _decided(
     """
     try:
         state, digest, _ = encoding.decode_job(head)
+        if dues is not None:
+            dues[head] = state.scheduled_at
         result = decide(state)
         if result is None:
             return None

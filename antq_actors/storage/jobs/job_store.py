@@ -44,7 +44,7 @@ from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import lmdb
 
@@ -242,7 +242,9 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
             specs = opened_specs(specs, self._tables.cipher)
         if specs is None or (len(due) > 1 and len(set(due)) < len(due)):
             heads = [None] * len(due)  # each by itself
-        for transition, run in plan(heads, partial(_claimed, node=node, now=now)):
+        are_dues_told = self._jobs.notes_due or self._jobs.journal is not None
+        dues: dict[bytes, Instant | None] | None = {} if are_dues_told else None
+        for transition, run in plan(heads, partial(_claimed, node=node, now=now), dues):
             alone = ids = due[run]
             if transition is not None and specs is not None:
                 changed = bulk.change(ids, signed[run], transition)
@@ -251,10 +253,8 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
                     _stored((id_, state, spec, ()))
                     for id_, spec in zip(map(int.from_bytes, ids), specs[run], strict=True)
                 ]
-                if self._jobs.journal is not None:
-                    self._jobs.journal.claimed_together(jobs, heads[run], changed)
-                if self._jobs.notes_due:
-                    jobs = _with_due(jobs, heads[run])
+                if dues is not None:
+                    jobs = self._note_claimed(jobs, heads[run], dues, changed)
                 if len(changed) == len(ids):
                     claimed += jobs
                     continue
@@ -266,6 +266,25 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
                 if look_at is not None:
                     return look_at
         return None
+
+    def _note_claimed(
+        self,
+        jobs: list[StoredJob],
+        heads: list[bytes | None],
+        dues: Mapping[bytes, Instant | None],
+        changed: list[bytes],
+    ) -> list[StoredJob]:
+        """Note that jobs were claimed, and return them, knowing when they were due if need be.
+
+        Their records had these *heads*, which tell that; only *changed* ones are claimed.
+        """
+        if len(dues) == 1:
+            due_of = list(dues.values()) * len(jobs)
+        else:
+            due_of = [None if head is None else dues.get(head) for head in heads]
+        if self._jobs.journal is not None:
+            self._jobs.journal.claimed_together(jobs, due_of, changed)
+        return _with_due(jobs, due_of) if self._jobs.notes_due else jobs
 
     def _due(
         self,
@@ -319,13 +338,12 @@ _stored: Final[Callable[[tuple[int, JobState, JobSpec, tuple[()]]], StoredJob]] 
 """Make one of a tuple, without a call of a Python function."""
 
 
-def _with_due(jobs: list[StoredJob], heads: list[bytes | None]) -> list[StoredJob]:
-    """Return claimed jobs that know when they were due, which the *heads* before that say."""
+def _with_due(jobs: list[StoredJob], dues: list[Instant | None]) -> list[StoredJob]:
+    """Return claimed jobs that know when they were due."""
     known: list[StoredJob] = []
-    for job, head in zip(jobs, heads, strict=True):
+    for job, due in zip(jobs, dues, strict=True):
         known.append(due_job := DueJob(*job))
-        if head is not None:
-            due_job.due = encoding.decode_job(head)[0].scheduled_at
+        due_job.due = due
     return known
 
 

@@ -139,26 +139,26 @@ class Journal:
 
     def claimed(self, job: StoredJob, due: Instant | None) -> None:
         """Note that a job was claimed that was *due* then."""
-        self._claimed([job], due)
+        self._claimed([job], [due])
 
     def claimed_together(
-        self, jobs: Sequence[StoredJob], heads: Sequence[bytes | None], changed: Sequence[bytes]
+        self, jobs: Sequence[StoredJob], dues: Sequence[Instant | None], changed: Sequence[bytes]
     ) -> None:
         """Note that jobs were claimed, if their keys in ``jobs`` are among the *changed* ones.
 
-        They have the same state by now; their records had these *heads* before.
+        They have the same state by now, and had been due at these instants.
         """
         if len(changed) < len(jobs):
             there = set(changed)
-            pairs = zip(jobs, heads, strict=True)
+            pairs = zip(jobs, dues, strict=True)
             left = [each for each in pairs if keys.job_key(each[0].id) in there]
-            jobs, heads = [job for job, _ in left], [head for _, head in left]
+            jobs, dues = [job for job, _ in left], [due for _, due in left]
         self.changed += len(jobs)
-        for start, end in _runs(jobs, heads) if jobs and self._tracks else ():
-            self._claimed(jobs[start:end], _due_of(heads[start]))
+        for start, end in _runs(jobs) if jobs and self._tracks else ():
+            self._claimed(jobs[start:end], dues[start:end])
 
-    def _claimed(self, jobs: Sequence[StoredJob], due: Instant | None) -> None:
-        """Note that jobs that differ in nothing that events tell were claimed."""
+    def _claimed(self, jobs: Sequence[StoredJob], dues: Sequence[Instant | None]) -> None:
+        """Note that jobs were claimed that differ in nothing that events tell but their *dues*."""
         if not self._tracks:
             return
         _, state, spec, _ = jobs[0]
@@ -168,17 +168,20 @@ class Journal:
             self._tell_stored(datetime_for_display(now))
         kinds, of = self._kinds, (queue, worker)
         kind = kinds[of] if of in kinds else kinds.setdefault(of, self._tracker.executor_of(*of))
-        waited = 0.0 if due is None or due > now else (now - due) / instant.SECOND
+        if dues.count(dues[0]) == len(dues):
+            waits, waited = None, _waited(dues[0], now)
+        else:
+            waits, waited = [_waited(due, now) for due in dues], 0.0
         begun = Begun(
             *(state.execution, worker, queue, state.attempts, meta_of(spec), now, waited),
             kind is not None,
         )
         ids = [job.id for job in jobs]
         # Also if it is aborted: then they are claimed again, with the same number.
-        self._tracker.begun.update(dict.fromkeys(ids, begun))
+        self._tracker.note(ids, begun, waits)
         if kind is not None and self._tracker.tells_started:
             values = started_values(begun, datetime_for_display(now), self._node, kind)
-            self._events.append(events.Several(events.JobStarted, values, ids))
+            self._events.append(events.Several(events.JobStarted, values, ids, waits))
 
     # ---- executions end ------------------------------------------------------------------------
 
@@ -210,7 +213,8 @@ class Journal:
         elif not begun.is_told:
             self._tell_begun(ids, begun, None)
         values = self._ended(begun, after, None)
-        self._events.append(events.Several(events.JobEnded, values, ids))
+        waits = self._tracker.queue_times_of(ids, begun)
+        self._events.append(events.Several(events.JobEnded, values, ids, waits))
 
     def begin_settling(self, node: int) -> None:
         """Note that executions on a *node* are ended by this verb, which may be another process."""
@@ -230,7 +234,7 @@ class Journal:
         limited = outcome.closes if isinstance(outcome, GivenBack) else None
         is_cut_short = limited is None and isinstance(outcome, GivenBack | Interrupted)
         if is_cut_short and after.status is not Status.CANCELLED:
-            begun = self._tracker.begun.get(id_)
+            begun = self._tracker.known(id_)
             is_told = begun is None or begun.execution != before.execution or begun.is_told
             if is_told and events.JobInterrupted in self._wanted:
                 if isinstance(outcome, Interrupted):
@@ -277,7 +281,8 @@ class Journal:
                 self._add(events.JobRefused, at, {**of_job(id_, begun), "reason": escaped(reason)})
         elif self._tracker.tells_started:
             values = started_values(begun, at, self._node, "thread")
-            self._events.append(events.Several(events.JobStarted, values, ids))
+            waits = self._tracker.queue_times_of(ids, begun)
+            self._events.append(events.Several(events.JobStarted, values, ids, waits))
 
     def _ended(
         self,
@@ -410,7 +415,7 @@ class Journal:
 
     def _begun(self, id_: int, state: JobState) -> Begun:
         """Return what is known of a job's execution, or of a job that has none, read if need be."""
-        begun = self._tracker.begun.get(id_)
+        begun = self._tracker.known(id_)
         if begun is not None and begun.execution == state.execution:
             return begun
         try:
@@ -439,28 +444,27 @@ _GROUPS: Final[dict[int, tuple[type[Event], str]]] = {
 """What is told of a group that has ended, by its kind, and what its number is called there."""
 
 
-def _runs(jobs: Sequence[StoredJob], heads: Sequence[bytes | None]) -> Iterator[tuple[int, int]]:
-    """Yield where jobs begin and end that differ in nothing that events tell."""
+def _runs(jobs: Sequence[StoredJob]) -> Iterator[tuple[int, int]]:
+    """Yield where jobs begin and end that are of one worker and have the same meta."""
     start = 0
-    first, meta, head = jobs[0].spec.worker, jobs[0].spec.meta, heads[0]
-    specs, alike = [job.spec for job in jobs], len(jobs)  # an attribute is faster than [2]
+    specs = [job.spec for job in jobs]  # an attribute is faster than [2]
+    first, meta, alike = specs[0].worker, specs[0].meta, len(jobs)
     if (  # as they mostly are; to find that out like this takes a third of the time
-        heads.count(head) == alike
-        and [spec.worker for spec in specs].count(first) == alike
+        [spec.worker for spec in specs].count(first) == alike
         and [spec.meta for spec in specs].count(meta) == alike
     ):
         yield 0, alike
         return
-    for end, (_, _, spec, _) in enumerate(jobs):
-        if spec.worker != first or heads[end] != head or spec.meta != meta:
+    for end, spec in enumerate(specs):
+        if spec.worker != first or spec.meta != meta:
             yield start, end
-            start, first, meta, head = end, spec.worker, spec.meta, heads[end]
-    yield start, len(jobs)
+            start, first, meta = end, spec.worker, spec.meta
+    yield start, alike
 
 
 def _over(_id: int) -> JobSpec:
     raise AssertionError("the transaction of this journal is over")
 
 
-def _due_of(head: bytes | None) -> Instant | None:
-    return None if head is None else encoding.decode_job(head)[0].scheduled_at
+def _waited(due: Instant | None, now: Instant) -> float:
+    return 0.0 if due is None or due > now else (now - due) / instant.SECOND

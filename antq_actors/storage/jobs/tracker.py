@@ -60,6 +60,8 @@ class Begun(NamedTuple):
     meta: dict[str, str]
     at: Instant
     queue_time: float
+    """Of jobs that were claimed together and had been due at different instants, it is in
+    `JobTracker.queue_times`."""
     is_told: bool
     """Whether it was told that it has begun: not while its worker is yet to be found."""
 
@@ -83,6 +85,9 @@ class JobTracker:
         self.notes_due = False
         """Whether what is claimed has to know when it was due, as there is middleware."""
         self.begun: dict[int, Begun] = {}
+        """Executions, by job; those that began together are one value."""
+        self.queue_times: dict[int, float] = {}
+        """By job, of those for which it is not in ``begun``."""
         self.wanted: frozenset[type[events.Event]] = frozenset()
         """What was listened to when that was looked at last; what follows from it:"""
         self._wants_journal = False
@@ -134,6 +139,7 @@ class JobTracker:
             # What ended while nobody listened is still in there.
             self.silences = self.hub.silences
             self.begun.clear()
+            self.queue_times.clear()
 
     def found(self, id_: int, execution: int, kind: str) -> None:
         """Publish that a job has begun whose worker had to be found first."""
@@ -163,18 +169,41 @@ class JobTracker:
             abandoned=abandoned,
         )
 
+    def note(self, ids: Sequence[int], begun: Begun, queue_times: Sequence[float] | None) -> None:
+        """Note that executions have *begun*; *queue_times* are theirs, if they differ in that."""
+        self.begun.update(dict.fromkeys(ids, begun))
+        if queue_times is not None:
+            self.queue_times.update(zip(ids, queue_times, strict=True))
+        elif self.queue_times:  # if it is aborted these jobs are claimed again
+            _consume(map(self.queue_times.pop, ids, repeat(None)))
+
+    def known(self, id_: int) -> Begun | None:
+        """Return what is known of an execution of a job, if anything is."""
+        begun, queue_time = self.begun.get(id_), self.queue_times.get(id_)
+        if begun is None or queue_time is None:
+            return begun
+        return begun._replace(queue_time=queue_time)
+
+    def queue_times_of(self, ids: Sequence[int], begun: Begun) -> Sequence[float] | None:
+        """Return the queue times of executions that have *begun* together; None: as it says."""
+        known = self.queue_times
+        return list(map(known.get, ids, repeat(begun.queue_time))) if known else None
+
     def forget(self, completed: Sequence[int], over: dict[int, int]) -> None:
         """Forget jobs that have completed, and executions that are *over*, by job."""
         known = self.begun
         if completed:
             _consume(map(known.pop, completed, repeat(None)))
+            if self.queue_times:
+                _consume(map(self.queue_times.pop, completed, repeat(None)))
         for id_, execution in over.items():
             begun = known.get(id_)
             if begun is not None and begun.execution <= execution:
                 del known[id_]
+                self.queue_times.pop(id_, None)
 
     def _take_untold(self, id_: int, execution: int) -> Begun | None:
-        begun = self.begun.get(id_)
+        begun = self.known(id_)
         if begun is None or begun.execution != execution or begun.is_told:
             return None
         self.begun[id_] = begun._replace(is_told=True)
