@@ -139,7 +139,8 @@ class Journal:
 
     def claimed(self, job: StoredJob, due: Instant | None) -> None:
         """Note that a job was claimed that was *due* then."""
-        self._claimed([job], [due])
+        if self._tracks:
+            self._claimed([job.id], job.state, job.spec, [due])
 
     def claimed_together(
         self, jobs: Sequence[StoredJob], dues: Sequence[Instant | None], changed: Sequence[bytes]
@@ -154,29 +155,35 @@ class Journal:
             left = [each for each in pairs if keys.job_key(each[0].id) in there]
             jobs, dues = [job for job, _ in left], [due for _, due in left]
         self.changed += len(jobs)
-        for start, end in _runs(jobs) if jobs and self._tracks else ():
-            self._claimed(jobs[start:end], dues[start:end])
+        if jobs and self._tracks:
+            ids, states, specs, _ = zip(*jobs, strict=True)
+            for start, end in _runs(specs):
+                run = slice(start, end)
+                self._claimed(ids[run], states[start], specs[start], dues[run])
 
-    def _claimed(self, jobs: Sequence[StoredJob], dues: Sequence[Instant | None]) -> None:
+    def _claimed(
+        self, ids: Sequence[int], state: JobState, spec: JobSpec, dues: Sequence[Instant | None]
+    ) -> None:
         """Note that jobs were claimed that differ in nothing that events tell but their *dues*."""
-        if not self._tracks:
-            return
-        _, state, spec, _ = jobs[0]
         now = state.started_at or state.updated_at
         worker, queue = spec.worker, state.queue_name
         if self._stored:  # by what was settled in the same verb, and perhaps these very jobs
             self._tell_stored(datetime_for_display(now))
-        kinds, of = self._kinds, (queue, worker)
-        kind = kinds[of] if of in kinds else kinds.setdefault(of, self._tracker.executor_of(*of))
+        is_told, kind = True, None
+        if self._tracker.tells_beginnings:
+            kinds, of = self._kinds, (queue, worker)
+            if of not in kinds:
+                kinds[of] = self._tracker.executor_of(*of)
+            kind = kinds[of]
+            is_told = kind is not None
         if dues.count(dues[0]) == len(dues):
             waits, waited = None, _waited(dues[0], now)
         else:
             waits, waited = [_waited(due, now) for due in dues], 0.0
         begun = Begun(
             *(state.execution, worker, queue, state.attempts, meta_of(spec), now, waited),
-            kind is not None,
+            is_told,
         )
-        ids = [job.id for job in jobs]
         # Also if it is aborted: then they are claimed again, with the same number.
         self._tracker.note(ids, begun, waits)
         if kind is not None and self._tracker.tells_started:
@@ -444,11 +451,10 @@ _GROUPS: Final[dict[int, tuple[type[Event], str]]] = {
 """What is told of a group that has ended, by its kind, and what its number is called there."""
 
 
-def _runs(jobs: Sequence[StoredJob]) -> Iterator[tuple[int, int]]:
+def _runs(specs: Sequence[JobSpec]) -> Iterator[tuple[int, int]]:
     """Yield where jobs begin and end that are of one worker and have the same meta."""
     start = 0
-    specs = [job.spec for job in jobs]  # an attribute is faster than [2]
-    first, meta, alike = specs[0].worker, specs[0].meta, len(jobs)
+    first, meta, alike = specs[0].worker, specs[0].meta, len(specs)
     if (  # as they mostly are; to find that out like this takes a third of the time
         [spec.worker for spec in specs].count(first) == alike
         and [spec.meta for spec in specs].count(meta) == alike

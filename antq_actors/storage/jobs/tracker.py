@@ -50,6 +50,9 @@ JOURNALED: Final = OF_EXECUTIONS | frozenset(
 """What is noted in transactions, or needs what is noted there."""
 
 
+_OF_BEGINNINGS: Final = frozenset({events.JobInterrupted, events.JobRefused, events.JobStarted})
+
+
 class Begun(NamedTuple):
     """An execution of a job that this application has claimed."""
 
@@ -63,7 +66,10 @@ class Begun(NamedTuple):
     """Of jobs that were claimed together and had been due at different instants, it is in
     `JobTracker.queue_times`."""
     is_told: bool
-    """Whether it was told that it has begun: not while its worker is yet to be found."""
+    """Whether it was told that it has begun: not while its worker is yet to be found.
+
+    True if nobody listened to that when it was claimed.
+    """
 
 
 class JobTracker:
@@ -94,6 +100,8 @@ class JobTracker:
         self.tracks = False
         """Whether somebody listens to what needs to be known of executions."""
         self.tells_stored = self.tells_started = self.tells_ended = False
+        self.tells_beginnings = False
+        """Whether somebody listens to what depends on whether a job's worker was found."""
         self.silences = 0
         """How often nobody listened any more, when that was looked at last."""
         self.stopping: set[str] = set()
@@ -135,6 +143,7 @@ class JobTracker:
         self.tells_stored = events.JobsEnqueued in wanted
         self.tells_started = events.JobStarted in wanted
         self.tells_ended = events.JobEnded in wanted
+        self.tells_beginnings = not wanted.isdisjoint(_OF_BEGINNINGS)
         if self.silences != self.hub.silences or not self.tracks:
             # What ended while nobody listened is still in there.
             self.silences = self.hub.silences
