@@ -15,7 +15,7 @@ QUEUES = {
 
 
 class Tenants(Middleware):
-    """Says whose a job is."""
+    """Writes into the meta of each job whose it is."""
 
     def on_enqueue(self, draft):
         draft.meta["tenant"] = "acme"
