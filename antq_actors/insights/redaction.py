@@ -43,6 +43,7 @@ class Redactor:
 
     def __init__(self, redact: Redact | None = None) -> None:
         self._redact = redact
+        self._has_logged = False
 
     def mapping(self, path: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return arguments, or what is kept beside them, as they are shown."""
@@ -94,7 +95,9 @@ class Redactor:
             shown = self._redact(path, value)
             return value if shown is value or _is_equal(shown, value) else shown
         except Exception:
-            log.exception("redact(%r, …) raised, so the value is shown as %s", path, REDACTED)
+            if not self._has_logged:  # a search may come by thousands of jobs
+                self._has_logged = True
+                log.exception("redact(%r, …) raised, so the value is shown as %s", path, REDACTED)
             return REDACTED
 
 

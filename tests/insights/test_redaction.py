@@ -66,9 +66,12 @@ def test_where_redact_raises_the_value_is_hidden_and_it_is_logged(caplog):
     def redact(path, value):
         raise KeyError(path)
 
+    redactor = Redactor(redact)
     with caplog.at_level(logging.ERROR, "antq_actors.insights"):
-        assert Redactor(redact).mapping("meta", {"tenant": "acme"}) == {"tenant": REDACTED}
+        assert redactor.mapping("meta", {"tenant": "acme"}) == {"tenant": REDACTED}
+        assert redactor.text("error", "no") == REDACTED
 
+    assert len(caplog.records) == 1, "the first one of a request tells enough"
     assert "redact('meta.tenant', …) raised" in caplog.text
     assert "KeyError" in caplog.text
     assert "acme" not in caplog.records[0].getMessage()
