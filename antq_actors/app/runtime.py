@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import antq_actors
-from antq_actors.app import limits, tree
+from antq_actors.app import limits, node_report, tree
 from antq_actors.app.batches import Batches
 from antq_actors.app.bulk import BulkChanges
 from antq_actors.app.cron_handle import CronHandle
@@ -21,6 +21,7 @@ from antq_actors.app.cron_handle import infos as cron_infos
 from antq_actors.app.enqueue import Enqueuer, EnqueueTargets
 from antq_actors.app.explaining import Explainer
 from antq_actors.app.limit_handle import LimitHandle
+from antq_actors.app.node_socket import NodeSocket
 from antq_actors.app.queries import JobQueries
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.results import ResultWait
@@ -42,6 +43,7 @@ from antq_actors.events.hub import Hub
 from antq_actors.executors.thread import kind_for
 from antq_actors.jobs import instant
 from antq_actors.jobs.worker_registry import defined
+from antq_actors.otp.inspect import recent
 from antq_actors.otp.kernel import errors as otp_errors
 from antq_actors.otp.kernel.cell import current_cell
 from antq_actors.otp.kernel.errors import CallExit, OtpError
@@ -187,8 +189,17 @@ class Runtime:
             version=antq_actors.__version__,
         )
         declare = partial(limits.declare, self.store, settings.queues)
+        listener = None
+        if settings.path is not None:  # nobody else opens what is in this process's memory
+            listener = NodeSocket(self.path, node_report.answers(lambda: self.root))
+            recent.record()
         self.node = QueueNode(
-            self.store, settings.queues, metadata, declare=declare, clock=self.clock
+            self.store,
+            settings.queues,
+            metadata,
+            declare=declare,
+            clock=self.clock,
+            listener=listener,
         )
         if not self.runs_queues:  # for what it leaves open, so that others see when it has died
             self.node = QueueNode(self.store, (), node_lock.describe({}))

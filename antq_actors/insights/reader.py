@@ -40,9 +40,13 @@ class Insights:
             )
         self._source = Source(app, redact)
 
-    def tree(self) -> TreeView:
-        """Return the supervision tree of this process, as it is now."""
-        return read_tree(self._source)
+    def tree(self, node: int | None = None) -> TreeView:
+        """Return the supervision tree of a node, as it is now.
+
+        None: of this process if it runs queues, else of the first node. Raises LookupError for a
+        node that there is not.
+        """
+        return read_tree(self._source, node)
 
     def __repr__(self) -> str:
         return f"<Insights of {self._source.app!r}>"

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.otp.inspect.snapshot import snapshot
+import msgspec
+
+from antq_actors.app.node_report import TreeReport, report
+from antq_actors.app.node_socket import NodeUnreachable, ask
 from antq_actors.otp.kernel.errors import CallExit
-from antq_actors.otp.kernel.stopping import orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from antq_actors.app.node_report import Orphan
     from antq_actors.insights.source import Source
+    from antq_actors.otp.inspect.recent import TreeEvent
     from antq_actors.otp.inspect.snapshot import ActorView
     from antq_actors.otp.messaging.names import Destination
-
-
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """A thread that was abandoned while it was busy, and still runs."""
-
-    name: str
-    stack: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +39,59 @@ class TreeView:
     trees: tuple[ActorView, ...]
     cycles: tuple[Cycle, ...]
     orphans: tuple[Orphan, ...]
+    events: tuple[TreeEvent, ...]
+    """What supervisors did in the last ten minutes, the oldest first."""
+    jobs: Mapping[str, int]
+    """The jobs that worker actors perform, by the ids of the actors."""
+    is_volatile: bool = False
+    """Whether the jobs end with the process."""
     missing: str | None
     """Why there is no tree; None: there is one."""
 
 
-def read_tree(source: Source, further: Sequence[Destination] = ()) -> TreeView:
-    """Read the trees of this process: the application's, and *further* ones that live."""
-    trees = tuple(_living([source.app.root, *further]))
-    return TreeView(
-        node=source.runtime.node.opened_number or 0,
-        trees=trees,
-        cycles=tuple(cycles_in(trees)),
-        orphans=tuple(read_orphans()),
-        missing=None,
-    )
+def read_tree(
+    source: Source, node: int | None = None, further: Sequence[Destination] = ()
+) -> TreeView:
+    """Read the trees of a node; None: of this process, or of the first node if it runs no queues.
+
+    *further*: roots of other trees of this process. Raises LookupError for a node that there is
+    not.
+    """
+    own = source.runtime.node.opened_number or 0
+    if node is None and (own or further):
+        node = own
+    numbers = sorted(each.number for each in source.app.nodes() if each.alive)
+    if node is None and numbers:
+        node = numbers[0]
+    if node in (None, own):
+        here = _view(own, [*_living([source.app.root, *further])])
+        return replace(here, is_volatile=source.app.is_volatile)
+    if node not in numbers:
+        raise LookupError(f"there is no living node {node}")
+    try:
+        answer = ask(source.runtime.path, node, "tree", {})
+    except NodeUnreachable as error:
+        return _view(node, (), str(error))
+    return _view(node, [msgspec.convert(answer, TreeReport)])
 
 
-def _living(roots: Sequence[Any]) -> Iterator[ActorView]:
+def _living(roots: Sequence[Any]) -> Iterator[TreeReport]:
     for root in roots:
         with suppress(CallExit):  # it has ended, and is there no more
-            yield snapshot(root)
+            yield report(root)
+
+
+def _view(node: int, reports: Sequence[TreeReport], missing: str | None = None) -> TreeView:
+    trees = tuple(each.tree for each in reports)
+    return TreeView(
+        node=node,
+        trees=trees,
+        cycles=tuple(cycles_in(trees)),
+        orphans=reports[0].orphans if reports else (),
+        events=tuple(event for each in reports for event in each.events),
+        jobs={actor: job for each in reports for actor, job in each.jobs.items()},
+        missing=missing,
+    )
 
 
 def cycles_in(trees: Sequence[ActorView]) -> Iterator[Cycle]:
@@ -82,12 +109,3 @@ def cycles_in(trees: Sequence[ActorView]) -> Iterator[Cycle]:
         if at in path:
             yield Cycle(tuple(path[path.index(at) :]))
         seen.update(path)
-
-
-def read_orphans() -> Iterator[Orphan]:
-    """Yield the abandoned threads of this process, with what they are at."""
-    frames = sys._current_frames()  # noqa: SLF001 - there is no other way to another thread's stack
-    for thread in orphans():
-        frame = frames.get(thread.ident or 0)
-        stack = "" if frame is None else "".join(traceback.format_stack(frame))
-        yield Orphan(thread.name, stack)

@@ -10,7 +10,7 @@ import gc
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from antq_actors.events import NodeStarted, NodeStopped
 from antq_actors.jobs import instant
@@ -40,6 +40,16 @@ MAX_OBJECTS: Final = 50_000
 """New objects beyond which a higher threshold is no gain."""
 
 
+class NodeListener(Protocol):
+    """Answers questions of other processes about a node."""
+
+    def open(self, number: int, /) -> None:
+        """Begin to answer, as the node of this number."""
+
+    def close(self) -> None:
+        """Answer no more."""
+
+
 class QueueNode:
     """Becomes a node when it is first asked for its number, and stops being one by ``close``."""
 
@@ -51,11 +61,14 @@ class QueueNode:
         *,
         declare: Callable[[], object] = lambda: None,
         clock: Callable[[], Instant] = instant.now,
+        listener: NodeListener | None = None,
     ) -> None:
         """Describe a node of *queues*.
 
         *declare* is called once, before it becomes one: it stores what the process says of limits.
+        *listener* answers questions of other processes while it is one.
         """
+        self._listener = listener
         self._store = store
         self._clock = clock
         self._declare: Callable[[], object] | None = declare
@@ -80,6 +93,8 @@ class QueueNode:
                 if self._queues:
                     self._store.hub.set_number(self._number)
                     self._store.hub.tell(NodeStarted)
+                    if self._listener is not None:
+                        self._listener.open(self._number)
             return self._number
 
     @property
@@ -109,6 +124,8 @@ class QueueNode:
             if self._number == number:
                 self._number = None
                 self._store.lose_node(number)
+                if self._listener is not None:
+                    self._listener.close()
 
     def cancel_abandoned(self) -> None:
         """Cancel the batches of this process that are not closed, if they want that.
@@ -122,6 +139,8 @@ class QueueNode:
     def close(self) -> None:
         """Stop being a node that runs queues; jobs were given back before. Raises StorageError."""
         with self._lock:
+            if self._listener is not None:
+                self._listener.close()
             if self._number is not None:
                 self._store.close_node(self._number)
                 self._number = None

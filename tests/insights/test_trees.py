@@ -1,10 +1,17 @@
 """The tree of an application, as a value."""
 
-import msgspec
+import socket
+import threading
 
-from antq_actors import AntQ
-from antq_actors.insights import Insights
-from antq_actors.insights.predict import predict
+import msgspec
+import pytest
+from support.apps import until
+
+from antq_actors import AntQ, Status, Worker
+from antq_actors.app import node_socket
+from antq_actors.app.node_report import TreeReport
+from antq_actors.app.node_socket import NodeUnreachable, ask, socket_path
+from antq_actors.insights import Insights, predict
 from antq_actors.insights.trees import Cycle, cycles_in
 from antq_actors.otp.inspect.snapshot import ActorView
 
@@ -62,3 +69,101 @@ def test_an_application_that_runs_no_queues_has_a_tree_as_well(tmp_path):
 
     assert view.node == 0
     assert len(view.trees[0].children) == 1  # the storage actor
+
+
+# ---- other processes ------------------------------------------------------------------------
+
+
+gate = threading.Event()
+
+
+class Held(Worker, name="held"):
+    """Runs until the gate is open."""
+
+    def perform(self, job):
+        gate.wait(60)
+
+
+@pytest.fixture
+def node(tmp_path):
+    """An application with queues, and a client of its store, as another process has one."""
+    with AntQ(tmp_path / "jobs", queues={"default": 2}) as app:
+        yield app
+
+
+def test_a_node_answers_for_its_tree_and_the_jobs_in_it(node):
+    job = Held.perform_async()
+    until(lambda: node.get_job(job.id).status is Status.RUNNING)
+
+    answer = ask(node.path, node.node, "tree", {})
+
+    here = Insights(node).tree()
+    assert [each.id for each in msgspec.convert(answer, TreeReport).tree.walk()] == [
+        each.id for each in here.trees[0].walk()
+    ]
+    ((actor, id_),) = here.jobs.items()
+    assert id_ == job.id
+    assert predict(here, actor, "kill").jobs.retried == (job.id,)
+    queue = next(each for each in here.trees[0].walk() if each.id.endswith("default/queue")).id
+    assert predict(here, queue, "crash").jobs.interrupted == (job.id,)
+    assert "gate.wait(60)" in ask(node.path, node.node, "stack", {"job": job.id})
+    gate.set()
+
+
+def test_harm_through_the_socket_comes_out_as_predicted(node):
+    queue = next(
+        each.id for each in Insights(node).tree().trees[0].walk() if each.id.endswith("/queue")
+    )
+
+    harm = ask(node.path, node.node, "harm", {"actor": queue, "verb": "kill"})
+
+    assert harm["agrees"], harm
+    events = Insights(node).tree().events
+    assert [(each.kind, each.actor) for each in events][-1:] == [("exited", queue)]
+
+
+def test_only_the_owner_may_use_the_socket_and_it_goes_with_its_node(node):
+    path = socket_path(node.path, node.node)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    node.stop()
+    assert not path.exists()
+    with pytest.raises(NodeUnreachable, match="has no socket"):
+        ask(path.parent, 1, "tree", {})
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [(["dance", {}], "does not know the question"), (["stack", {"job": "x"}], "ValueError")],
+)
+def test_a_question_that_cannot_be_answered_is_refused(node, sent, text):
+    with pytest.raises(NodeUnreachable, match=text):
+        ask(node.path, node.node, *sent)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\xff\xff\xff\xff", b"\0\0\0\1\xc1", b"\0\0\0\x09x"])
+def test_garbage_closes_the_connection_and_harms_nobody(node, sent):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(socket_path(node.path, node.node)))
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(30)
+        assert connection.recv(1) == b""
+
+    assert ask(node.path, node.node, "tree", {})
+
+
+def test_a_store_deep_in_the_file_system_has_a_socket_too(tmp_path):
+    deep = tmp_path / ("d" * 60) / ("e" * 60) / "jobs"
+
+    with AntQ(deep) as app:
+        assert ask(app.path, app.node, "tree", {})
+
+
+def test_why_there_is_no_tree_is_said(node, tmp_path, monkeypatch):
+    other = AntQ(tmp_path / "other", start_queues=False)
+    with other:
+        assert Insights(other).tree().missing is None
+    monkeypatch.setattr(node_socket, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(LookupError, match="no living node 99"):
+        Insights(node).tree(99)

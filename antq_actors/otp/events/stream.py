@@ -43,6 +43,9 @@ _lock = threading.RLock()
 subscriptions: tuple[Subscription, ...] = ()
 """While there are any, events that are not logged are made and published, too."""
 
+recorder: Callable[[Event], None] | None = None
+"""Gets each event that is made, in the thread of its supervisor. It must not raise."""
+
 
 class Subscription:
     """Delivers events to a listener until it is cancelled; usable as ``with``."""
@@ -167,6 +170,8 @@ class EventStream:
 def publish(event: Event) -> None:
     """Log a supervision event if it deserves a line, and call all listeners in this thread."""
     log(event)
+    if recorder is not None:
+        recorder(event)
     for subscription in subscriptions:
         subscription.deliver(event)
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from antq_actors.otp.inspect.tree import entry_of, facts_of, table_of
+from antq_actors.otp.inspect.tree import entry_of, facts_of, line_of, table_of
 from antq_actors.otp.messaging.names import find_living
+from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from antq_actors.otp.inspect.tree import Node
     from antq_actors.otp.kernel.cell import ActorCell
@@ -113,10 +114,16 @@ class ActorView:
             yield from child.walk()
 
 
-def snapshot(dest: Destination) -> ActorView:
-    """Return the tree below *dest*, without waiting for any actor. Raises CallExit(NoProc())."""
+def snapshot(
+    dest: Destination, note: Callable[[str, ActorCell], None] = lambda _id, _cell: None
+) -> ActorView:
+    """Return the tree below *dest*, without waiting for any actor.
+
+    *note* is called with the id and the cell of each actor that is shown and lives. Raises
+    CallExit(NoProc()).
+    """
     cell = find_living(dest)
-    return _view(entry_of(cell), _part(str(cell) if cell.name is None else cell.name))
+    return _view(entry_of(cell), _part(str(cell) if cell.name is None else cell.name), note)
 
 
 def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
@@ -145,6 +152,27 @@ def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
     return child.ref.cell if child.is_running else None
 
 
+def id_of(supervisor: ActorCell, child_id: object, child: ActorCell | None = None) -> str:
+    """Return the id of a supervisor's child, also of one that has just ended."""
+    parts: list[str] = []
+    cell: ActorCell | None = supervisor
+    while cell is not None:
+        above = None if cell.parent is None else cell.parent.cell
+        entry = None if above is None else line_of(cell)
+        name = str(cell) if cell.name is None else cell.name
+        is_own = entry is not None and above is not None and not _is_dynamic(above)
+        parts.append(_part(str(entry.spec.id) if is_own and entry is not None else name))
+        cell = above
+    own = str(child_id)
+    if child is not None and _is_dynamic(supervisor):
+        own = str(child) if child.name is None else child.name
+    return "/".join([*reversed(parts), _part(own)])
+
+
+def _is_dynamic(cell: ActorCell) -> bool:
+    return issubclass(cell.ref.actor_class, DynamicSupervisor)
+
+
 def _with_paths(actor: Any, place: str) -> Iterator[tuple[Child, str]]:
     """Yield the children of an actor object with their ids."""
     rules: Rules | None = getattr(actor, "published_rules", None)
@@ -160,8 +188,10 @@ def _part(name: str) -> str:
     return quote(name, safe=" .:_-<>")
 
 
-def _view(child: Child, id_: str) -> ActorView:
+def _view(child: Child, id_: str, note: Callable[[str, ActorCell], None]) -> ActorView:
     node, actor = facts_of(child)
+    if actor is not None:
+        note(id_, child.ref.cell)
     rules: Rules | None = getattr(actor, "published_rules", None)
     table = list(_with_paths(actor, id_))
     folded = None
@@ -183,7 +213,7 @@ def _view(child: Child, id_: str) -> ActorView:
         waits_for=node.waits_for,
         strategy=None if rules is None else rules.strategy.value,
         budget=None if rules is None else budget_of(rules, time.monotonic()),
-        children=tuple(_view(each, path) for each, path in table),
+        children=tuple(_view(each, path, note) for each, path in table),
         folded=folded,
         restart=child.spec.restart.value,
         significant=child.spec.significant,

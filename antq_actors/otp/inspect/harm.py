@@ -1,7 +1,6 @@
 """Harm on purpose, with what was predicted and what came of it beside each other.
 
-It is for those who want to see what supervision does; :class:`~antq_actors.insights.access.Access`
-says who may.
+It is for those who want to see what supervision does, in a course or on a slow afternoon.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.insights import predict
-from antq_actors.insights.predict import Prediction
 from antq_actors.otp.events import GaveUp
 from antq_actors.otp.events.stream import subscribe
-from antq_actors.otp.inspect import chaos
+from antq_actors.otp.inspect import chaos, predict
+from antq_actors.otp.inspect.predict import Prediction
 from antq_actors.otp.inspect.snapshot import find_by_id, snapshot
 from antq_actors.otp.kernel.errors import CallExit, CallTimeout
 from antq_actors.otp.kernel.reasons import Shutdown
@@ -57,7 +55,7 @@ def harm(root: Destination, actor: str, verb: str, seconds: float = 5.0) -> Harm
     if not 0 < seconds <= MOST_SECONDS:
         raise ValueError(f"seconds must be above 0 and at most {MOST_SECONDS:.0f}, got {seconds}")
     before = snapshot(root)
-    prediction = predict.predict(before, actor, verb)
+    prediction = predict.predict([before], actor, verb)
     cell = find_by_id(root, actor)
     if cell is None:
         raise LookupError(f"{actor} does not run")

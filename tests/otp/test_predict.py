@@ -4,8 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antq_actors.insights import chaos
-from antq_actors.insights.predict import VERBS, predict
 from antq_actors.otp import (
     AutoShutdown,
     DynamicSupervisor,
@@ -15,6 +13,8 @@ from antq_actors.otp import (
     Supervisor,
     stop,
 )
+from antq_actors.otp.inspect.harm import harm
+from antq_actors.otp.inspect.predict import VERBS, predict
 from antq_actors.otp.inspect.snapshot import find_by_id, snapshot
 
 
@@ -77,9 +77,9 @@ def test_what_is_predicted_comes_to_pass(tree, data):
             actor = living[data.draw(st.integers(0, 99), label="actor") % len(living)]
             verb = data.draw(st.sampled_from(["crash", "exit", "kill"]), label="verb")
 
-            harm = chaos.harm(root, actor, verb)
+            done = harm(root, actor, verb)
 
-            assert harm.agrees, (harm.prediction, harm.actual)
+            assert done.agrees, (done.prediction, done.actual)
             if not root.is_alive():
                 break
     finally:
@@ -93,7 +93,7 @@ def test_an_id_outlives_a_restart_and_leads_to_the_actor():
         first, second = (view.id for view in snapshot(root).children)
         before = find_by_id(root, first)
 
-        chaos.harm(root, first, "kill")
+        harm(root, first, "kill")
 
         assert [view.id for view in snapshot(root).children] == [first, second]
         assert find_by_id(root, first) not in (None, before)
@@ -110,13 +110,13 @@ def test_a_dynamic_child_is_restarted_under_a_new_name():
         DynamicSupervisor.start_child(dynamic, Leaf.child_spec(restart=Restart.PERMANENT))
         (child,) = snapshot(root).children[0].children
 
-        assert chaos.harm(root, child.id, "crash").agrees
+        assert harm(root, child.id, "crash").agrees
         (child,) = snapshot(root).children[0].children
-        harm = chaos.harm(root, child.id, "crash")
+        done = harm(root, child.id, "crash")
 
-        assert harm.prediction.gives_up
-        assert harm.prediction.parent == "restarted"
-        assert harm.agrees, harm
+        assert done.prediction.gives_up
+        assert done.prediction.parent == "restarted"
+        assert done.agrees, harm
     finally:
         stop(root)
 
@@ -139,11 +139,11 @@ def test_children_beyond_fifty_of_a_dynamic_supervisor_are_folded():
 def test_harm_that_ends_nothing_restarts_nothing(verb):
     root = Supervisor.start([Leaf.child_spec(id="a")])
     try:
-        harm = chaos.harm(root, snapshot(root).children[0].id, verb, 0.01)
+        done = harm(root, snapshot(root).children[0].id, verb, 0.01)
 
-        assert harm.agrees
-        assert not harm.actual.restarted
-        assert not harm.actual.stopped
+        assert done.agrees
+        assert not done.actual.restarted
+        assert not done.actual.stopped
     finally:
         stop(root)
 
@@ -153,10 +153,10 @@ def test_wrong_questions_are_refused():
     try:
         tree = snapshot(root)
         with pytest.raises(ValueError, match="crash, exit, kill, hang"):
-            predict(tree, tree.id, "explode")
+            predict([tree], tree.id, "explode")
         with pytest.raises(LookupError, match=r"no actor .nobody"):
-            predict(tree, "nobody", VERBS[0])
+            predict([tree], "nobody", VERBS[0])
         with pytest.raises(ValueError, match="at most 60"):
-            chaos.harm(root, tree.children[0].id, "hang", 61)
+            harm(root, tree.children[0].id, "hang", 61)
     finally:
         stop(root)

@@ -8,7 +8,7 @@ between.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from antq_actors.checks import short_repr
 from antq_actors.otp.inspect.snapshot import budget_of
@@ -35,18 +35,6 @@ ENDS: Final = "ends"
 
 
 @dataclass(frozen=True, slots=True)
-class JobsHit:
-    """The ids of jobs that run where something is stopped, by what becomes of them."""
-
-    retried: tuple[int, ...] = ()
-    """Their attempt fails, and counts."""
-    interrupted: tuple[int, ...] = ()
-    """They are given back and run again; the attempt does not count."""
-    lost: tuple[int, ...] = ()
-    """They are gone, with a store in memory."""
-
-
-@dataclass(frozen=True, slots=True)
 class Prediction:
     """What follows if an actor ends."""
 
@@ -60,18 +48,17 @@ class Prediction:
     """Whether its supervisor ends, as that is one restart too many."""
     parent: str
     """What becomes of its supervisor: it "stays", is "restarted" or "ends"."""
-    jobs: JobsHit = JobsHit()
 
 
-def predict(tree: Sequence[ActorView] | ActorView, actor: str, verb: str) -> Prediction:
-    """Return what follows if *verb* is done to the actor with an id of *tree*.
+def predict(trees: Sequence[ActorView], actor: str, verb: str) -> Prediction:
+    """Return what follows if *verb* is done to the actor with this id in one of *trees*.
 
-    *tree* is what ``Insights.tree()`` gives, its ``trees``, or one of those; *verb* is crash, exit,
-    kill, hang or slow. Raises ValueError for another, LookupError for an id that is not there.
+    *verb* is crash, exit, kill, hang or slow. Raises ValueError for another, LookupError for an id
+    that is not there.
     """
     if verb not in VERBS:
         raise ValueError(f"a verb is one of {', '.join(VERBS)}, got {short_repr(verb)}")
-    path = _path_to(_roots(tree), actor)
+    path = _path_to(trees, actor)
     if not path:
         raise LookupError(f"there is no actor {short_repr(actor)} in the tree")
     is_deaf = verb == EXIT and path[-1].traps_exits
@@ -79,11 +66,6 @@ def predict(tree: Sequence[ActorView] | ActorView, actor: str, verb: str) -> Pre
         parent = path[-2] if len(path) > 1 else None
         return _prediction(budget=None if parent is None else parent.budget)
     return _after(path, _reason(verb))
-
-
-def _roots(tree: Any) -> Sequence[ActorView]:
-    found = getattr(tree, "trees", tree)
-    return found if isinstance(found, tuple | list) else (found,)
 
 
 def _path_to(roots: Sequence[ActorView], id_: str) -> list[ActorView]:
