@@ -50,7 +50,7 @@ class NodeUnreachable(AntqError):
 
 
 class NodeSocket:
-    """Answers questions about this node, each in a thread of its own, while it is open."""
+    """Serves questions about this node, each in a thread of its own, while it is open."""
 
     def __init__(self, directory: Path, answers: Answers) -> None:
         self._directory = directory

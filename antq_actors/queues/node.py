@@ -41,13 +41,13 @@ MAX_OBJECTS: Final = 50_000
 
 
 class NodeListener(Protocol):
-    """Answers questions of other processes about a node."""
+    """Serves questions of other processes about a node."""
 
     def open(self, number: int, /) -> None:
         """Begin to answer, as the node of this number."""
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop listening."""
 
 
 class QueueNode:
