@@ -1,6 +1,7 @@
 """Searches: what they find is what a filter lets pass, page by page, and what they say of it."""
 
 import json
+import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.apps import until
 
-from antq_actors import AntQ, Fail, NotRetryable, Workflow, worker
+from antq_actors import AntQ, Fail, Job, NotRetryable, Workflow, worker
 from antq_actors.insights import FilterError, Insights
 from antq_actors.storage.jobs.reader import JobReader
 
@@ -32,6 +33,15 @@ def resize(n):
 @worker(name="plain")
 def plain(n=0):
     """Do nothing."""
+
+
+released = threading.Event()
+
+
+@worker(name="searched:hold")
+def hold(job: Job):
+    job.progress(0.5)
+    released.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -391,6 +401,26 @@ def test_a_job_that_was_cut_off_says_which_one_is_to_be_retried_before_it(tmp_pa
         with pytest.raises(NotRetryable) as refused:
             app.retry_job(second.id)
         assert str(refused.value) == second.actions["retry"]
+
+
+def test_a_running_job_is_found_by_its_node_alone_and_shows_its_progress():
+    with AntQ(queues={"default": 1}) as app:
+        app.enqueue_many(hold, [{}, {}])
+        until(lambda: Insights(app).jobs("status:running").count)
+        try:
+            insights = Insights(app)
+            page = insights.jobs(f"node:{app.node}", budget=0)
+            assert (ids(page), page.exact, page.searched) == ([1], True, 1)
+            assert ids(insights.jobs("node:1*,2* -started:>1h")) == [1]
+            assert ids(insights.jobs("-node:*")) == ids(insights.jobs("due:<1h")) == [2]
+            until(lambda: insights.jobs("id:1").items[0].last_progress)
+            app.cancel_job(1)
+            (item,) = insights.jobs("status:running").items
+            assert item.actions["cancel"] == (
+                "it is being cancelled: it ends as soon as its attempt does"
+            )
+        finally:
+            released.set()
 
 
 def test_nothing_opaque_is_loaded(shop):
