@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import antq_actors
 from antq_actors.app import limits, node_report, tree
@@ -53,7 +53,7 @@ from antq_actors.otp.messaging.links import exit as exit_
 from antq_actors.otp.messaging.names import registered, whereis
 from antq_actors.otp.messaging.requests import send_request
 from antq_actors.otp.supervision.supervisor import Supervisor
-from antq_actors.queues.messages import Drain, GetProgress, GetRunning, Wake
+from antq_actors.queues.messages import Drain, GetProgress, GetRunning, GetStack, Wake
 from antq_actors.queues.node import QueueNode
 from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.queues.services.cron import CronDeclarations, Fire
@@ -293,16 +293,23 @@ class Runtime:
 
     def _progress_of(self, queue: str, node: int, id_: int) -> Progress | None:
         """Call the queue actor for what a job has reported; None: it does not run here."""
+        progress: Progress | None = self._call_queue(queue, node, GetProgress(id_))
+        return progress
+
+    def stack_of(self, queue: str, node: int, id_: int) -> str | None:
+        """Call the queue actor for where the thread of a job is; None: it is in none of ours."""
+        stack: str | None = self._call_queue(queue, node, GetStack(id_))
+        return stack
+
+    def _call_queue(self, queue: str, node: int, message: object) -> Any:
+        """Call the actor of a queue about a job of a node; None: that is another, or it is busy."""
         is_here = self.runs_queues and queue in self._settings.queues
         if not is_here or node != self.node.opened_number:
             return None
         try:
-            progress: Progress | None = calls.call(
-                self.names.queue(queue), GetProgress(id_), timeout=RUNNING_TIMEOUT_SECONDS
-            )
+            return calls.call(self.names.queue(queue), message, timeout=RUNNING_TIMEOUT_SECONDS)
         except CallExit:  # it is busy, or on its way back
             return None
-        return progress
 
     def _open_node(self) -> int:
         """Return the number by which others see that this process lives; become a node for that."""

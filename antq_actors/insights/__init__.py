@@ -10,6 +10,7 @@ values.py     what is returned
 filters.py    the grammar of filters; its values are in filter_values.py
 search.py     which jobs a filter finds, within a budget of time; candidates.py has what each has
 items.py      a job of a list, and what can be done with it
+jobs.py       one job: its executions, its history, its film, related jobs
 errors.py     what failed, grouped; fingerprints.py decides what is alike
 redaction.py  what is hidden
 as_json.py    a value of insights as what the JSON API answers

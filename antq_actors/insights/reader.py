@@ -12,6 +12,7 @@ from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights import search
 from antq_actors.insights.errors import ONE_SECONDS, find_error, find_errors, mark_known
+from antq_actors.insights.jobs import read_film, read_job
 from antq_actors.insights.source import Source
 from antq_actors.insights.trees import read_tree
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from antq_actors.insights.filters import Filter
     from antq_actors.insights.redaction import Redact
     from antq_actors.insights.trees import TreeView
-    from antq_actors.insights.values import ErrorGroup, ErrorPage, JobPage
+    from antq_actors.insights.values import ErrorGroup, ErrorPage, FilmStop, JobPage, JobView
 
 
 class Insights:
@@ -72,6 +73,20 @@ class Insights:
         """
         page = search.PageOf(after, before, limit, order)
         return search.find_jobs(self._source, filter, page, budget)
+
+    def job(self, id: int) -> JobView:  # noqa: A002 - as the field is named
+        """Return a job with its executions, its history and what it has to do with others.
+
+        Raises JobNotFound, TypeError, NotStarted and StorageError.
+        """
+        return read_job(self._source, id)
+
+    def film(self, id: int) -> tuple[FilmStop, ...]:  # noqa: A002 - the same
+        """Return a job as it was at each change of its status; the last is how it stands.
+
+        Raises JobNotFound, TypeError, NotStarted and StorageError.
+        """
+        return read_film(self._source, id)
 
     def errors(
         self,

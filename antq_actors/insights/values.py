@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.history import Transition
     from antq_actors.jobs.job import AttemptError
     from antq_actors.jobs.state import Status
 
@@ -42,6 +43,61 @@ class JobItem:
     meta: Mapping[str, Any]
     actions: Mapping[str, bool | str]
     """Each verb: True, or the sentence why it cannot be done now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """One execution of a job."""
+
+    attempt: int
+    node: int
+    """0: it is not known."""
+    waited: float
+    """Seconds from when it could have begun until it did."""
+    started_at: datetime
+    ended_at: datetime | None
+    """None: it runs."""
+    duration: float | None
+    """Seconds; None: it runs."""
+    outcome: str | None
+    """``completed``, ``failed``, ``cancelled``, ``interrupted``, ``snoozed`` or ``given back``."""
+    error: str | None
+    error_type: str | None
+    fingerprint: str | None
+    """What failures that are alike have in common; None: it did not fail, or that is not kept."""
+    stack_trace: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmStop:
+    """A job as it was from one change of its status to the next."""
+
+    at: datetime
+    status: Status
+    attempt: int
+    node: int
+    cause: str | None
+    due: datetime | None
+    """When it came due; None: it did not wait for a time."""
+    args: Mapping[str, Any]
+    error: AttemptError | None
+    """What came with the change."""
+    changes: Mapping[str, tuple[Any, Any]]
+    """What differs from the stop before, by name: what it was, and what it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView(JobItem):
+    """A job on its own."""
+
+    runs: tuple[JobRun, ...]
+    """Its executions, oldest first, as far as they are known."""
+    history: tuple[Transition, ...]
+    progress: Progress | None
+    related: Mapping[str, tuple[int, ...]]
+    """Ids of other jobs, by what they have to do with it; without those of which there are none."""
+    stack: str | None
+    """Where its thread is, while it runs in one of this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

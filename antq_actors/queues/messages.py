@@ -100,6 +100,13 @@ class GetProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class GetStack:
+    """Return where the thread of a running job is, as text; None: it runs in no thread here."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """There may be a job to claim."""
 

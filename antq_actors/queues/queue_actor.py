@@ -22,6 +22,7 @@ from antq_actors.queues.messages import (
     Drain,
     GetProgress,
     GetRunning,
+    GetStack,
     GetStatus,
     Pause,
     QueueStatus,
@@ -250,8 +251,9 @@ class QueueActor(GenServer):
                 return self._status()
             case GetRunning():
                 return self._state.running_ids
-            case GetProgress(id_):
-                return self._attempts.progress().get(id_)
+            case GetProgress(id_) | GetStack(id_):
+                attempts, asks_where = self._attempts, isinstance(request, GetStack)
+                return attempts.stack_of(id_) if asks_where else attempts.progress().get(id_)
             case Wake(check_commands):
                 self._state.woken(check_commands=check_commands)
                 self._advance_soon()

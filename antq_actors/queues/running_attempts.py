@@ -366,6 +366,20 @@ class RunningAttempts:
             if (progress := running.attempt.control.progress) is not None
         }
 
+    def stack_of(self, id_: int) -> str | None:
+        """Return where the thread of a running job is, as text; None: it has none in this process.
+
+        A coroutine, or another process, would have to be asked, which is done when time is over.
+        """
+        for running in list(self._state.running.values()):
+            if running.attempt.job.id == id_ and running.attempt.control.on_locate is None:
+                try:
+                    return places.of_worker_actor(running.cell)
+                except Exception:
+                    # It reads what the attempt's own thread is changing.
+                    log.debug("no place of job #%d is known", id_, exc_info=True)
+        return None
+
     def take_reported(self) -> list[Reported]:
         """Return what is to be stored of the progress of jobs, and what is to be deleted."""
         return self.reported.take_changes(list(self._state.running.values()))

@@ -13,6 +13,7 @@ from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.cron_table import CronTable
+from antq_actors.storage.jobs.edges import EdgeTable
 from antq_actors.storage.jobs.entry_reader import RawJob
 from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
 from antq_actors.storage.jobs.exports import ExportReader
@@ -96,6 +97,14 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
         if self._tables.has_rows(self._txn, HISTORY):
             changes = HistoryTable(self._txn, self._tables).get(id_)
         return Story(job, changes, self._jobs.numbered_errors(id_))
+
+    def ties(self, id_: int, limit: int) -> tuple[list[int], list[int]]:
+        """Read up to *limit* ids of jobs and groups that a job waits for; and that wait for it."""
+        if not self._tables.has_rows(self._txn, "edges"):
+            return [], []
+        edges = EdgeTable(self._txn, self._tables)
+        before = [upstream for upstream, _ in islice(edges.to(id_), limit)]
+        return before, [downstream for downstream, _ in edges.come_from(id_, 0, limit)]
 
     def seen(self, id_: int) -> SeenJob:
         """Read a job, with its newest error alone. Raises JobNotFound."""
