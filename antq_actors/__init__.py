@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         NotCancellable,
         NotRetryable,
         NotStarted,
+        QueueNotPaused,
         ResultNotKept,
         ResultTooLarge,
         StartError,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Cancel, Fail, RateLimited, Snooze
     from antq_actors.jobs.result import Result
     from antq_actors.jobs.state import ACTIVE, Status
+    from antq_actors.jobs.stepping import Breakpoint, Upcoming
     from antq_actors.jobs.unique import Unique
     from antq_actors.jobs.worker import Worker
     from antq_actors.queues.messages import QueueStatus
@@ -89,6 +91,7 @@ __all__ = [
     "BatchError",
     "BatchNotFound",
     "BatchStatus",
+    "Breakpoint",
     "BulkOutcome",
     "Cancel",
     "Concurrency",
@@ -130,6 +133,7 @@ __all__ = [
     "QueueConfig",
     "QueueHandle",
     "QueueInfo",
+    "QueueNotPaused",
     "QueueStatus",
     "RateLimit",
     "RateLimited",
@@ -149,6 +153,7 @@ __all__ = [
     "UnknownLimit",
     "UnknownNode",
     "UnknownQueue",
+    "Upcoming",
     "Worker",
     "WorkerNotFound",
     "WorkerOptions",
@@ -170,6 +175,7 @@ _MODULES: Final = {
     "Backoff": "antq_actors.backoff",
     "Batch": "antq_actors.jobs.batch",
     "BatchStatus": "antq_actors.jobs.batch",
+    "Breakpoint": "antq_actors.jobs.stepping",
     "BulkOutcome": "antq_actors.app.bulk",
     "Cancel": "antq_actors.jobs.outcome",
     "Concurrency": "antq_actors.flow.limit_options",
@@ -205,6 +211,7 @@ _MODULES: Final = {
     "Status": "antq_actors.jobs.state",
     "Transition": "antq_actors.jobs.history",
     "Unique": "antq_actors.jobs.unique",
+    "Upcoming": "antq_actors.jobs.stepping",
     "Worker": "antq_actors.jobs.worker",
     "WorkerOptions": "antq_actors.jobs.options",
     "Workflow": "antq_actors.app.workflow",

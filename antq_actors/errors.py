@@ -37,6 +37,7 @@ __all__ = [
     "NotCancellable",
     "NotRetryable",
     "NotStarted",
+    "QueueNotPaused",
     "ResultNotKept",
     "ResultTooLarge",
     "StartError",
@@ -193,6 +194,10 @@ class NotRetryable(AntqError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.status)
+
+
+class QueueNotPaused(AntqError):
+    """Jobs are to be let through one by one, and their queue is not paused."""
 
 
 class UnknownLimit(AntqError):

@@ -29,6 +29,8 @@ GROUPS: Final = {
         "QueueConfig",
         "QueueHandle",
         "QueueStatus",
+        "Upcoming",
+        "Breakpoint",
         "Imported",
         "BulkOutcome",
     ],
@@ -60,7 +62,15 @@ GROUPS: Final = {
 """The sections of the page and what they show, in this order. Errors need no entry here."""
 
 NOT_MADE_BY_USERS: Final = {
-    *("QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith", "JobDraft"),
+    *(
+        "QueueHandle",
+        "QueueStatus",
+        "Upcoming",
+        "Breakpoint",
+        "FunctionWorker",
+        "EnqueueWith",
+        "JobDraft",
+    ),
     *("CronHandle", "CronInfo", "LimitHandle", "LimitInfo", "GateStatus"),
     *("Batch", "BatchStatus"),
     *("Node", "Group", "WorkflowRun", "WorkflowStatus"),

@@ -46,13 +46,14 @@ def function(n):
 
 EXPORTS = [
     *("ACTIVE", "AntQ", "AttemptError", "Backoff", "Batch", "BatchStatus"),
-    *("BulkOutcome", "Cancel", "Concurrency"),
+    *("Breakpoint", "BulkOutcome", "Cancel", "Concurrency"),
     *("EnqueueWith", "Explanation", "Fail", "FunctionWorker", "GateStatus"),
     *("Cron", "CronHandle", "CronInfo", "Every"),
     *("Health", "Imported", "Job", "JobDraft", "JobOptions", "LimitHandle", "LimitInfo"),
     *("Middleware", "NodeInfo"),
     *("Progress", "QueueConfig", "QueueHandle", "QueueInfo", "QueueStatus", "RateLimit"),
-    *("RateLimited", "Result", "Snooze", "Status", "Transition", "Unique", "Worker"),
+    *("RateLimited", "Result", "Snooze", "Status", "Transition", "Unique", "Upcoming"),
+    "Worker",
     *("WorkerOptions", "current_job", "worker"),
     *("Group", "Node", "Workflow", "WorkflowRun", "WorkflowStatus", "chain", "group"),
 ]
@@ -65,6 +66,7 @@ ERRORS = [
     *("WorkflowError", "CycleError", "UnknownNode", "WorkflowNotFound"),
     *("JobCancelled", "JobFailed", "ResultNotKept", "ResultTooLarge"),
     *("BatchClosed", "BatchNotFound", "StepError", "DuplicateStep", "Superseded"),
+    "QueueNotPaused",
 ]
 
 OTP = [

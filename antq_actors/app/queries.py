@@ -5,7 +5,6 @@ Filters are checked where they are written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
@@ -20,6 +19,7 @@ from antq_actors.jobs.job import Job
 from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.resolver import name_of
 from antq_actors.jobs.state import Status
+from antq_actors.jobs.stepping import has_subset
 from antq_actors.jobs.steps import KeepCheckpoint, KeepStep, ListSteps, ReadCheckpoint, ReadStep
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.storage.format.display import display_args
@@ -31,7 +31,7 @@ from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from antq_actors.app.enqueue import EnqueueTargets
     from antq_actors.jobs.history import Story
@@ -103,7 +103,7 @@ class DetailFilters(NamedTuple):
             return False
         if self.error is not None and not _newest_has(job, self.error):
             return False
-        return self.args is None or _has(display_args(job.spec.args), self.args)
+        return self.args is None or has_subset(display_args(job.spec.args), self.args)
 
 
 _ANY = DetailFilters()
@@ -197,25 +197,6 @@ def _newest_has(job: StoredJob, part: str) -> bool:
         return False
     newest = job.errors[0]
     return part in summary(newest.error, newest.error_type)
-
-
-def _has(args: Any, wanted: Mapping[str, Any]) -> bool:
-    """Return whether *wanted* is a subset of a job's *args*; mappings within are subsets too."""
-    if not isinstance(args, Mapping):
-        return False
-    for key, value in wanted.items():
-        if key not in args:
-            return False
-        if isinstance(value, Mapping):
-            if not _has(args[key], value):
-                return False
-        else:
-            try:
-                if args[key] != value:
-                    return False
-            except ArithmeticError:  # a signalling NaN, which equals nothing and says so
-                return False
-    return True
 
 
 _MOST_BITS: Final = 128

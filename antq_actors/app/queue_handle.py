@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.checks import short_repr
+from antq_actors.app.queries import id_of, worker_name
+from antq_actors.checks import check_whole, short_repr, whole
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import instant
+from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.state import Status
+from antq_actors.jobs.stepping import check_stops_on
+from antq_actors.jobs.worker import in_thread
 from antq_actors.otp.kernel.errors import CallCycle, CallTimeout
 from antq_actors.otp.messaging import calls, names
 from antq_actors.queues.messages import (
@@ -21,13 +25,18 @@ from antq_actors.queues.messages import (
     due_for_display,
 )
 from antq_actors.storage.format.records import Filter
+from antq_actors.storage.format.values import encode_args
+from antq_actors.storage.jobs import stepping
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.stepping import Breakpoint, StopsOn, Upcoming
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.storage.client import StorageClient
 
@@ -114,7 +123,10 @@ class QueueHandle:
             self._call(self._actor, Pause(by, reason))
 
     def resume(self) -> None:
-        """Have the queue claim jobs again, on every node of the path."""
+        """Have the queue claim jobs again, on every node of the path.
+
+        What steps have let through, and has not started, starts as all others do.
+        """
         if self._actor is None:
             self._store.write(JobStore.set_paused, self.name, paused=False)
         else:
@@ -137,6 +149,118 @@ class QueueHandle:
             oldest_due=due_for_display(facts.oldest_due),
             progress=self._store.read(JobReader.progress_in, self.name) if running else {},
         )
+
+    # ---- job by job ---------------------------------------------------------------------------
+
+    def preview(self, n: int = 10) -> list[Upcoming]:
+        """Return the first *n* jobs that could start now, in the order of claims; and why there.
+
+        They are those that would start if the queue ran and had slots for all of them: they are
+        due, and their limits let them pass. What ``step`` has let through is not among them. Raises
+        TypeError or ValueError unless *n* is a whole number of at least 1.
+        """
+        return self._preview(check_whole(n, "n", 1))
+
+    def step(self, n: int = 1, *, job: Job | int | None = None) -> list[int]:
+        """Let the first *n* jobs of the preview start while the queue is paused; return their ids.
+
+        Or that *job* alone, at whatever place of the preview it is. Each takes a slot when one is
+        free, on whichever node, also after a restart; what comes later waits. There are fewer if
+        the preview has fewer. A breakpoint stops none of them. Raises QueueNotPaused; TypeError or
+        ValueError unless *n* is a whole number of at least 1; and ValueError, naming it, for a job
+        that is not in the preview.
+        """
+        number = check_whole(n, "n", 1)
+        id_ = None if job is None else id_of(job)
+        if id_ is not None and number != 1:
+            raise ValueError(f"give n or job, not both: n is {number}, and job is {id_}")
+        return self._step(number, id_)
+
+    def add_breakpoint(
+        self,
+        *,
+        worker: AnyWorker | str | None = None,
+        args: Mapping[str, Any] | None = None,
+        on: StopsOn = "claim",
+    ) -> int:
+        """Pause the queue by itself at a job of this *worker*, with these *args*; return a number.
+
+        *worker* is a worker or its stored name, *args* a nested subset of the job's arguments; None
+        is any. On ``"claim"`` it stops before such a job starts, which then passes the next time;
+        on ``"failure"`` after an attempt of one has failed. The queue is paused on every node, by
+        ``"breakpoint N"``. It is kept over restarts until ``remove_breakpoint(N)``. Raises
+        TypeError and ValueError for what is none of these.
+        """
+        stops_on = check_stops_on(on)
+        checked = None if args is None else check_args(args)
+        return self._add_breakpoint(worker_name(worker), checked, stops_on)
+
+    def breakpoints(self) -> list[Breakpoint]:
+        """Return the breakpoints of the queue, the oldest first."""
+        return self._store.read(stepping.breakpoints, self.name)
+
+    def remove_breakpoint(self, id: int) -> None:  # noqa: A002 - as the attribute is named
+        """Remove a breakpoint of the queue; one that has paused it leaves it paused.
+
+        Raises ValueError if the queue has none with this number, and TypeError for what is none.
+        """
+        number = whole(id)
+        if number is None:
+            raise TypeError(f"the id of a breakpoint is a number, got {short_repr(id)}")
+        self._remove_breakpoint(number)
+
+    async def apreview(self, n: int = 10) -> list[Upcoming]:
+        """Do what :meth:`preview` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.preview, n)
+
+    async def astep(self, n: int = 1, *, job: Job | int | None = None) -> list[int]:
+        """Do what :meth:`step` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.step, n, job=job)
+
+    async def aadd_breakpoint(
+        self,
+        *,
+        worker: AnyWorker | str | None = None,
+        args: Mapping[str, Any] | None = None,
+        on: StopsOn = "claim",
+    ) -> int:
+        """Do what :meth:`add_breakpoint` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.add_breakpoint, worker=worker, args=args, on=on)
+
+    async def abreakpoints(self) -> list[Breakpoint]:
+        """Do what :meth:`breakpoints` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.breakpoints)
+
+    async def aremove_breakpoint(self, id: int) -> None:  # noqa: A002 - as the attribute is named
+        """Do what :meth:`remove_breakpoint` does, without stopping the event loop."""
+        await in_thread(self.remove_breakpoint, id)
+
+    # ---- inside -------------------------------------------------------------------------------
+
+    def _preview(self, n: int) -> list[Upcoming]:
+        return self._store.read(stepping.preview, self.name, n, self._clock())
+
+    def _step(self, n: int, job: int | None) -> list[int]:
+        # Not by the queue actor: what is asked there may be done twice.
+        ids = self._store.write(stepping.step, self.name, n, job, self._clock())
+        if ids is None:
+            raise ValueError(
+                f"job {job} could not start now in queue {self.name!r}, so no step lets it through;"
+                f" app.explain({job}) says why"
+            )
+        return ids
+
+    def _add_breakpoint(
+        self, worker: str | None, args: Mapping[str, Any] | None, on: StopsOn
+    ) -> int:
+        encoded = None if args is None else encode_args(args)
+        return self._store.write(stepping.add_breakpoint, self.name, on, worker, encoded)
+
+    def _remove_breakpoint(self, number: int) -> None:
+        if not self._store.write(stepping.remove_breakpoint, self.name, number):
+            known = [str(each.id) for each in self.breakpoints()]
+            has = f"has {', '.join(known)}" if known else "has none"
+            raise ValueError(f"queue {self.name!r} has no breakpoint {number}; it {has}")
 
     def _not_running(self) -> NotStarted:
         return NotStarted(

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.history import Story
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.stepping import Breakpoint, StopsOn, Upcoming
     from antq_actors.jobs.steps import StepRequest
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.queues.messages import QueueStatus
@@ -369,6 +370,30 @@ class RemoteQueue(QueueHandle):
         """Ask the application, in its own process, for the state of the queue."""
         status: QueueStatus = self._application.call("queue.status", self.name)
         return status
+
+    def breakpoints(self) -> builtins.list[Breakpoint]:
+        """Ask the application, in its own process, for the breakpoints of the queue."""
+        found: builtins.list[Breakpoint] = self._application.call("queue.breakpoints", self.name)
+        return found
+
+    def _preview(self, n: int) -> builtins.list[Upcoming]:
+        found: builtins.list[Upcoming] = self._application.call("queue.preview", self.name, n)
+        return found
+
+    def _step(self, n: int, job: int | None) -> builtins.list[int]:
+        ids: builtins.list[int] = self._application.call("queue.step", self.name, n, job=job)
+        return ids
+
+    def _add_breakpoint(
+        self, worker: str | None, args: Mapping[str, Any] | None, on: StopsOn
+    ) -> int:
+        number: int = self._application.call(
+            "queue.add_breakpoint", self.name, worker=worker, args=args, on=on
+        )
+        return number
+
+    def _remove_breakpoint(self, number: int) -> None:
+        self._application.call("queue.remove_breakpoint", self.name, number)
 
 
 class RemoteCron(CronHandle):

@@ -151,6 +151,17 @@ COMMANDS: Final = {
         "Pause queues in every process on the path; they stay paused after a restart.",
     ),
     "resume": Command("changes:resume", "Resume paused queues, in every process on the path."),
+    "preview": Command(
+        "stepping:preview",
+        "Show which jobs of a queue would start next, and what puts each at its place.",
+    ),
+    "step": Command(
+        "stepping:step", "Let the next jobs of a paused queue start; those behind them wait."
+    ),
+    "breakpoint": Command(
+        "stepping:breakpoint",
+        "Pause a queue by itself at a job of a worker or with an argument, on every node.",
+    ),
     "crons": Command(
         "crons:crons", "List periodic entries: when they fire next, and what has come of them."
     ),

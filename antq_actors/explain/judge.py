@@ -121,6 +121,8 @@ class JobFacts(NamedTuple):
     """Those of the jobs that are in front of a gate before it, and wait for another one."""
     waits: tuple[WaitFacts, ...] = ()
     """What it waits for, if it is suspended."""
+    is_stepped: bool = False
+    """Whether a step lets it start, though its queue is paused."""
 
 
 # ---- what claims ask as well ----------------------------------------------------------------
@@ -175,6 +177,8 @@ def judge_job(
         return (reasons.Ended(job.status, job.error),)
     if job.status is Status.RUNNING:
         return tuple(_of_running(job, progress))
+    if job.is_stepped:
+        queue = queue._replace(is_paused=False)
     found: list[Reason] = [
         *_of_others(job),
         *_of_time(job, now),

@@ -274,6 +274,17 @@ DOES = [
     ("app.queue('mail').status().paused", "True"),
     ("app.queue('default').pause(), app.queue('default').status().paused", "(None, True)"),
     ("app.queue('default').resume(), app.queue('default').status().paused", "(None, False)"),
+    ("{each.rule for each in app.queue('mail').preview(2)}", "{'due scheduled'}"),
+    ("app.queue('default').add_breakpoint(worker=mail, args={'to': 'z'}, on='failure')", "1"),
+    (
+        (
+            "[(each.worker.endswith(':mail'), each.args, each.on)"
+            " for each in app.queue('default').breakpoints()]"
+        ),
+        "[(True, {'to': 'z'}, 'failure')]",
+    ),
+    ("app.queue('default').remove_breakpoint(1), app.queue('default').breakpoints()", "(None, [])"),
+    ("asyncio.run(app.queue('mail').abreakpoints())", "[]"),
     ("app.queue_names()", "['default', 'mail']"),
     ("len(app.nodes())", "1"),
     ("app.default_queue", "'default'"),
@@ -292,6 +303,10 @@ REFUSES = [
     ("app.queue('odd')", "UnknownQueue: there is no queue 'odd'"),
     ("app.queue(5)", "TypeError: queue must be a name"),
     ("app.queue('mail').set_concurrency(0)", "ValueError: "),
+    ("app.queue('default').step()", "QueueNotPaused: queue 'default' is not paused"),
+    ("app.queue('mail').step(job=4711)", "ValueError: job 4711 could not start now"),
+    ("app.queue('mail').preview(0)", "ValueError: n must be 1 or more, got 0"),
+    ("app.queue('mail').remove_breakpoint(9)", "ValueError: queue 'mail' has no breakpoint 9"),
     ("app.queue('mail').ref", "NotStarted: the actor of queue 'mail' cannot be had"),
     ("app.root", "NotStarted: its supervision tree cannot be had in a job process"),
     ("app.export_jobs()", "NotStarted: export_jobs() cannot be had in a job process"),

@@ -21,7 +21,9 @@ from antq_actors.jobs import attempt_error
 from antq_actors.jobs.state import CLAIMABLE, Status
 from antq_actors.jobs.unique import canonical
 from antq_actors.storage.format import display
+from antq_actors.storage.jobs.breakpoint_table import BreakpointTable
 from antq_actors.storage.jobs.gates import GateTable
+from antq_actors.storage.jobs.meta import LETS_THROUGH
 from antq_actors.storage.jobs.strict_order import chain_ids
 from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.jobs.upstreams import waits_of
@@ -102,6 +104,12 @@ class ExplainReader:
         """Read what tells whether a job runs, of itself and of its queue. Raises JobNotFound."""
         state, worker, error, spec = self.seen(id_)
         passed = self._gates(id_, state, spec, now)
+        stepped = self._steps_of(state.queue_name)
+        is_stepped = stepped is not None and stepped.is_through(id_)
+        if stepped is not None and is_stepped:
+            ahead = stepped.before(id_, self._jobs, MOST_COUNTED + 1)
+        else:
+            ahead = self._ahead(state, id_, now, passed)
         facts = JobFacts(
             id=id_,
             status=state.status,
@@ -113,12 +121,19 @@ class ExplainReader:
             node=state.node,
             started_at=state.started_at,
             is_cancelling=state.cancelling,
-            ahead=self._ahead(state, id_, now, passed),
+            ahead=ahead,
             gates=tuple(passed.values()),
             gates_before=self._gates_before(id_, state, passed, now),
             waits=self._waits(id_, state),
+            is_stepped=is_stepped,
         )
         return facts, self.queue_record(state.queue_name, now)
+
+    def _steps_of(self, queue_name: str) -> BreakpointTable | None:
+        """Return what steps have let through of a paused queue; None: nothing."""
+        if LETS_THROUGH not in self._meta.stepping(queue_name):
+            return None
+        return BreakpointTable(self._txn, self._tables, self._meta)
 
     def _waits(self, id_: int, state: JobState) -> tuple[WaitFacts, ...]:
         """Read what a suspended job waits for."""

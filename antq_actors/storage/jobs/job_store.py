@@ -36,10 +36,10 @@ from antq_actors.storage.jobs.bulk import BulkWriter
 from antq_actors.storage.jobs.bulk_update import BulkUpdate, plan
 from antq_actors.storage.jobs.composition import flagged
 from antq_actors.storage.jobs.imports import ImportVerbs
-from antq_actors.storage.jobs.limited_claims import LimitedClaims
-from antq_actors.storage.jobs.meta import NO_LIMITS
+from antq_actors.storage.jobs.meta import LETS_THROUGH, NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.results import ResultTable
+from antq_actors.storage.jobs.stepped_claims import SteppedClaims
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb import keys
 
@@ -78,7 +78,7 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
+class JobStore(BulkWriter, ImportVerbs, SteppedClaims):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
     def note_encryption(self, *, encrypts_all: bool) -> None:
@@ -102,8 +102,9 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
     ) -> Claim:
         """Store outcomes of executions, then claim up to *limit* due jobs of a queue for *node*.
 
-        A stale settlement is dropped. A paused queue gets no jobs, nor does a queue of a node on
-        which an isolated run has just begun. Raises NodeGone when the node was declared dead.
+        A stale settlement is dropped. A paused queue gets no jobs but those that steps have let
+        through, and a queue of a node on which an isolated run has just begun gets none. Raises
+        NodeGone when the node was declared dead.
         """
         if limit and self._txn.get(meta.node_key(node), db=self._tables.meta) is None:
             raise NodeGone(f"node {node} was declared dead, and its jobs were given back")
@@ -116,21 +117,33 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
                 self._compose()  # so that what is released is claimed at once
         if self._meta.is_quiet():
             return Claim(*self._claim(bulk, queue_name, node=node, limit=limit, now=now))
+        return self._claim_specially(bulk, queue_name, node=node, limit=limit, now=now)
+
+    def _claim_specially(
+        self, bulk: BulkUpdate, queue_name: str, *, node: int, limit: int, now: Instant
+    ) -> Claim:
+        """Do what :meth:`_claim` does in a store with pauses, commands, limits or breakpoints."""
         concurrency = self._meta.take_concurrency_command(node, queue_name)
         cancelled = self._meta.take_cancellations(node, queue_name)
+        marks = self._meta.stepping(queue_name)
         is_paused = self._meta.is_paused(queue_name)
-        isolated = self.isolated_run(node, now) if limit and not is_paused else None
-        if judge.claim_hold(queue_name, is_paused=is_paused, isolated=isolated) is not None:
+        is_stepped = is_paused and LETS_THROUGH in marks
+        holds = is_paused and not is_stepped
+        isolated = self.isolated_run(node, now) if limit and not holds else None
+        if judge.claim_hold(queue_name, is_paused=holds, isolated=isolated) is not None:
             until = None if isolated is None else isolated.until
             return Claim([], until, concurrency, cancelled)
+        self._watch(queue_name, b"" if is_paused else marks)
         limits = self._meta.queue_limits(queue_name)
         if limits is NO_LIMITS:
-            jobs, next_due = self._claim(bulk, queue_name, node=node, limit=limit, now=now)
+            claim = self._claim_stepped if is_stepped else self._claim
+            jobs, next_due = claim(bulk, queue_name, node=node, limit=limit, now=now)
         else:
             jobs, next_due = self._claim_within(
-                limits, bulk, queue_name, node=node, limit=limit, now=now
+                limits, bulk, queue_name, node=node, limit=limit, now=now, is_stepped=is_stepped
             )
-        return Claim(jobs, next_due, concurrency, cancelled)
+        self._stops_before = None
+        return Claim(jobs, None if self._has_stopped else next_due, concurrency, cancelled)
 
     def _complete_together(
         self, bulk: BulkUpdate, settlements: Sequence[Settlement], now: Instant
@@ -240,7 +253,11 @@ class JobStore(BulkWriter, ImportVerbs, LimitedClaims):
         specs = encoding.decode_specs(complete, self._signer)
         if specs is not None and any(map(_IS_ENCRYPTED, specs)):
             specs = opened_specs(specs, self._tables.cipher)
-        if specs is None or (len(due) > 1 and len(set(due)) < len(due)):
+        if (
+            specs is None
+            or self._stops_before is not None
+            or (len(due) > 1 and len(set(due)) < len(due))
+        ):
             heads = [None] * len(due)  # each by itself
         are_dues_told = self._jobs.notes_due or self._jobs.journal is not None
         dues: dict[bytes, Instant | None] | None = {} if are_dues_told else None

@@ -42,8 +42,12 @@ class LimitedClaims(LimitVerbs):
         node: int,
         limit: int,
         now: Instant,
+        is_stepped: bool,
     ) -> tuple[list[StoredJob], Instant | None]:
-        """Do what :meth:`_claim` does, for no more jobs than the *limits* of the queue let run."""
+        """Do what :meth:`_claim` does, for no more jobs than the *limits* of the queue let run.
+
+        *is_stepped*: it is paused, and steps have let some of its jobs through.
+        """
         most, opens_at = limit, None
         if limits.concurrency is not None:
             running = self._jobs.count(keys.lane(_RUNNING, queue_name))
@@ -52,6 +56,7 @@ class LimitedClaims(LimitVerbs):
             left, opens_at = self.rate_left(limits.rate, now)
             most = min(most, left)
         claim = self._claim_limited if limits.has_jobs else self._claim
+        claim = self._claim_stepped if is_stepped else claim
         jobs, next_due = claim(bulk, queue_name, node=node, limit=most, now=now)
         if limits.rate is not None and jobs:
             left, opens_at = self.count_starts(limits.rate, len(jobs), now)
@@ -138,6 +143,11 @@ class LimitedClaims(LimitVerbs):
             if not heads:
                 break
         return looks, None
+
+    def _claim_stepped(
+        self, bulk: Any, queue_name: str, *, node: int, limit: int, now: Instant
+    ) -> tuple[list[StoredJob], Instant | None]:
+        raise NotImplementedError
 
     def _claim(
         self, bulk: Any, queue_name: str, *, node: int, limit: int, now: Instant

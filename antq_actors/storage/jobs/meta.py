@@ -16,7 +16,7 @@ from antq_actors.storage.format.records import PauseRecord
 from antq_actors.storage.lmdb.scan import items_with, keys_with, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     import lmdb
     from lmdb import _Database
@@ -34,8 +34,19 @@ _ISOLATED: Final = b"alone:"
 _LIMITED: Final = b"bound:"
 _KNOWN: Final = b"known:"
 _CANCEL: Final = b"cancel:"
+_STEPPING: Final = b"break:"
 _SPECIAL: Final = ((_ISOLATED, _CANCEL + b"\xff"), (_CONCURRENCY, PAUSED + b"\xff"))
 """Between these keys are all that :meth:`Meta.is_quiet` is about, and no others."""
+
+
+LETS_THROUGH: Final = b"t"
+"""In the row of a queue: a step has let some of its jobs through, …"""
+HAS_STARTED: Final = b"r"
+"""… it has started some of these, …"""
+STOPS_ON_CLAIM: Final = b"c"
+"""… it has a breakpoint that stops it before a job starts, …"""
+STOPS_ON_FAILURE: Final = b"f"
+"""… or one that stops it after an attempt has failed."""
 
 
 class QueueLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -84,6 +95,12 @@ def paused_key(queue_name: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
+def stepping_key(queue_name: str) -> bytes:
+    """Return the ``meta`` key of a queue that has breakpoints, or lets jobs through."""
+    return _STEPPING + queue_name.encode()
+
+
+@lru_cache(maxsize=256)
 def concurrency_key(node: int, queue_name: str) -> bytes:
     """Return the ``meta`` key of a command to a node: the concurrency to use for a queue."""
     return b"%b%d:%b" % (_CONCURRENCY, node, queue_name.encode())
@@ -113,9 +130,9 @@ class Meta:
     def is_quiet(self) -> bool:
         """Read whether no queue is paused or limited, no node has a command or had an isolated run.
 
-        So it is nearly always; else each of these has to be read by itself. No other rows come
-        between those of a node's isolated run and its cancellations, nor between a command and a
-        pause.
+        Nor has any queue a breakpoint. So it is nearly always; else each of these has to be read by
+        itself. No other rows come between those of a node's isolated run and its cancellations, nor
+        between a command and a pause.
         """
         txn: lmdb.Transaction[bytes] = self._txn  # type: ignore[assignment] # as it has no buffers
         cursor = txn.cursor(self._db)
@@ -164,6 +181,23 @@ class Meta:
             self._put(key, _encode(pause))
         else:
             self._delete(key)
+
+    def stepping(self, queue_name: str) -> bytes:
+        """Read which of the marks `LETS_THROUGH` to `STOPS_ON_FAILURE` a queue has."""
+        return value_of(self._txn, self._db, stepping_key(queue_name)) or b""
+
+    def all_stepping(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the names of queues that have any of these, and which."""
+        for key, marks in items_with(self._txn, self._db, _STEPPING):
+            yield key[len(_STEPPING) :].decode(errors="replace"), marks
+
+    def set_stepping(self, queue_name: str, marks: bytes) -> None:
+        """Store in the ``meta`` table which of these a queue has."""
+        if marks:
+            self._put(stepping_key(queue_name), marks)
+        else:
+            self._delete(stepping_key(queue_name))
+        self.has_changed = True  # what it is about has
 
     def known_errors(self) -> dict[str, str]:
         """Read until which version failures are known from ``meta``, by their fingerprints."""

@@ -60,7 +60,7 @@ def claim_one(store: JobStore, id_: int, *, node: int, now: Instant) -> StoredJo
     record = store._jobs.record(id_)
     if record is None or record.state.status not in CLAIMABLE:
         return None
-    if _is_held(store, record.state.queue_name, node, now):
+    if _is_held(store, record.state.queue_name, node, now, id_):
         return None
     return _claim(store, id_, node, now)
 
@@ -127,12 +127,13 @@ def settle(store: JobStore, queue: str, settlement: Settlement, node: int, now: 
 
 def _claim(store: JobStore, id_: int, node: int, now: Instant) -> StoredJob | None:
     claimed: list[StoredJob] = []
-    store._claim_one(claimed, id_, node, now)
+    store.claim_alone(claimed, id_, node, now)
     return claimed[0] if claimed else None
 
 
-def _is_held(store: JobStore, queue: str, node: int, now: Instant) -> bool:
-    is_paused = store._meta.is_paused(queue)
+def _is_held(store: JobStore, queue: str, node: int, now: Instant, id_: int = 0) -> bool:
+    """Return whether a node gets no job of a queue, or not the job *id_*."""
+    is_paused = store._meta.is_paused(queue) and not store.is_stepped(queue, id_)
     isolated = None if is_paused else store.isolated_run(node, now)
     return judge.claim_hold(queue, is_paused=is_paused, isolated=isolated) is not None
 

@@ -24,19 +24,20 @@ from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import history, instant, lifecycle
 from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, Refused
 from antq_actors.jobs.state import CLAIMABLE, DueJob, GateRef, Status, StoredJob
+from antq_actors.jobs.stepping import FAILURES
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.cipher import Undecipherable, is_encrypted
 from antq_actors.storage.format.encoding import Signer
-from antq_actors.storage.format.records import PauseRecord, Settlement
+from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import limited_jobs
 from antq_actors.storage.jobs.cron_table import CronTable
-from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
 from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.journal import Journal
-from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
+from antq_actors.storage.jobs.meta import LETS_THROUGH, NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.progress import TABLE, ProgressTable
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.step_table import has_steps, without_steps
+from antq_actors.storage.jobs.stops import StoppingQueues
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TASKS
 from antq_actors.storage.lmdb import keys
@@ -67,7 +68,7 @@ def log_findings(findings: Sequence[tuple[object, ...]]) -> None:
         log.error(text, *values)
 
 
-class JobWriter(DamagedJobs):
+class JobWriter(StoppingQueues):
     """Changes jobs one by one, in one LMDB write transaction; JobStore adds what is done in bulk.
 
     Commit only after :meth:`flush`; then tell the queues in :attr:`due` that they have new work,
@@ -133,7 +134,10 @@ class JobWriter(DamagedJobs):
         return display.spec_for_display(stored, record.state, self._tables.cipher)
 
     def flush(self) -> None:
-        """Write counts and the next id before the commit; leave paused queues out of `due`."""
+        """Write counts and the next id before the commit; leave paused queues out of `due`.
+
+        But for those of which steps have let jobs through.
+        """
         if self._composition is not None:
             self._compose()
         if self._limited is not None and self._limited.flush():
@@ -146,7 +150,9 @@ class JobWriter(DamagedJobs):
             self._next_id = None
             self.has_changed = True
         for queue_name in list(self.due):
-            if self._txn.get(paused_key(queue_name), db=meta) is not None:
+            if self._txn.get(paused_key(queue_name), db=meta) is None:
+                continue
+            if LETS_THROUGH not in self._meta.stepping(queue_name):
                 self.due.discard(queue_name)
 
     def _compose(self) -> None:
@@ -364,6 +370,10 @@ class JobWriter(DamagedJobs):
             return False
         if self._jobs.journal is not None:
             self._jobs.journal.settled(id_, state, settlement.outcome, after, error)
+        if after.status in FAILURES:
+            self._stop_after_failure(id_, record, now)
+        elif type(outcome) is GivenBack and outcome is settlement.outcome:
+            self._keep_step(id_, state.queue_name)
         if after.status is Status.ENQUEUED:
             self.due.add(state.queue_name)
         if state.isolated:  # all queues of its node have waited for it
@@ -419,19 +429,19 @@ class JobWriter(DamagedJobs):
     ) -> Instant | None:
         """Store that a due job runs and add it to *claimed*, unless it is damaged or has to wait.
 
-        Return when to look again if it begins one, or has to.
+        Return when to look again if it begins an isolated run, or has to, or the queue has stopped
+        before it.
         """
         record = self._read_named(id_, CLAIMABLE, "due", now)
         if record is None:
             return None  # damaged, and failed by now
         if record.state.limited is not None and not self._admits(id_, record, now):
             return None  # it waits for a limit by now, or was damaged
-        if not record.state.isolated:
-            self._take(claimed, id_, record, node, now)
-            return None
-        if claimed:
+        if claimed and record.state.isolated:
             return now  # it is the first of the next claim
-        if not self._take(claimed, id_, record, node, now):
+        if self._stops_before is not None and self._stops_before(id_, record, now):
+            return now
+        if not self._take(claimed, id_, record, node, now) or not record.state.isolated:
             return None
         self._meta.set_isolated(node, id_, claimed[0].state.execution, now)
         return now + ISOLATION_MICROSECONDS
@@ -469,30 +479,6 @@ class JobWriter(DamagedJobs):
         return True
 
     # ---- queues and nodes -----------------------------------------------------------------
-
-    def set_paused(
-        self,
-        queue_name: str,
-        *,
-        paused: bool,
-        by: str | None = None,
-        reason: str | None = None,
-        now: Instant | None = None,
-    ) -> None:
-        """Store that a queue is paused, or resumed, on every node and over restarts.
-
-        *by* and *reason* are told in its event, and stored. What is paused already keeps who has
-        paused it when nobody is named now.
-        """
-        keys.lane(Status.ENQUEUED, queue_name)
-        was_paused = self._meta.is_paused(queue_name)
-        if self._jobs.journal is not None and was_paused is not paused:
-            self._jobs.journal.paused(queue_name, paused=paused, by=by, reason=reason)
-        if not paused:
-            self._meta.set_paused(queue_name, None)
-            self.due.add(queue_name)
-        elif not was_paused or by is not None or reason is not None:
-            self._meta.set_paused(queue_name, PauseRecord(by, reason, now))
 
     def new_node(self) -> int:
         """Return a node number never used before, and store that it is used.

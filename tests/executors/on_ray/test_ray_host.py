@@ -106,6 +106,10 @@ def test_jobs_and_queues_are_managed_from_afar(app, notes):
     job = app.enqueue(Does, {"do": "nothing", "notes": str(notes)})
 
     assert (queue.status().paused, queue.status().concurrency) == (True, 3)
+    assert [(each.id, each.rule) for each in queue.preview()] == [(job.id, "id")]
+    number = queue.add_breakpoint(worker=Does, args={"do": "fail"}, on="failure")
+    assert [(each.id, each.args) for each in queue.breakpoints()] == [(number, {"do": "fail"})]
+    queue.remove_breakpoint(number)
     assert app.cancel_worker(job).status is Status.CANCELLED
     assert app.retry_worker(job).status is Status.ENQUEUED
     assert [each.id for each in app.list_workers(worker=Does, args={"do": "nothing"})] == [job.id]
