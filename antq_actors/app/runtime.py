@@ -178,7 +178,7 @@ class Runtime:
             raise
 
     def _begin(self, settings: configuration.Config) -> None:
-        self.store = StorageClient(self.names.storage, self.path, hub=self._hub)
+        self.store = StorageClient(self.names.storage, self.path, hub=self._hub, clock=self.clock)
         self.store.tracker.executor_of = partial(known_executor, settings.queues)
         metadata = node_lock.describe(
             {

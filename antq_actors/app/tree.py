@@ -152,6 +152,7 @@ def _storage(
         idle=store.idle,
         waits=store.waits,
         tracker=store.tracker,
+        counts=store.counts,
         clock=clock,
         watch_interval=WATCH_INTERVAL_SECONDS if config.path and runs_queues else None,
         id="storage",

@@ -11,6 +11,7 @@
     changes.py      run-now reschedule pause resume
     crons.py        crons cron
     limits.py       limits limit
+    charts.py       charts
     metrics.py      metrics
     enqueue.py      enqueue                      user_code.py imports the user's modules
     maintenance.py  verify info backup restore compact migrate reseal export import

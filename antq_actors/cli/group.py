@@ -127,6 +127,10 @@ COMMANDS: Final = {
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
     "why": Command("why:why", "Show why a job does not run, or why a queue does nothing."),
+    "charts": Command(
+        "charts:charts",
+        "Show how many jobs came in and ended lately, and how long they waited and ran.",
+    ),
     "metrics": Command(
         "metrics:metrics", "Serve the numbers of a store to Prometheus until a signal stops it."
     ),

@@ -12,6 +12,7 @@ search.py     which jobs a filter finds, within a budget of time; candidates.py 
 items.py      a job of a list, and what can be done with it
 jobs.py       one job: its executions, its history, its film, related jobs
 errors.py     what failed, grouped; fingerprints.py decides what is alike
+charts.py     what happened to jobs over a span of time, as series of numbers
 redaction.py  what is hidden
 as_json.py    a value of insights as what the JSON API answers
 trees.py      supervision trees; predict.py what follows from an actor's end; chaos.py ends it

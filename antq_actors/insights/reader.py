@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights import search
+from antq_actors.insights.charts import read_charts
 from antq_actors.insights.errors import ONE_SECONDS, find_error, find_errors, mark_known
 from antq_actors.insights.jobs import read_film, read_job
 from antq_actors.insights.source import Source
 from antq_actors.insights.trees import read_tree
 
 if TYPE_CHECKING:
+    from antq_actors.insights.charts import Charts
     from antq_actors.insights.filters import Filter
     from antq_actors.insights.redaction import Redact
     from antq_actors.insights.trees import TreeView
@@ -48,6 +50,20 @@ class Insights:
         node that there is not.
         """
         return read_tree(self._source, node)
+
+    def charts(
+        self,
+        window: str = "1h",
+        *,
+        queue: str | None = None,
+        worker: str | None = None,
+        node: int | None = None,
+    ) -> Charts:
+        """Return what happened to jobs in a window: 15m, 1h, 6h, 24h, 7d or 14d.
+
+        *worker* is a stored name, or what follows its colon. Raises TypeError and ValueError.
+        """
+        return read_charts(self._source, window, queue=queue, worker=worker, node=node)
 
     def __repr__(self) -> str:
         return f"<Insights of {self._source.app!r}>"

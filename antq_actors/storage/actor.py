@@ -7,7 +7,9 @@ one by one, and only the guilty one gets the error.
 
 from __future__ import annotations
 
+import math
 import time
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -26,6 +28,7 @@ from antq_actors.storage.commit_watch import Committed, CommitWatch, Sweep
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.idle_waiters import IdleLooks, IdleWaiters, LookForIdle, WatchForIdle
 from antq_actors.storage.job_waiters import JobLooks, JobWaiters, WatchForJobs
+from antq_actors.storage.jobs.chart_counts import MOST_NOTES, WRITE_SECONDS
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.tracker import JobTracker
@@ -36,14 +39,19 @@ from antq_actors.storage.requests import LaterWrite, Read, StandingClaim, Write
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.otp.kernel.reasons import ExitReason
+    from antq_actors.storage.jobs.chart_counts import ChartCounts, Note
     from antq_actors.storage.jobs.journal import Journal
 
-Done: TypeAlias = "tuple[int | None, list[tuple[object, ...]], Sequence[int] | None]"
-"""The number of a transaction, what is to be logged, and the jobs that it ended."""
+Done: TypeAlias = (
+    "tuple[int | None, list[tuple[object, ...]], Sequence[int] | None, list[Note],"
+    " Mapping[Note, int] | None]"
+)
+"""The number of a transaction, what is to be logged, the jobs that it ended, what it did to jobs
+and what it has written for charts."""
 
 _MOST_REQUESTS: Final = 1_000
 _MOST_CARRYING: Final = 100
@@ -78,6 +86,7 @@ class StorageActor(GenServer):
     *wake* is; None for no looking. While no other process has the store open, it is twice as long.
     *signer* signs and verifies what jobs are enqueued with. *idle* are the callers that wait for
     idleness, *waits* those that wait for jobs to end. *tracker*: what is told of jobs, to whom.
+    *counts* gets what is done to jobs, for charts; None: that is not counted.
 
     It holds no state but the environment, so its restart loses nothing.
     """
@@ -98,6 +107,7 @@ class StorageActor(GenServer):
         idle: IdleWaiters | None = None,
         waits: JobWaiters | None = None,
         tracker: JobTracker | None = None,
+        counts: ChartCounts | None = None,
         clock: Callable[[], Instant] = instant.now,
     ) -> None:
         super().__init__()
@@ -122,6 +132,7 @@ class StorageActor(GenServer):
         self._waits = JobWaiters() if waits is None else waits
         self._tracker = JobTracker(Hub()) if tracker is None else tracker
         self._hub = self._tracker.hub
+        self._counts = counts
         self._clock = clock
         self._is_flush_due = False
         """Whether a `_Flush` is on its way."""
@@ -247,7 +258,18 @@ class StorageActor(GenServer):
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Close the LMDB environment. Callers in the mailbox ask the successor."""
+        if self._durable and self._counts is not None and self._counts.due < math.inf:
+            with suppress(StorageError):  # a store that fails loses the last seconds of its charts
+                self._write_counts(self._counts)
         self._env.close()
+
+    def _write_counts(self, counts: ChartCounts) -> None:
+        """Write what was counted for charts, in a transaction of its own."""
+        work = partial(JobStore.put_charts, counts=counts)
+        written = self._env.write(
+            lambda txn: work(JobStore(txn, self._env.tables, self._signer)), flushes=False
+        )
+        counts.forget(written)
 
     def _write(self, batch: list[tuple[Any, Write]]) -> list[tuple[Any, Write]]:
         """Commit all Writes in one LMDB transaction, else each in its own.
@@ -329,7 +351,7 @@ class StorageActor(GenServer):
             self._due.discard(queue_name)
             self._served.pop(queue_name, None)
 
-    def _commit(
+    def _commit(  # noqa: C901 - each commit comes by here, and a call costs more
         self, requests: Collection[Write], taken: dict[str, StandingClaim]
     ) -> list[tuple[object, ...]]:
         """Do and commit the Writes that are not yet done; return what is to be logged.
@@ -339,9 +361,18 @@ class StorageActor(GenServer):
         commits: list[None] = []
         work = partial(self._run, requests, taken, commits)
         if self._hub.wanted:
-            transaction, findings, ended = self._commit_and_tell(work, commits)
+            done = self._commit_and_tell(work, commits)
         else:
-            transaction, findings, ended = self._env.write(work, commits, flushes=False)
+            done = self._env.write(work, commits, flushes=False)
+        transaction, findings, ended, counted, written = done
+        if self._counts is not None:
+            if written is not None:
+                self._counts.forget(written)
+            if counted:
+                self._counts.notes += counted
+                is_full = len(self._counts.notes) > MOST_NOTES
+                due = 0.0 if is_full else time.monotonic() + WRITE_SECONDS
+                self._counts.due = min(self._counts.due, due)
         self._keep_standing(requests, taken)
         if transaction is None:
             return findings
@@ -375,7 +406,7 @@ class StorageActor(GenServer):
         self._hub.release([] if journal is None else journal.take(began, done[0] is not None))
         return done
 
-    def _run(
+    def _run(  # noqa: C901 - each commit comes by here, and a call costs more
         self,
         requests: Collection[Write],
         taken: dict[str, StandingClaim],
@@ -385,10 +416,10 @@ class StorageActor(GenServer):
     ) -> Done:
         """Call the verbs of the Writes in the transaction *txn*, and note their results in them.
 
-        Return the number of the transaction if it changes anything, what is to be logged, and the
-        jobs that it ends, if somebody waits for any. *told* gets its journal.
+        *told* gets its journal.
         """
-        store = JobStore(txn, self._env.tables, self._signer)
+        clock = None if self._counts is None else self._counts.clock
+        store = JobStore(txn, self._env.tables, self._signer, clock)
         journal = None if told is None else store.note_events(self._tracker)
         store.note_due(wanted=self._tracker.notes_due)
         ended = store.collect_ended() if self._waits.waiters else None
@@ -410,13 +441,17 @@ class StorageActor(GenServer):
                 # It has more than it was served before: it is woken, which does for both.
                 self._served.pop(queue_name, None)
         store.flush()
+        written = None
+        if self._counts is not None and self._counts.due < time.monotonic():
+            written = store.put_charts(self._counts)
         if told is not None:
             told.append(journal)
             self._hub.hold()
         # Noted before the commit: it harms no queue to be woken for nothing.
         self._due |= store.due
         self._commanded |= store.commanded
-        return txn.id() if store.has_changed else None, store.findings, ended
+        number = txn.id() if store.has_changed else None
+        return number, store.findings, ended, store.chart_notes, written
 
     def _serve(self, store: JobStore, taken: dict[str, StandingClaim], commits: list[None]) -> None:
         """Claim jobs for the queues that got work in this transaction and have left a claim.

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.events.hub import Hub
+from antq_actors.jobs import instant
 from antq_actors.otp import CallTimeout
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls
 from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.idle_waiters import IdleWaiters, LookForIdle
 from antq_actors.storage.job_waiters import JobWaiters, WatchForJobs
+from antq_actors.storage.jobs.chart_counts import ChartCounts
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.tracker import JobTracker
@@ -69,11 +71,14 @@ class StorageClient:
         *,
         timeout: float = _TIMEOUT_SECONDS,
         hub: Hub | None = None,
+        clock: Callable[[], Instant] = instant.now,
     ) -> None:
         self.hub = Hub() if hub is None else hub
         """Where is told what is done by means of the store."""
         self.tracker = JobTracker(self.hub)
         """What the storage actor tells of jobs."""
+        self.counts = ChartCounts(clock)
+        """What the storage actor counts for charts, and has not written yet."""
         self._dest = dest
         self._path = Path(os.path.realpath(path))
         self._timeout = timeout
@@ -313,6 +318,8 @@ class StorageClient:
         :meth:`node_infos`.
         """
         node = self.write(JobStore.new_node)
+        if queues:
+            self.counts.node = node
         with in_words(self._path):
             node_lock.hold(self._path, node, metadata)
         # Only now: a recorded node whose lock can be taken is a dead one.

@@ -16,6 +16,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.breakpoint_table import verify_breakpoints
+from antq_actors.storage.jobs.charts import verify_charts
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gate_tally import Tally, verify_gates
 from antq_actors.storage.jobs.gates import GateTable
@@ -84,6 +85,7 @@ class _Verification:
         yield from verify_results(self._txn, self._tables, self._signer)
         yield from verify_progress(self._txn, self._tables)
         yield from verify_breakpoints(self._txn, self._tables)
+        yield from verify_charts(self._txn, self._tables)
         yield from verify_gates(self._txn, self._tables, self._tally)
         meta = Meta(self._txn, self._tables.meta)
         yield from CronTable(self._txn, self._tables, meta, self._signer).findings()

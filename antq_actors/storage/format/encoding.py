@@ -72,6 +72,12 @@ _STATE_WITHOUT_COMPOSED: Final = b"\xdc\x00\x10"
 """The same, of sixteen."""
 _STATE_WITHOUT_HISTORY: Final = b"\xdc\x00\x11"
 """The same, of seventeen."""
+_SHORT_TEXT: Final = 0x1F
+"""The bits of msgpack's first byte of a short text that say how long it is."""
+_TEXT_8: Final = 0xD9
+"""Msgpack's first byte of a text whose length is in one further byte."""
+_TEXT_16: Final = 0xDA
+"""The same, in two."""
 _STATE_AT: Final = 3
 """Where the first field is in the bytes of a state of eighteen."""
 
@@ -364,6 +370,7 @@ def _damaged(what: str, error: Exception) -> DamagedRecord:
 
 # ---- checksums and signatures ---------------------------------------------------------------
 
+_PROTECTED: Final = 0xC1
 _SUM: Final = b"\xc1\x01"
 _SIGNED: Final = b"\xc1\x02"
 _summed: Final = Struct(">2sI").pack
@@ -436,6 +443,29 @@ class Signer:
             if all(map(bytes.startswith, records, sums)):
                 return specs
         return [self.verify(record) for record in records]
+
+
+def worker_in(record: bytes) -> str:
+    """Return the worker's name in a spec's stored bytes, of which nothing else is looked at.
+
+    It is the first field. Of bytes that are damaged it is "?", or what stands there.
+    """
+    try:
+        # One byte says how many fields there are, the next one how long the name is, or that this
+        # is in one or two further bytes.
+        at = 1
+        if record[0] == _PROTECTED:
+            at += _SUM_END if record[1] == _SUM[1] else _SIGNED_END
+        size = record[at]
+        if size == _TEXT_8:
+            size, at = record[at + 1], at + 1
+        elif size == _TEXT_16:
+            size, at = record[at + 1] << 8 | record[at + 2], at + 2
+        else:
+            size &= _SHORT_TEXT
+        return record[at + 1 : at + 1 + size].decode()
+    except (IndexError, UnicodeDecodeError):
+        return UNREADABLE
 
 
 def is_protected(record: bytes) -> bool:

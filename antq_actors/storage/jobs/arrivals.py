@@ -18,6 +18,7 @@ from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import CLAIMABLE, Composed, JobFlow, NewJob, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.cipher import opened_spec
+from antq_actors.storage.jobs.chart_counts import note_new_together
 from antq_actors.storage.jobs.composition import Composition
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.steps import StepWriter
@@ -72,6 +73,8 @@ class Arrivals(StepWriter):
         self._jobs.add_many(first, news, self._signer)
         if self._jobs.journal is not None:
             self._jobs.journal.stored_together(first, news)
+        if self._jobs.chart_notes is not None:
+            note_new_together(self._jobs.chart_notes, news)
         self.due |= queues
         return range(first, self._next_id)
 
@@ -119,6 +122,8 @@ class Arrivals(StepWriter):
         self._jobs.add_signed(id_, state, None if spec is None else spec.unique_digest, signed)
         if self._jobs.journal is not None and shown is not None:
             self._jobs.journal.stored(id_, state, shown)
+        if self._jobs.chart_notes is not None and spec is not None:
+            note_new_together(self._jobs.chart_notes, [(state, spec, None)])
         if state.limited is not None:
             self.limited.promote(state.updated_at)
         self.due.add(state.queue_name)

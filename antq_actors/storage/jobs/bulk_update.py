@@ -8,7 +8,7 @@ what a job costs by itself is reading it, and its share of what is written to th
 from __future__ import annotations
 
 import struct
-from collections import deque
+from collections import Counter, deque
 from itertools import compress, groupby, repeat
 from typing import TYPE_CHECKING, Final
 
@@ -17,15 +17,18 @@ import msgspec
 from antq_actors.errors import StorageError
 from antq_actors.jobs.state import JobState
 from antq_actors.storage.format import encoding
+from antq_actors.storage.jobs.chart_counts import COMPLETED, MINUTE, WAITED, bucket_between
 from antq_actors.storage.jobs.table import Places, add_row, places_of
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import lmdb
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import StoredJob
+    from antq_actors.storage.jobs.chart_counts import Note
     from antq_actors.storage.lmdb.tables import Tables
 
 
@@ -179,3 +182,63 @@ class BulkUpdate:
 
 _consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).extend
 """Exhaust an iterator, without a loop of Python code."""
+
+
+# ---- what charts show of it -------------------------------------------------------------------
+
+
+def note_claimed(
+    notes: list[Note],
+    jobs: Sequence[StoredJob],
+    dues: Sequence[Instant | None],
+    changed: Sequence[bytes],
+) -> None:
+    """Note that the *changed* ones of *jobs*, due at *dues*, were claimed: they have one state."""
+    state, count = jobs[0].state, len(jobs)
+    if len(changed) < count:
+        there = set(map(int.from_bytes, changed))
+        pairs = [each for each in zip(jobs, dues, strict=True) if each[0].id in there]
+        jobs, dues = [job for job, _ in pairs], [due for _, due in pairs]
+        count = len(jobs)
+        if not count:
+            return
+    now, worker, due = state.updated_at, jobs[0].spec.worker, dues[0]
+    about = now // MINUTE, state.queue_name
+    workers = [job.spec.worker for job in jobs]
+    if workers.count(worker) == count and dues.count(due) == count:
+        # As bucket_between does: each claimed job comes by here.
+        waited = max(0, now - due) if due is not None else 0
+        shift = max(0, waited.bit_length() - 3)
+        bucket = (shift << 2) + (waited >> shift)
+        notes.append((*about, worker, state.node, WAITED, bucket, count))
+        return
+    for (name, due_at), number in Counter(zip(workers, dues, strict=True)).items():
+        bucket = bucket_between(due_at, now)
+        notes.append((*about, name, state.node, WAITED, bucket, number))
+
+
+def note_completed(  # noqa: PLR0917 - each job comes by here, and names cost time
+    notes: list[Note] | None,
+    bulk: BulkUpdate,
+    ids: list[bytes],
+    specs: list[bytes],
+    changed: list[bytes],
+    after: JobState,
+) -> None:
+    """Note that the *changed* ones of some jobs completed on this node, alike *after* that."""
+    if notes is None or not changed:
+        return
+    if len(changed) < len(ids):
+        specs = list(compress(specs, map(set(changed).__contains__, ids)))
+    if not all(specs):
+        specs = bulk.complete(changed, specs)
+    now = after.updated_at
+    about = now // MINUTE, after.queue_name
+    ran = max(0, now - after.started_at) if after.started_at is not None else 0
+    shift = max(0, ran.bit_length() - 3)  # as bucket_between does
+    bucket = (shift << 2) + (ran >> shift)
+    if len(specs) == 1:
+        notes.append((*about, encoding.worker_in(specs[0]), None, COMPLETED, bucket, 1))
+        return
+    for worker, number in Counter(map(encoding.worker_in, specs)).items():
+        notes.append((*about, worker, None, COMPLETED, bucket, number))

@@ -152,6 +152,7 @@ class ImportVerbs(WorkflowVerbs):
         numbers = KnownIds(known)
         ids: list[int | None] = []
         loose: list[Loose] = []
+        notes, self._jobs.chart_notes = self._jobs.chart_notes, None  # they came in elsewhere
         for arrival in arrivals:
             wanted = arrival.id if keep_ids else 0
             if isinstance(arrival, ImportedGroup):
@@ -162,6 +163,7 @@ class ImportVerbs(WorkflowVerbs):
             ids.append(id_)
             if id_ is not None:
                 numbers.add(arrival.id, id_)
+        self._jobs.chart_notes = notes
         return Taken(ids, keep_ids, loose, node)
 
     def _import_group(

@@ -33,7 +33,7 @@ from antq_actors.storage.format.cipher import opened_specs
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.bulk import BulkWriter
-from antq_actors.storage.jobs.bulk_update import BulkUpdate, plan
+from antq_actors.storage.jobs.bulk_update import BulkUpdate, note_claimed, note_completed, plan
 from antq_actors.storage.jobs.composition import flagged
 from antq_actors.storage.jobs.imports import ImportVerbs
 from antq_actors.storage.jobs.meta import LETS_THROUGH, NO_LIMITS
@@ -206,6 +206,8 @@ class JobStore(BulkWriter, ImportVerbs, SteppedClaims):
             settled.update(changed)
             if self._jobs.journal is not None:
                 self._jobs.journal.completed_together(changed, transition.result)
+            notes = self._jobs.chart_notes
+            note_completed(notes, bulk, those, theirs, changed, transition.result)
             now, composed = transition.result.updated_at, transition.result.composed
             # A job that has a result and nothing to do with others has neither.
             if composed is not None and (composed.group or composed.has_dependents):
@@ -259,7 +261,11 @@ class JobStore(BulkWriter, ImportVerbs, SteppedClaims):
             or (len(due) > 1 and len(set(due)) < len(due))
         ):
             heads = [None] * len(due)  # each by itself
-        are_dues_told = self._jobs.notes_due or self._jobs.journal is not None
+        are_dues_told = (
+            self._jobs.notes_due
+            or self._jobs.journal is not None
+            or self._jobs.chart_notes is not None
+        )
         dues: dict[bytes, Instant | None] | None = {} if are_dues_told else None
         for transition, run in plan(heads, partial(_claimed, node=node, now=now), dues):
             alone = ids = due[run]
@@ -301,6 +307,8 @@ class JobStore(BulkWriter, ImportVerbs, SteppedClaims):
             due_of = [None if head is None else dues.get(head) for head in heads]
         if self._jobs.journal is not None:
             self._jobs.journal.claimed_together(jobs, due_of, changed)
+        if self._jobs.chart_notes is not None:
+            note_claimed(self._jobs.chart_notes, jobs, due_of, changed)
         return _with_due(jobs, due_of) if self._jobs.notes_due else jobs
 
     def _due(

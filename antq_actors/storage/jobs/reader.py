@@ -12,6 +12,8 @@ from antq_actors.jobs.history import Story
 from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
+from antq_actors.storage.jobs.charts import TABLE as CHARTS
+from antq_actors.storage.jobs.charts import Charted, ChartTable
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.edges import EdgeTable
 from antq_actors.storage.jobs.entry_reader import RawJob
@@ -69,6 +71,14 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
     def encrypts_all(self) -> bool:
         """Read whether all jobs of the store are to be encrypted."""
         return self._meta.encrypts_all()
+
+    def charts(self, start: Instant, end: Instant, *, by_hour: bool) -> Charted:
+        """Read what was counted from *start* to before *end*, and what happened beside jobs."""
+        if not self._tables.has_rows(self._txn, CHARTS):
+            return Charted([], [])
+        table = ChartTable(self._txn, self._tables)
+        rows = list(table.rows(start, end, by_hour=by_hour))
+        return Charted(rows, list(table.marks(start, end)))
 
     def has_task(self) -> bool:
         """Read whether something is left to do of a change that was too large for a transaction."""

@@ -14,6 +14,7 @@ from antq_actors.jobs.stepping import paused_by, reason_of
 from antq_actors.storage.format import display
 from antq_actors.storage.format.records import PauseRecord
 from antq_actors.storage.jobs.breakpoint_table import BreakpointTable
+from antq_actors.storage.jobs.charts import PAUSED, RESUMED, ChartTable
 from antq_actors.storage.jobs.damaged_jobs import DamagedJobs
 from antq_actors.storage.jobs.meta import (
     HAS_STARTED,
@@ -41,6 +42,9 @@ class StoppingQueues(DamagedJobs):
     """Whether it has."""
     _stops_at: Sequence[tuple[int, StoredBreakpoint]] = ()
     """The breakpoints that it stops at."""
+    _chart_clock: Callable[[], Instant] | None = None
+    """The time by which charts go; None: nothing is noted for them."""
+    has_changed: bool
     _table: BreakpointTable | None = None
     """Once a queue was met that has breakpoints, or lets jobs through."""
 
@@ -61,14 +65,26 @@ class StoppingQueues(DamagedJobs):
         """
         keys.lane(Status.ENQUEUED, queue_name)
         was_paused = self._meta.is_paused(queue_name)
-        if self._jobs.journal is not None and was_paused is not paused:
-            self._jobs.journal.paused(queue_name, paused=paused, by=by, reason=reason)
+        if was_paused is not paused:
+            if self._jobs.journal is not None:
+                self._jobs.journal.paused(queue_name, paused=paused, by=by, reason=reason)
+            who = "" if by is None else f" by {by}"
+            if paused:
+                self.mark_in_charts(PAUSED, f"queue {queue_name} was paused{who}")
+            else:
+                self.mark_in_charts(RESUMED, f"queue {queue_name} was resumed{who}")
         if not paused:
             self._meta.set_paused(queue_name, None)
             self._close_all(queue_name)
             self.due.add(queue_name)
         elif not was_paused or by is not None or reason is not None:
             self._meta.set_paused(queue_name, PauseRecord(by, reason, now))
+
+    def mark_in_charts(self, kind: str, text: str) -> None:
+        """Write for charts that something happened now, where they are kept."""
+        if self._chart_clock is not None:
+            ChartTable(self._txn, self._tables).mark(self._chart_clock(), kind, text)
+            self.has_changed = True
 
     def _close_all(self, queue_name: str) -> None:
         """Forget which jobs of a queue steps have let through: all may start now."""

@@ -19,6 +19,7 @@ from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.cipher import is_encrypted, sealed_spec
 from antq_actors.storage.format.job_cipher import sealed_errors
+from antq_actors.storage.jobs.chart_counts import note_change
 from antq_actors.storage.jobs.entry_reader import EntryReader, cipher_of
 from antq_actors.storage.jobs.history_table import TABLE as HISTORY
 from antq_actors.storage.jobs.history_table import HistoryTable
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited
     from antq_actors.storage.format.encoding import JobRecord, Signer
+    from antq_actors.storage.jobs.chart_counts import Note
     from antq_actors.storage.jobs.journal import Journal
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -65,6 +67,7 @@ class JobEntries(EntryReader):
     __slots__ = (
         "_tables",
         "_txn",
+        "chart_notes",
         "deltas",
         "ended",
         "has_changed",
@@ -83,9 +86,11 @@ class JobEntries(EntryReader):
         self.ended: list[int] | None = None
         """The jobs that end or go in this transaction; None: they are not collected."""
         self.journal: Journal | None = None
+        """What the transaction does, as events; None: nobody listens."""
+        self.chart_notes: list[Note] | None = None
+        """What the transaction does, for charts; None: it is not counted."""
         self.notes_due = False
         """Whether what is claimed has to know when it was due."""
-        """What the transaction does, as events; None: nobody listens."""
         self.steps_deleted = 0
         """Rows of steps that were deleted with jobs in this transaction."""
 
@@ -190,6 +195,8 @@ class JobEntries(EntryReader):
         record = encoding.encode_job(new, old.digest, old.spec)
         put(keys.job_key(id_), record, db=self._tables.jobs)
         self._enter(keys.job_key(id_), new, places_of(new), old.digest)
+        if self.chart_notes is not None and new.status is not old.state.status:
+            note_change(self.chart_notes, old.state, new, old.spec or self.large_spec(id_))
         if error is not None:
             self._add_error(id_, old.state.errors, error)
         if is_noted:

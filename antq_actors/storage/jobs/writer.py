@@ -30,6 +30,8 @@ from antq_actors.storage.format.cipher import Undecipherable, is_encrypted
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import limited_jobs
+from antq_actors.storage.jobs.chart_counts import ENQUEUED, MINUTE, NO_TIME
+from antq_actors.storage.jobs.charts import NODE_DOWN, NODE_UP, ChartTable
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.journal import Journal
@@ -43,7 +45,7 @@ from antq_actors.storage.jobs.tasks import TASKS
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import lmdb
 
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome, RateLimited
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
+    from antq_actors.storage.jobs.chart_counts import ChartCounts, Note
     from antq_actors.storage.jobs.composition import Composition
     from antq_actors.storage.jobs.limited_jobs import LimitedJobs
     from antq_actors.storage.jobs.progress import Reported
@@ -75,13 +78,23 @@ class JobWriter(StoppingQueues):
     and those in :attr:`commanded` that there are commands for them.
     """
 
-    def __init__(self, txn: lmdb.Transaction, tables: Tables, signer: Signer | None = None) -> None:
+    def __init__(
+        self,
+        txn: lmdb.Transaction,
+        tables: Tables,
+        signer: Signer | None = None,
+        clock: Callable[[], Instant] | None = None,
+    ) -> None:
         # What JobReader.__init__ does, without a call: each write begins with this.
         self._txn = txn
         self._tables = tables
         self._jobs = JobEntries(txn, tables)
         self._meta = Meta(txn, tables.meta)
         self._signer = signer or Signer()
+        self._chart_clock = clock
+        self.chart_notes: list[Note] = []
+        """What the transaction does to jobs, for charts, if they go by a *clock*."""
+        self._jobs.chart_notes = None if clock is None else self.chart_notes
         self._next_id: int | None = None
         """The id of the next job, once one was asked for."""
         self.due: set[str] = set()
@@ -112,6 +125,13 @@ class JobWriter(StoppingQueues):
     def note_due(self, *, wanted: bool) -> None:
         """Have jobs that are claimed know when they were due, if that is wanted."""
         self._jobs.notes_due = wanted
+
+    def put_charts(self, counts: ChartCounts) -> Mapping[Note, int]:
+        """Write what was counted of transactions before this one, and return it."""
+        written = counts.merged()
+        ChartTable(self._txn, self._tables).add(counts)
+        self.has_changed = True
+        return written
 
     @property
     def journal(self) -> Journal | None:
@@ -186,6 +206,9 @@ class JobWriter(StoppingQueues):
         self._jobs.add(id_, state, spec, self._signer, errors)
         if self._jobs.journal is not None:
             self._jobs.journal.stored(id_, state, spec)
+        if self._jobs.chart_notes is not None:
+            about = state.updated_at // MINUTE, state.queue_name, spec.worker, None
+            self._jobs.chart_notes.append((*about, ENQUEUED, NO_TIME, 1))
         if state.limited is not None:
             self.limited.promote(state.updated_at)
         self.due.add(new.state.queue_name)
@@ -492,6 +515,8 @@ class JobWriter(StoppingQueues):
     def add_node(self, node: int, queues: Collection[str] = ()) -> None:
         """Store that a node lives; from now on, a free file lock of it means that it died."""
         self._meta.add_node(node, queues)
+        if queues:
+            self.mark_in_charts(NODE_UP, f"node {node} has started")
 
     def set_concurrency_command(self, queue_name: str, n: int, nodes: Collection[int]) -> None:
         """Store the command that *nodes* perform up to *n* jobs of a queue at once from now on."""
@@ -503,8 +528,11 @@ class JobWriter(StoppingQueues):
 
         An unknown one is no error.
         """
-        if not any(self._running_on(node, queue) for queue in self.queues()):
-            self._meta.remove_node(node)
+        if any(self._running_on(node, queue) for queue in self.queues()):
+            return
+        if any(number == node and queues for number, queues in self._meta.served_by_node()):
+            self.mark_in_charts(NODE_DOWN, f"node {node} has ended")
+        self._meta.remove_node(node)
 
     def _running_on(self, node: int, queue_name: str) -> list[int]:
         lane = keys.lane(Status.RUNNING, queue_name)

@@ -1,0 +1,231 @@
+"""The table of charts: what happened to jobs, by the minute and by the hour.
+
+    charts   MINUTE, minute, node   of each queue and worker: counts, and the times of jobs
+             HOUR, hour, node       the same
+             MARK, instant, number  what happened beside jobs, such as the pause of a queue
+
+What is counted is added to the row of its minute and to that of its hour, so nothing has to be
+summed up later. Rows of minutes are kept for a day, those of hours and marks for 14 days: what is
+older goes when counts are written. A damaged row counts for nothing, and is replaced by the next
+that is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from antq_actors.checks import escaped
+from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.jobs.chart_counts import MINUTE, NO_TIME, WAITED
+from antq_actors.storage.lmdb.scan import delete_range, items_from, keys_with, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import lmdb
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.jobs.chart_counts import ChartCounts, Note
+    from antq_actors.storage.lmdb.tables import Tables
+
+TABLE: Final = "charts"
+
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+KEPT_MINUTES: Final = DAY
+"""How long rows of minutes are kept."""
+KEPT_HOURS: Final = 14 * DAY
+"""How long rows of hours, and marks, are kept."""
+MOST_KINDS: Final = 500
+"""Pairs of queue and worker in a row. What comes beyond is counted together, by queue."""
+OTHERS: Final = ""
+"""Stands for the workers that are counted together."""
+MOST_MARKS: Final = 1_000
+"""Marks that are kept."""
+
+NODE_UP: Final = "node_up"
+NODE_DOWN: Final = "node_down"
+PAUSED: Final = "paused"
+RESUMED: Final = "resumed"
+"""The kinds of marks."""
+
+_MINUTE: Final = b"m"
+_HOUR: Final = b"h"
+_MARK: Final = b"x"
+_TIME_BYTES: Final = 8
+_NUMBER_BYTES: Final = 8
+
+
+class Kind(msgspec.Struct, array_like=True, gc=False):
+    """What was counted of the jobs of a queue and a worker on a node, in a minute or an hour."""
+
+    queue: str
+    worker: str
+    counts: dict[int, int]
+    """How many there were, by what is counted."""
+    waits: dict[int, int]
+    """How many executions began after a wait of a bucket."""
+    runs: dict[int, int]
+    """How many executions ended that took as long as a bucket."""
+
+    def add(self, what: int, bucket: int, number: int) -> None:
+        """Count *number* jobs more."""
+        self.counts[what] = self.counts.get(what, 0) + number
+        if bucket != NO_TIME:
+            times = self.waits if what == WAITED else self.runs
+            times[bucket] = times.get(bucket, 0) + number
+
+
+class Mark(NamedTuple):
+    """Something that happened beside jobs."""
+
+    at: Instant
+    kind: str
+    text: str
+
+
+class ChartRow(NamedTuple):
+    """What one node has counted in a minute or an hour."""
+
+    at: Instant
+    """Its begin."""
+    node: int
+    kinds: list[Kind]
+
+
+class Charted(NamedTuple):
+    """What the table has of a span of time."""
+
+    rows: list[ChartRow]
+    marks: list[Mark]
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(list[Kind]).decode
+_decode_mark: Final[Callable[[bytes], tuple[str, str]]] = msgspec.msgpack.Decoder(
+    tuple[str, str]
+).decode
+
+
+class ChartTable:
+    """Reads and writes the table of charts in one LMDB transaction."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn = txn
+        self._table = tables.further(txn, TABLE)
+
+    def add(self, counts: ChartCounts) -> None:
+        """Write what was counted, and delete what is too old."""
+        at = 0
+        for (at, node), notes in _by_row(counts).items():
+            self._merge(_key(_MINUTE, at, node), notes)
+            self._merge(_key(_HOUR, at - at % HOUR, node), notes)
+        self._delete_old(at)
+
+    def _merge(self, key: bytes, notes: Mapping[Note, int]) -> None:
+        known = {(each.queue, each.worker): each for each in self._row(key)}
+        self._txn.put(key, _encode(_merged(known, notes)), db=self._table)
+
+    def _row(self, key: bytes) -> list[Kind]:
+        found = value_of(self._txn, self._table, key)
+        try:
+            return [] if found is None else _decode(found)
+        except DAMAGES:
+            return []
+
+    def _delete_old(self, at: Instant) -> None:
+        for prefix, kept in ((_MINUTE, KEPT_MINUTES), (_HOUR, KEPT_HOURS), (_MARK, KEPT_HOURS)):
+            delete_range(self._txn, self._table, prefix, _key(prefix, at - kept, 0))
+
+    def mark(self, at: Instant, kind: str, text: str) -> None:
+        """Write that something happened; of too many marks the oldest goes."""
+        marks = list(keys_with(self._txn, self._table, _MARK))
+        for key in marks[: len(marks) + 1 - MOST_MARKS]:
+            self._txn.delete(key, db=self._table)
+        same = [key for key in marks if _split(key)[0] == max(0, at)]
+        number = _split(same[-1])[1] + 1 if same else 0
+        self._txn.put(_key(_MARK, at, number), _encode((kind, escaped(text))), db=self._table)
+
+    def rows(self, start: Instant, end: Instant, *, by_hour: bool) -> Iterator[ChartRow]:
+        """Yield the rows of minutes, or of hours, that begin from *start* to before *end*."""
+        prefix = _HOUR if by_hour else _MINUTE
+        for key, found in self._between(prefix, start, end):
+            try:
+                kinds = _decode(found)
+            except DAMAGES:
+                continue
+            yield ChartRow(*_split(key), kinds)
+
+    def marks(self, start: Instant, end: Instant) -> Iterator[Mark]:
+        """Yield what happened from *start* to before *end*."""
+        for key, found in self._between(_MARK, start, end):
+            try:
+                kind, text = _decode_mark(found)
+            except DAMAGES:
+                continue
+            yield Mark(_split(key)[0], kind, text)
+
+    def _between(
+        self, prefix: bytes, start: Instant, end: Instant
+    ) -> Iterator[tuple[bytes, bytes]]:
+        last = _key(prefix, end, 0)
+        for key, found in items_from(self._txn, self._table, _key(prefix, start, 0)):
+            if key >= last:
+                return
+            yield key, found
+
+    def findings(self) -> Iterator[str]:
+        """Yield what is wrong with the rows."""
+        for key, found in items_from(self._txn, self._table, b""):
+            if key[:1] not in (_MINUTE, _HOUR, _MARK) or len(key) != len(_key(_MARK, 0, 0)):
+                yield f"charts: {key!r} is no key of a row"
+                continue
+            try:
+                _decode_mark(found) if key.startswith(_MARK) else _decode(found)
+            except DAMAGES:
+                yield f"charts: the row {key!r} is damaged on disk, and is not shown"
+
+
+def _merged(known: dict[tuple[str, str], Kind], notes: Mapping[Note, int]) -> list[Kind]:
+    """Add *notes* to what is *known* by queue and worker; return all of it."""
+    for (_, queue, worker, _, what, bucket, number), times in notes.items():
+        kind = known.get((queue, worker))
+        if kind is None:
+            name = worker if len(known) < MOST_KINDS else OTHERS
+            kind = known.setdefault((queue, name), Kind(queue, name, {}, {}, {}))
+        kind.add(what, bucket, number * times)
+    return list(known.values())
+
+
+def pending_rows(counts: ChartCounts) -> list[ChartRow]:
+    """Return as rows of minutes what was counted and is not written yet."""
+    rows = _by_row(counts).items()
+    return [ChartRow(at, node, _merged({}, notes)) for (at, node), notes in rows]
+
+
+def _by_row(counts: ChartCounts) -> dict[tuple[Instant, int], dict[Note, int]]:
+    """Return what was counted by minute and node, in the order of time."""
+    own = counts.node
+    found: dict[tuple[Instant, int], dict[Note, int]] = {}
+    for note, times in sorted(counts.merged().items(), key=lambda each: each[0][0]):
+        minute, _, _, node, *_ = note
+        row = minute * MINUTE, own if node is None else node
+        found.setdefault(row, {})[note] = times
+    return found
+
+
+def _key(prefix: bytes, at: Instant, number: int) -> bytes:
+    return prefix + max(0, at).to_bytes(_TIME_BYTES) + number.to_bytes(_NUMBER_BYTES)
+
+
+def _split(key: bytes) -> tuple[Instant, int]:
+    at = int.from_bytes(key[1 : 1 + _TIME_BYTES])
+    return at, int.from_bytes(key[1 + _TIME_BYTES :])
+
+
+def verify_charts(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
+    """Yield what is wrong with the table of charts."""
+    if tables.has_rows(txn, TABLE):
+        yield from ChartTable(txn, tables).findings()
