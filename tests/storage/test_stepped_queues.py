@@ -344,6 +344,31 @@ def test_what_was_let_through_is_forgotten_when_it_cannot_start_any_more(store):
     assert rows(store) == 0
 
 
+def test_a_job_that_was_let_through_and_cancelled_needs_another_step_once_it_is_retried(store):
+    cancelled, left = store.insert(a_new_job()), store.insert(a_new_job())
+    store.pause()
+    store.step(2)
+    store.cancel(cancelled, now=0)
+    store.retry(cancelled, now=0)
+
+    assert store.next_ids() == [cancelled]
+    assert store.claimed(limit=9) == [left]
+    assert store.step() == [cancelled]
+    assert store.claimed(limit=9) == [cancelled]
+
+
+def test_a_job_that_was_stopped_and_cancelled_stops_its_queue_again_once_it_is_retried(store):
+    store.add_breakpoint()
+    id_ = store.insert(a_new_job())
+    assert store.claimed() == []
+    store.cancel(id_, now=0)
+    store.retry(id_, now=0)
+    store.resume()
+
+    assert store.claimed() == []
+    assert [each.hits for each in store.breakpoints()] == [2]
+
+
 def test_a_job_that_was_let_through_and_put_off_starts_when_it_is_due(store):
     first, second = store.insert(a_new_job()), store.insert(a_new_job())
     store.pause()

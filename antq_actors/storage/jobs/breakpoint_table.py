@@ -238,6 +238,15 @@ class BreakpointTable:
         self._mark(queue_name)
         return True
 
+    def withdraw(self, queue_name: str, id_: int) -> None:
+        """Delete that a step has let a job through, and that it passes all breakpoints."""
+        self.take_pass(id_)
+        place = value_of(self._txn, self._table, _THROUGH + keys.job_key(id_))
+        if place is not None:
+            self._txn.delete(place, db=self._table)
+            self._txn.delete(_THROUGH + keys.job_key(id_), db=self._table)
+            self._mark(queue_name)
+
     def forget(self, queue_name: str) -> None:
         """Delete all that steps have let through of a queue."""
         for kind in (_THROUGH, _STARTED):

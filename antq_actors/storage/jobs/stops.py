@@ -97,6 +97,12 @@ class StoppingQueues(DamagedJobs):
         if HAS_STARTED in self._meta.stepping(queue_name):
             self._breakpoints().give_back(queue_name, id_)
 
+    def _withdraw(self, id_: int, queue_name: str) -> None:
+        """Forget that a step or a breakpoint has let a job through, which is cancelled now."""
+        marks = self._meta.stepping(queue_name)
+        if LETS_THROUGH in marks or STOPS_ON_CLAIM in marks:
+            self._breakpoints().withdraw(queue_name, id_)
+
     def _watch(self, queue_name: str, marks: bytes) -> None:
         """Have the claim of a queue stop at its breakpoints; *marks* are those in ``meta``."""
         self._has_stopped = False

@@ -230,6 +230,8 @@ class JobWriter(StoppingQueues):
             id_, record, state, now=now, cause=history.CANCEL
         ):
             return self._cancel(id_, self._existing(id_), now)
+        if record.state.status in CLAIMABLE:
+            self._withdraw(id_, state.queue_name)
         if state.cancelling:
             self._meta.add_cancellation(state.node, state.queue_name, (id_, state.execution))
             self.commanded.add(state.queue_name)
