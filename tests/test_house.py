@@ -55,7 +55,6 @@ MOST_FILES = 337  # three in flow: limits, limit_options and its __init__; one i
 # worker, __init__ and the command antq in integrations/django
 # four of charts: chart_counts and charts in storage/jobs, insights/charts, cli/charts
 # one of errors: telemetry/sentry
-# five of insights: reader, source, filters, filter_values and as_json
 # ten of insights: reader, source, filters, filter_values, as_json, search, candidates, items,
 # redaction and values; storage/jobs/search
 # three of failures: insights/errors, insights/fingerprints and cli/errors

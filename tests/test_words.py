@@ -213,3 +213,15 @@ def test_no_docstring_begins_in_the_old_dialect():
 )
 def test_a_row_matches_whole_words(row, name, matched):
     assert matches(row, name) is matched
+
+
+def test_no_text_has_what_git_leaves_of_a_conflict():
+    texts = [*FILES, *PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]
+    found = [
+        where(file, number)
+        for file in texts
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if line.startswith(("<" * 7 + " ", ">" * 7 + " "))
+    ]
+
+    assert not found, "\n".join(found)

@@ -3,7 +3,6 @@
 ``Insights(app)`` reads, and what it returns are frozen values whose fields are the keys of the JSON
 API. Nothing here knows HTTP, and nothing here changes a job.
 
-<<<<<<< HEAD
 reader.py     ``Insights``, one line for each question
 source.py     what every reading is given: the application, its store, its time, what is hidden
 values.py     what is returned
@@ -15,14 +14,7 @@ errors.py     what failed, grouped; fingerprints.py decides what is alike
 charts.py     what happened to jobs over a span of time, as series of numbers
 redaction.py  what is hidden
 as_json.py    a value of insights as what the JSON API answers
-trees.py      supervision trees; predict.py what follows from an actor's end; chaos.py ends it
-=======
-reader.py   ``Insights``, one line for each question
-source.py   what every reading is given: the application, its store, its time, what is hidden
-filters.py  the grammar of filters; its values are in filter_values.py
-as_json.py  a value of insights as what the JSON API answers
-trees.py    supervision trees; prediction.py what follows from an actor's end
->>>>>>> 88005f81 (Answer other processes for a node's supervision tree)
+trees.py      supervision trees; prediction.py has what follows from an actor's end
 """
 
 from __future__ import annotations
