@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.insights.fingerprints import fingerprint
+from antq_actors.checks import is_utf8, short_repr
+from antq_actors.insights.filters import short
+from antq_actors.insights.fingerprints import fingerprint, is_digest
 from antq_actors.insights.search import NEWEST, PageOf, Search
 from antq_actors.insights.values import ErrorGroup, ErrorPage
 from antq_actors.jobs import instant
@@ -29,6 +31,7 @@ HOURS: Final = 24
 ONE_SECONDS: Final = 0.25
 """Seconds for which one group is looked for."""
 _HOUR: Final = 3_600 * instant.SECOND
+_VERSION_CHARACTERS: Final = 100
 
 
 def find_errors(
@@ -56,14 +59,14 @@ def find_errors(
 def find_error(source: Source, digest: str, budget: float) -> ErrorGroup:
     """Return a group of failures. Raises TypeError, and LookupError if none was found in time."""
     if not isinstance(digest, str):
-        raise TypeError(f"a fingerprint is text, as .errors() has it, got {digest!r}")
+        raise TypeError(f"a fingerprint is text, as .errors() has it, got {short_repr(digest)}")
     page = find_errors(source, "", None, budget)
     for group in page.items:
         if group.fingerprint == digest:
             return group
     raise LookupError(
-        f"no failure with the fingerprint {digest!r} is among the {page.searched:,} jobs that were"
-        " looked at; .errors() lists those that there are"
+        f"no failure with the fingerprint {short(digest)!r} is among the {page.searched:,} jobs"
+        " that were looked at; .errors() lists those that there are"
     )
 
 
@@ -81,10 +84,23 @@ def failed_jobs(source: Source, digest: str) -> Iterator[list[int]]:
 
 
 def mark_known(source: Source, digest: str, version: str | None) -> None:
-    """Note until which version a failure is known; None: it is not. Raises TypeError."""
-    for what, value in (("fingerprint", digest), ("version", version or "")):
+    """Note until which version a failure is known; None: it is not.
+
+    Raises TypeError and ValueError for what is no fingerprint, or no version.
+    """
+    for what, value in (("fingerprint", digest), ("version", "1" if version is None else version)):
         if not isinstance(value, str):
-            raise TypeError(f"{what} must be text (str), got {value!r}")
+            raise TypeError(f"{what} must be text (str), got {short_repr(value)}")
+    if not is_digest(digest):
+        raise ValueError(
+            f"fingerprint must be one that .errors() has, such as 'c9b40ced9843c617', got"
+            f" {short_repr(digest)}"
+        )
+    if version is not None and not (0 < len(version) <= _VERSION_CHARACTERS and is_utf8(version)):
+        raise ValueError(
+            f"version must be a text of 1 to {_VERSION_CHARACTERS} characters, such as '2.1', got"
+            f" {short_repr(version)}"
+        )
     source.store.write(JobStore.set_known_error, digest, version)
 
 

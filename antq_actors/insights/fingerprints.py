@@ -19,6 +19,9 @@ MOST_FRAMES: Final = 3
 _MOST_CHARACTERS: Final = 200
 """Of a text that counts."""
 
+_DIGITS: Final = 16
+"""Of a fingerprint."""
+
 _FRAME: Final = re.compile(r'^[ |]*File "(.+)", line (\d+), in (.+?)\s*$', re.MULTILINE)
 _MEMBERS: Final = re.compile(r"^[ |]*\+-\+-", re.MULTILINE)
 """Where the exceptions of a group begin."""
@@ -29,6 +32,11 @@ _NUMBER: Final = re.compile(
     r"0x[0-9a-f]+|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\b(?=\d*[a-f])[0-9a-f]{32,64}\b|\d+(?:\.\d+)?",
     re.IGNORECASE,
 )
+
+
+def is_digest(text: str) -> bool:
+    """Return whether *text* could be the fingerprint of a failure."""
+    return re.fullmatch(f"[0-9a-f]{{{_DIGITS}}}", text) is not None
 
 
 class Frame(NamedTuple):
@@ -61,7 +69,7 @@ def fingerprint(error: str, error_type: str | None, stack_trace: str | None) -> 
     place = [without_numbers(f"{_short(each.file)} {each.function}") for each in frames]
     first_line = without_numbers(error.partition("\n")[0])[:_MOST_CHARACTERS]
     common = [error_type, place or first_line]
-    return Fingerprint(sha256(json.dumps(common).encode()).hexdigest()[:16], frames)
+    return Fingerprint(sha256(json.dumps(common).encode()).hexdigest()[:_DIGITS], frames)
 
 
 def own_frames(stack_trace: str) -> tuple[Frame, ...]:

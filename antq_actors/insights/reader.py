@@ -46,8 +46,8 @@ class Insights:
     def tree(self, node: int | None = None) -> TreeView:
         """Return the supervision tree of a node, as it is now.
 
-        None: of this process if it runs queues, else of the first node. Raises LookupError for a
-        node that there is not.
+        None: of this process if it runs queues, else of the first node. Raises TypeError for what
+        is no number, LookupError for a node that there is not.
         """
         return read_tree(self._source, node)
 
@@ -125,5 +125,8 @@ class Insights:
         return find_error(self._source, fingerprint, budget)
 
     def mark_known(self, fingerprint: str, version: str | None) -> None:
-        """Note until which version failures are known; None: they are not. Raises TypeError."""
+        """Note until which version failures are known; None: they are not.
+
+        Raises TypeError and ValueError for what is no fingerprint, or no version.
+        """
         mark_known(self._source, fingerprint, version)

@@ -84,7 +84,7 @@ class Redactor:
         return self._leaf(path, value)
 
     def _below(self, path: str, key: Any, value: Any) -> Any:
-        if isinstance(key, str) and _is_secret(key):
+        if _is_secret(key if isinstance(key, str) else repr(key)):  # b"token", ("token", 1)
             return REDACTED
         return self._shown(f"{path}.{key}", value)
 

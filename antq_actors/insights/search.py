@@ -41,6 +41,8 @@ PAGE_JOBS: Final = 50
 _FIRST_JOBS: Final = 100
 """Of the first transaction of a search; each next one has twice as many."""
 _MOST_JOBS: Final = 800
+_MOST_LISTED: Final = 2**32
+"""Of a page: as many as anyone asks for, and few enough for what counts them."""
 _BY_LANE: Final = frozenset({"status", "queue"})
 
 
@@ -64,7 +66,7 @@ class PageOf(NamedTuple):
             raise ValueError(f"limit must be at least 1, got {short_repr(limit)}")
         if self.order not in (NEWEST, OLDEST):
             raise ValueError(f"order must be 'newest' or 'oldest', got {short_repr(self.order)}")
-        return PageOf(after, before, limit, self.order)
+        return PageOf(after, before, min(limit, _MOST_LISTED), self.order)
 
     def span(self) -> Span:
         """Return the ids behind the cursor, in the order in which they are looked at."""

@@ -10,6 +10,7 @@ import msgspec
 
 from antq_actors.app.node_report import TreeReport, report
 from antq_actors.app.node_socket import NodeUnreachable, ask
+from antq_actors.checks import short_repr, whole
 from antq_actors.otp.kernel.errors import CallExit
 
 if TYPE_CHECKING:
@@ -54,9 +55,11 @@ def read_tree(
 ) -> TreeView:
     """Read the trees of a node; None: of this process, or of the first node if it runs no queues.
 
-    *further*: roots of other trees of this process. Raises LookupError for a node that there is
-    not.
+    *further*: roots of other trees of this process. Raises TypeError for what is no number,
+    LookupError for a node that there is not.
     """
+    if node is not None and whole(node) is None:
+        raise TypeError(f"node must be the number of a node or None, got {short_repr(node)}")
     own = source.runtime.node.opened_number or 0
     if node is None and (own or further):
         node = own

@@ -103,6 +103,22 @@ def test_what_is_known_is_kept_until_it_is_taken_back(shop):
         insights.mark_known(group.fingerprint, 2)
 
 
+@pytest.mark.parametrize("fingerprint", ["", "none", "c9b40ced9843c617\n", "c" * 100_000])
+def test_what_is_no_fingerprint_is_not_known(shop, fingerprint):
+    with pytest.raises(ValueError, match="fingerprint must be one that"):
+        Insights(shop).mark_known(fingerprint, "2.1")
+
+
+@pytest.mark.parametrize("version", ["", "1" * 101, "\ud800"])
+def test_what_is_no_version_is_refused(shop, version):
+    insights = Insights(shop)
+    group = insights.errors().items[0]
+
+    with pytest.raises(ValueError, match="version must be a text of 1 to 100 characters"):
+        insights.mark_known(group.fingerprint, version)
+    assert insights.error(group.fingerprint).known is None
+
+
 def test_redact_hides_what_a_failure_says(shop):
     def redact(path, value):
         return "hidden" if path == "error" else value

@@ -23,6 +23,11 @@ def test_a_key_that_contains_a_word_hides_all_below_it(word):
             Redactor().find("args", args["a"][0], (key, "deep"))
 
 
+@pytest.mark.parametrize("key", [b"token", ("Token", 1), frozenset({"api_key"})])
+def test_a_key_that_is_no_text_hides_all_below_it_as_well(key):
+    assert Redactor().mapping("args", {"a": {key: HIDDEN, 7: 1}}) == {"a": {key: REDACTED, 7: 1}}
+
+
 nested = st.recursive(
     st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["a", "b", "Token"]), inner),

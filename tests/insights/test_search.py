@@ -461,6 +461,7 @@ def test_cursors_beyond_all_ids_are_pages_without_jobs(shop):
     assert insights.jobs(after=-5).items == insights.jobs(after=1).items == ()
     assert insights.jobs(before=10**30, limit=2).items == insights.jobs(limit=2).items
     assert insights.jobs(after=10**30, order="oldest").items == ()
+    assert insights.jobs(limit=10**30).items == insights.jobs(limit=1_000).items
     assert insights.jobs(f"id:>{10**25}").items == ()
     assert insights.jobs("id:<1").items == insights.jobs("id:5..3").items == ()
 

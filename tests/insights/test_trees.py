@@ -63,6 +63,12 @@ def test_a_ring_of_waits_is_found_whatever_waits_for_it():
     assert found == [Cycle(("a", "b", "c"))]
 
 
+@pytest.mark.parametrize("node", [True, 1.5, "1"])
+def test_what_is_no_number_of_a_node_is_refused(app, node):
+    with pytest.raises(TypeError, match="node must be the number of a node or None"):
+        Insights(app).tree(node)
+
+
 def test_an_application_that_runs_no_queues_has_a_tree_as_well(tmp_path):
     with AntQ(tmp_path / "jobs", start_queues=False) as app:
         view = Insights(app).tree()
