@@ -67,24 +67,16 @@ def stack_of(thread: int | None) -> str:
     return "" if frame is None else "".join(traceback.format_stack(frame))
 
 
-def job_stack(root: Destination, job: int) -> str:
-    """Return what the thread of a running job is at; "" where it has none in this process."""
-    found: list[int | None] = []
+def answers(
+    root: Callable[[], Destination], job_stack: Callable[[str, int], str | None]
+) -> Mapping[str, Callable[[Mapping[str, Any]], Any]]:
+    """Return what a node answers, by question.
 
-    def note(_id: str, cell: ActorCell) -> None:
-        attempt = getattr(cell, "attempt", None)
-        if attempt is not None and attempt.job.id == job and cell.thread is not None:
-            found.append(cell.thread.ident)
-
-    snapshot(root, note)
-    return stack_of(found[0]) if found else ""
-
-
-def answers(root: Callable[[], Destination]) -> Mapping[str, Callable[[Mapping[str, Any]], Any]]:
-    """Return what a node answers, by question; *root* returns the root of its tree."""
+    *root* returns the root of its tree, *job_stack* where the thread of a job of a queue is.
+    """
     return {
         "tree": lambda _options: report(root()),
-        "stack": lambda options: job_stack(root(), int(options["job"])),
+        "stack": lambda options: job_stack(str(options["queue"]), int(options["job"])),
         "harm": lambda options: do_harm(root(), options),
     }
 

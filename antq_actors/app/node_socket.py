@@ -4,8 +4,8 @@
 may ask. A question and its answer are one msgpack value each, behind their length; a connection is
 for one of them.
 
-    tree      the supervision trees, with the jobs that worker actors perform
-    events    what supervisors did lately
+    tree      the supervision trees, with the jobs that worker actors perform, and what
+              supervisors did lately
     stack     what the thread of a job is at
     harm      end an actor, or hinder it, and see what comes of that
 """
@@ -32,8 +32,9 @@ log: Final = logging.getLogger("antq_actors.app")
 
 TIMEOUT_SECONDS: Final = 5.0
 """Longest wait for the other end of a connection."""
-ANSWER_SECONDS: Final = 30.0
-"""Longest wait for an answer: harm may take its time."""
+HARM: Final = "harm"
+HARM_SECONDS: Final = 30.0
+"""Longest wait for what comes of harm: supervisors may take their time."""
 MOST_QUESTION_BYTES: Final = 2**16
 MOST_ANSWER_BYTES: Final = 2**26
 MOST_AT_ONCE: Final = 8
@@ -129,7 +130,7 @@ def ask(directory: Path, number: int, question: str, options: Mapping[str, Any])
         raise NodeUnreachable(f"node {number} has no socket: it runs an earlier release, or ended")
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(ANSWER_SECONDS)
+            connection.settimeout(HARM_SECONDS if question == HARM else TIMEOUT_SECONDS)
             with _short(path) as name:
                 connection.connect(name)
             _send(connection, [question, options])

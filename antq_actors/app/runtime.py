@@ -191,7 +191,9 @@ class Runtime:
         declare = partial(limits.declare, self.store, settings.queues)
         listener = None
         if settings.path is not None:  # nobody else opens what is in this process's memory
-            listener = NodeSocket(self.path, node_report.answers(lambda: self.root))
+            listener = NodeSocket(
+                self.path, node_report.answers(lambda: self.root, self._own_stack)
+            )
             recent.record()
         self.node = QueueNode(
             self.store,
@@ -300,6 +302,9 @@ class Runtime:
         """Call the queue actor for where the thread of a job is; None: it is in none of ours."""
         stack: str | None = self._call_queue(queue, node, GetStack(id_))
         return stack
+
+    def _own_stack(self, queue: str, id_: int) -> str | None:
+        return self.stack_of(queue, self.node.opened_number or 0, id_)
 
     def _call_queue(self, queue: str, node: int, message: object) -> Any:
         """Call the actor of a queue about a job of a node; None: that is another, or it is busy."""

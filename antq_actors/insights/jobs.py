@@ -1,6 +1,7 @@
 """One job: its executions, its history, its film, and what it has to do with others.
 
-All of it is told from what is stored of the job. Only where its thread is, is asked of its queue.
+All of it is told from what is stored of the job. Only where its thread is, is asked of its queue,
+or of the node that runs it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from antq_actors.app.node_socket import NodeUnreachable, ask
 from antq_actors.app.queries import id_of
 from antq_actors.insights.fingerprints import fingerprint
 from antq_actors.insights.items import item_of, redacted_error
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from antq_actors.insights.redaction import Redactor
     from antq_actors.insights.source import Source
     from antq_actors.jobs.history import Stage, Story, Transition
-    from antq_actors.jobs.job import AttemptError
+    from antq_actors.jobs.job import AttemptError, Job
     from antq_actors.jobs.state import StoredJob
 
 MOST_RELATED: Final = 20
@@ -49,9 +51,7 @@ def read_job(source: Source, id_: int) -> JobView:
     stages = history.stages(story)
     (job,) = source.runtime.queries.complete([story.job])
     item = item_of(job, story.job.state, redactor, source.now())
-    stack = None
-    if job.status is Status.RUNNING:
-        stack = source.runtime.stack_of(job.queue_name, job.node, job.id)
+    stack = _stack(source, job) if job.status is Status.RUNNING else None
     return JobView(
         **{name: getattr(item, name) for name in JobItem.__dataclass_fields__},
         runs=tuple(_runs(stages, redactor)),
@@ -60,6 +60,19 @@ def read_job(source: Source, id_: int) -> JobView:
         related=_related(source, story.job, has_args=bool(job.args)),
         stack=redactor.text("stack", stack),
     )
+
+
+def _stack(source: Source, job: Job) -> str | None:
+    """Return where the thread of a running job is; None: it has none, or its node does not say."""
+    runtime = source.runtime
+    if job.node == (runtime.node.opened_number or 0):
+        return runtime.stack_of(job.queue_name, job.node, job.id)
+    try:
+        options = {"queue": job.queue_name, "job": job.id}
+        found: str | None = ask(runtime.path, job.node, "stack", options)
+    except NodeUnreachable:
+        return None
+    return found
 
 
 def _redacted(stages: Sequence[Stage], redactor: Redactor) -> list[Transition]:

@@ -97,7 +97,7 @@ class JobView(JobItem):
     related: Mapping[str, tuple[int, ...]]
     """Ids of other jobs, by what they have to do with it; without those of which there are none."""
     stack: str | None
-    """Where its thread is, while it runs in one of this process."""
+    """Where its thread is, while it runs in one; None also where its node does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

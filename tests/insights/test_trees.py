@@ -1,5 +1,6 @@
 """The tree of an application, as a value."""
 
+import signal
 import socket
 import threading
 
@@ -112,7 +113,9 @@ def test_a_node_answers_for_its_tree_and_the_jobs_in_it(node):
     assert predict(here, actor, "kill").jobs.retried == (job.id,)
     queue = next(each for each in here.trees[0].walk() if each.id.endswith("default/queue")).id
     assert predict(here, queue, "crash").jobs.interrupted == (job.id,)
-    assert "gate.wait(60)" in ask(node.path, node.node, "stack", {"job": job.id})
+    assert "gate.wait(60)" in ask(
+        node.path, node.node, "stack", {"queue": "default", "job": job.id}
+    )
     gate.set()
 
 
@@ -140,7 +143,10 @@ def test_only_the_owner_may_use_the_socket_and_it_goes_with_its_node(node):
 
 @pytest.mark.parametrize(
     ("sent", "text"),
-    [(["dance", {}], "does not know the question"), (["stack", {"job": "x"}], "ValueError")],
+    [
+        (["dance", {}], "does not know the question"),
+        (["stack", {"queue": "default", "job": "x"}], "ValueError"),
+    ],
 )
 def test_a_question_that_cannot_be_answered_is_refused(node, sent, text):
     with pytest.raises(NodeUnreachable, match=text):
@@ -166,10 +172,54 @@ def test_a_store_deep_in_the_file_system_has_a_socket_too(tmp_path):
         assert ask(app.path, app.node, "tree", {})
 
 
-def test_why_there_is_no_tree_is_said(node, tmp_path, monkeypatch):
+NODE = """
+import sys, threading
+from antq_actors import AntQ, Worker
+
+class Held(Worker, name="held"):
+    def perform(self, job):
+        print("held", flush=True)
+        threading.Event().wait(60)
+
+with AntQ(sys.argv[1], queues={"default": 1}) as app:
+    Held.perform_async()
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other_process(program, tmp_path):
+    """A node in another process, which performs a job; and an application of its store here."""
+    other = program("-c", NODE, tmp_path / "jobs")
+    assert other.line() == "held"
+    with AntQ(tmp_path / "jobs", queues={"default": 1}, start_queues=False) as app:
+        yield other, app
+
+
+def test_where_the_thread_of_a_job_is_comes_from_the_node_that_runs_it(other_process):
+    _, app = other_process
+
+    view = Insights(app).job(1)
+
+    assert view.status is Status.RUNNING
+    assert "in perform" in view.stack
+    assert Insights(app).tree().jobs
+
+
+def test_a_node_that_does_not_answer_is_not_waited_for_long(other_process, monkeypatch):
+    other, app = other_process
+    monkeypatch.setattr(node_socket, "TIMEOUT_SECONDS", 0.2)
+    other.send(signal.SIGSTOP)
+
+    view = Insights(app).tree()
+
+    assert (view.trees, view.missing) == ((), "node 1 does not answer: timed out")
+    assert Insights(app).job(1).stack is None
+
+
+def test_why_there_is_no_tree_is_said(node, tmp_path):
     other = AntQ(tmp_path / "other", start_queues=False)
     with other:
         assert Insights(other).tree().missing is None
-    monkeypatch.setattr(node_socket, "ANSWER_SECONDS", 0.2)
     with pytest.raises(LookupError, match="no living node 99"):
         Insights(node).tree(99)
