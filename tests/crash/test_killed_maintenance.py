@@ -4,7 +4,7 @@ import signal
 from contextlib import closing
 
 import pytest
-from support.older_stores import write_as
+from support.older_stores import without_history, write_as
 
 from antq_actors import AntQ, Worker, maintenance
 from antq_actors.storage.format.records import Filter
@@ -77,7 +77,7 @@ def make_old(path):
     with closing(open_environment(path)) as env:
         jobs = every_job(env)
         write_as(env, 1)
-    return jobs
+    return [job._replace(state=without_history(job.state)) for job in jobs]
 
 
 def every_job(env):
