@@ -12,7 +12,7 @@ MOST_CROSSED_FILES = 37
 busy machine."""
 MOST_CALLS = 340
 MOST_CONCEPTS = 67
-MOST_FILES = 337  # three in flow: limits, limit_options and its __init__; one in app: known_names;
+MOST_FILES = 347  # three in flow: limits, limit_options and its __init__; one in app: known_names;
 # five in flow: cron, cron_expression, cron_options, cron_times, cron_turn;
 # eleven of gates: flow/gates; gates, gate_tally, rooms, waiting_jobs, limited_jobs,
 # limited_claims, strict_order, limit_reader, limit_verbs and limit_lines in storage;
@@ -53,6 +53,8 @@ MOST_FILES = 337  # three in flow: limits, limit_options and its __init__; one i
 # one of middleware of the whole process: jobs/everywhere
 # twelve of Django: admin, apps, backend, compat, connections, models, options, results, site,
 # worker, __init__ and the command antq in integrations/django
+# ten of the overview: overview, attention, queues, nodes, store, composed and rates in insights,
+# storage/jobs/upkeep, storage/lmdb/file_facts, cli/overview
 # four of charts: chart_counts and charts in storage/jobs, insights/charts, cli/charts
 # one of errors: telemetry/sentry
 # ten of insights: reader, source, filters, filter_values, as_json, search, candidates, items,

@@ -291,7 +291,7 @@ def test_the_sizes_of_a_store_say_what_compacting_gives_back(path):
     before, after = maintenance.compact(path)
     compacted = sizes(path)
 
-    assert stopped == running
+    assert stopped.file == running.file  # what charts show is written at the stop
     assert before == stopped.file == stopped.used + stopped.free + stopped.reserved
     assert stopped.free > 5_000_000 > 10 * stopped.used
     assert compacted == (after, compacted.used, compacted.free, 0)

@@ -60,6 +60,7 @@ from antq_actors.queues.services.cron import CronDeclarations, Fire
 from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
+from antq_actors.storage.jobs import upkeep
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb.directory import VolatileDirectory
 from antq_actors.storage.lmdb.open_stores import close_left_open, opened
@@ -267,6 +268,21 @@ class Runtime:
             raise NotStarted("this application is being started, and its tree is not up yet")
         return self._root
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether the application signs the jobs that it stores."""
+        return bool(self._settings.signing_keys)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the application encrypts jobs, all or those of some workers."""
+        return self._settings.cipher is not None
+
+    @property
+    def own_queues(self) -> tuple[str, ...]:
+        """The names of the queues that run in this process."""
+        return tuple(self._settings.queues) if self.runs_queues else ()
+
     def environment(self) -> Environment:
         """Return the open LMDB environment; wait for a storage actor that is on its way back.
 
@@ -357,7 +373,11 @@ class Runtime:
 
     def verify(self) -> list[str]:
         """Read and check the whole store; return what is wrong with it, one sentence each."""
-        return maintenance.findings(self.environment(), self._settings.signing_keys)
+        env = self.environment()
+        found = maintenance.findings(env, self._settings.signing_keys)
+        with suppress(StorageError):  # what was found is to be known, whether it is noted or not
+            upkeep.note_in(env, upkeep.VERIFIED, count=len(found))
+        return found
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store as it is now to files in the new directory *target*; return its path."""

@@ -14,7 +14,8 @@
     charts.py       charts
     metrics.py      metrics
     enqueue.py      enqueue                      user_code.py imports the user's modules
-    maintenance.py  verify info backup restore compact migrate reseal export import
+    overview.py     overview queues info
+    maintenance.py  verify backup restore compact migrate reseal export import
     store.py        opens the store that a command works on
     render.py       jobs and other facts as text, JSON and tables
     output.py       writes to standard output and standard error of any kind

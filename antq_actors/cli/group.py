@@ -124,6 +124,14 @@ COMMANDS: Final = {
     "history": Command(
         "jobs:history", "Show what happened to one job, from its insertion to how it stands."
     ),
+    "overview": Command(
+        "overview:overview",
+        "Show whether all is well: what waits and runs, and what needs attention.",
+    ),
+    "queues": Command(
+        "overview:queues",
+        "Show each queue: what waits, what runs in how many slots, and where that is heading.",
+    ),
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
     "why": Command("why:why", "Show why a job does not run, or why a queue does nothing."),
@@ -190,7 +198,7 @@ COMMANDS: Final = {
         "maintenance:verify", "Compare every index, count and unique key with the jobs."
     ),
     "info": Command(
-        "maintenance:info", "Show how large a store is, and what of it can be returned to the disk."
+        "overview:info", "Show how large a store is, and what of it can be returned to the disk."
     ),
     "backup": Command(
         "maintenance:backup",

@@ -12,8 +12,8 @@ import typer
 
 from antq_actors import AntqError, Status
 from antq_actors.app import signing_keys
-from antq_actors.cli import output, render
-from antq_actors.cli.listing import AsJson, Queue, Statuses, hints_printed
+from antq_actors.cli import output
+from antq_actors.cli.listing import Queue, Statuses, hints_printed
 from antq_actors.cli.store import StorePath, application_for, check_exists, open_store, started
 from antq_actors.storage.admin import maintenance
 
@@ -63,29 +63,6 @@ def verify(path: StorePath, *, key_file: KeyFile = None) -> int:
         return FINDINGS
     output.report(f"{path}: all is well.")
     return 0
-
-
-def info(path: StorePath, *, as_json: AsJson = False) -> None:
-    """Show how large a store is, and what of it can be returned to the disk.
-
-    Applications may be running.
-
-    \b
-    Example:
-      antq info --path jobs
-    """
-    check_exists(path)
-    sizes = maintenance.sizes(path)
-    if as_json:
-        render.write_json(sizes._asdict())
-        return
-    output.write(
-        f"{path / maintenance.DATA_FILE}: {sizes.file / _MIB:.1f} MiB.\n"
-        f"  {sizes.used / _MIB:.1f} MiB hold jobs and their indexes.\n"
-        f"  {sizes.free / _MIB:.1f} MiB were freed by deleted jobs, for the next ones.\n"
-        f"  {sizes.reserved / _MIB:.1f} MiB are reserved ahead.\n"
-        "`antq compact` returns what is free and reserved to the disk."
-    )
 
 
 def backup(

@@ -3,18 +3,21 @@
 ``Insights(app)`` reads, and what it returns are frozen values whose fields are the keys of the JSON
 API. Nothing here knows HTTP, and nothing here changes a job.
 
-reader.py     ``Insights``, one line for each question
-source.py     what every reading is given: the application, its store, its time, what is hidden
-values.py     what is returned
-filters.py    the grammar of filters; its values are in filter_values.py
-search.py     which jobs a filter finds, within a budget of time; candidates.py has what each has
-items.py      a job of a list, and what can be done with it
-jobs.py       one job: its executions, its history, its film, related jobs
-errors.py     what failed, grouped; fingerprints.py decides what is alike
-charts.py     what happened to jobs over a span of time, as series of numbers
-redaction.py  what is hidden
-as_json.py    a value of insights as what the JSON API answers
-trees.py      supervision trees; prediction.py has what follows from an actor's end
+reader.py      ``Insights``, one line for each question
+source.py      what every reading is given: the application, its store, its time, what is hidden
+values.py      what is returned of jobs and failures; other files have their own beside them
+overview.py    whether all is well; attention.py decides what needs attention
+queues.py      queues with their slots; rates.py how fast they work
+nodes.py       the processes that run them; store.py the store; composed.py batches and workflows
+trees.py       supervision trees; prediction.py what follows from an actor's end
+filters.py     the grammar of filters; its values are in filter_values.py
+search.py      which jobs a filter finds, within a budget of time; candidates.py has what each has
+items.py       a job of a list, and what can be done with it
+jobs.py        one job: its executions, its history, its film, related jobs
+errors.py      what failed, grouped; fingerprints.py decides what is alike
+charts.py      what happened to jobs over a span of time, as series of numbers
+redaction.py   what is hidden
+as_json.py     a value of insights as what the JSON API answers
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def as_json(value: Any) -> Any:
         return SHOWN
     names = _fields(value)
     if names:
-        return {name: as_json(getattr(value, name)) for name in names}
+        # One that ends in "_" is a word of Python's, such as "in".
+        return {name.removesuffix("_"): as_json(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return _mapping(value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):

@@ -12,15 +12,27 @@ from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights import search
 from antq_actors.insights.charts import read_charts
+from antq_actors.insights.composed import read_batches, read_workflows
 from antq_actors.insights.errors import ONE_SECONDS, find_error, find_errors, mark_known
 from antq_actors.insights.jobs import read_film, read_job
+from antq_actors.insights.nodes import read_nodes
+from antq_actors.insights.overview import read_counts, read_overview
+from antq_actors.insights.queues import read_queue, read_queues
 from antq_actors.insights.source import Source
+from antq_actors.insights.store import read_store
 from antq_actors.insights.trees import read_tree
 
 if TYPE_CHECKING:
+    from antq_actors.app.cron_handle import CronInfo
+    from antq_actors.flow.limits import LimitInfo
     from antq_actors.insights.charts import Charts
+    from antq_actors.insights.composed import BatchView, WorkflowView
     from antq_actors.insights.filters import Filter
+    from antq_actors.insights.nodes import NodeView
+    from antq_actors.insights.overview import Counts, Overview
+    from antq_actors.insights.queues import QueueDetail, QueueSummary
     from antq_actors.insights.redaction import Redact
+    from antq_actors.insights.store import StoreView
     from antq_actors.insights.trees import TreeView
     from antq_actors.insights.values import ErrorGroup, ErrorPage, FilmStop, JobPage, JobView
 
@@ -64,6 +76,46 @@ class Insights:
         *worker* is a stored name, or what follows its colon. Raises TypeError and ValueError.
         """
         return read_charts(self._source, window, queue=queue, worker=worker, node=node)
+
+    def overview(self) -> Overview:
+        """Return the numbers of all queues together, and what needs attention."""
+        return read_overview(self._source)
+
+    def counts(self) -> Counts:
+        """Return the two numbers that every page shows: what waits, and what failed."""
+        return read_counts(self._source)
+
+    def queues(self) -> list[QueueSummary]:
+        """Return all queues of the store, by name."""
+        return read_queues(self._source)
+
+    def queue(self, name: str) -> QueueDetail:
+        """Return one queue with its slots and what comes next. Raises UnknownQueue."""
+        return read_queue(self._source, name)
+
+    def nodes(self) -> list[NodeView]:
+        """Return the processes that run queues of the store, by number."""
+        return read_nodes(self._source)
+
+    def store(self) -> StoreView:
+        """Return the store: its file, its readers, and when it was last looked after."""
+        return read_store(self._source)
+
+    def crons(self) -> list[CronInfo]:
+        """Return the periodic entries of the store, by name."""
+        return self._source.app.crons()
+
+    def limits(self) -> list[LimitInfo]:
+        """Return the limits of the store, by name."""
+        return self._source.app.limits()
+
+    def batches(self) -> list[BatchView]:
+        """Return all batches, the newest first."""
+        return read_batches(self._source)
+
+    def workflows(self) -> list[WorkflowView]:
+        """Return all workflows, the newest first."""
+        return read_workflows(self._source)
 
     def __repr__(self) -> str:
         return f"<Insights of {self._source.app!r}>"

@@ -45,7 +45,7 @@ class Pruner(PeriodicService[PrunerConfig]):
         """
         finished_before = now - round(self.config.retention * instant.SECOND)
         pruned = self.store.write(
-            JobStore.prune, finished_before=finished_before, limit=self.config.batch
+            JobStore.prune, finished_before=finished_before, limit=self.config.batch, now=now
         )
         if pruned:
             self.store.hub.tell(Pruned, count=pruned)

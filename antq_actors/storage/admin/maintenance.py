@@ -14,7 +14,7 @@ import logging
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -28,6 +28,7 @@ from antq_actors.storage.admin.resealing import reseal_all
 from antq_actors.storage.admin.verify import verify as verify_tables
 from antq_actors.storage.format.cipher import cipher_of
 from antq_actors.storage.format.encoding import Signer
+from antq_actors.storage.jobs import upkeep
 from antq_actors.storage.jobs.job_store import read, write
 from antq_actors.storage.lmdb import file_check, open_stores
 from antq_actors.storage.lmdb.directory import in_words, real, storage_error
@@ -224,6 +225,8 @@ def copy_to(env: Environment, target: str | os.PathLike[str]) -> Path:
     """Write a copy of an open store to the new directory *target*, and return its path."""
     with atomic_directory(real(target)) as directory:
         env.copy(directory)
+    with suppress(StorageError):  # the copy is there, whether that can be noted or not
+        upkeep.note_in(env, upkeep.BACKED_UP, text=str(target))
     return Path(target)
 
 

@@ -12,6 +12,7 @@ from antq_actors.jobs.history import Story
 from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
+from antq_actors.storage.jobs import upkeep
 from antq_actors.storage.jobs.charts import TABLE as CHARTS
 from antq_actors.storage.jobs.charts import Charted, ChartTable
 from antq_actors.storage.jobs.cron_table import CronTable
@@ -45,9 +46,11 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.format.records import Filter, PauseRecord
+    from antq_actors.storage.jobs.upkeep import Upkeep
     from antq_actors.storage.lmdb.tables import Tables
 
 _ALL: Final = Span()
+MOST_RETRIES: Final = 10_000
 
 
 class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, SearchReader):
@@ -318,6 +321,25 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
     def pause_of(self, queue_name: str) -> PauseRecord | None:
         """Read from the store who paused a queue, and when; None: it is not paused."""
         return self._meta.pause_of(queue_name)
+
+    def last_ended_at(self) -> Instant | None:
+        """Read when a job ended last; None: none has, or all of those were deleted."""
+        behind = keys.ENDS + b"\xff" * 17
+        key = next(keys_down_from(self._txn, self._tables.index, behind), b"")
+        return keys.order_in(key) if key.startswith(keys.ENDS) else None
+
+    def retries_due(self, now: Instant) -> int:
+        """Read how many jobs are due to be tried again; counted until they are `MOST_RETRIES`."""
+        left = MOST_RETRIES
+        for status, queue in self._jobs.lanes():
+            if status is Status.RETRYING:
+                lane = keys.lane(status, queue)
+                left -= len(self._jobs.head(lane, left, keys.work_key(lane, due_end(now))))
+        return MOST_RETRIES - left
+
+    def upkeep(self, what: str) -> Upkeep | None:
+        """Read when something was last done for the store; None: never, as far as is known."""
+        return upkeep.last(self._txn, self._tables, what)
 
     def nodes(self) -> list[int]:
         """Read the numbers of the recorded nodes, opened and not closed, from the store."""

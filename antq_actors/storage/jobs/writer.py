@@ -29,7 +29,7 @@ from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.cipher import Undecipherable, is_encrypted
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
-from antq_actors.storage.jobs import limited_jobs
+from antq_actors.storage.jobs import limited_jobs, upkeep
 from antq_actors.storage.jobs.chart_counts import ENQUEUED, MINUTE, NO_TIME
 from antq_actors.storage.jobs.charts import NODE_DOWN, NODE_UP, ChartTable
 from antq_actors.storage.jobs.cron_table import CronTable
@@ -308,11 +308,18 @@ class JobWriter(StoppingQueues):
         if record.state.composed is not None:
             self.composition.removed(id_, record.state, now or instant.now())
 
-    def prune(self, *, finished_before: Instant, limit: int) -> int:
+    def prune(self, *, finished_before: Instant, limit: int, now: Instant | None = None) -> int:
         """Delete up to *limit* jobs of all queues that ended before an instant; return how many.
 
-        There are fewer where they have many steps; then it returns *limit*, as more are left.
+        There are fewer where they have many steps; then it returns *limit*, as more are left. With
+        *now* it is noted as the last time that any were.
         """
+        pruned = self._prune(finished_before, limit)
+        if pruned and now is not None:
+            upkeep.note(self._txn, self._tables, upkeep.PRUNED, upkeep.Upkeep(now, pruned))
+        return pruned
+
+    def _prune(self, finished_before: Instant, limit: int) -> int:
         ids = self._jobs.take_ended(finished_before, limit)
         pruned = 0
         for position, id_ in enumerate(ids):

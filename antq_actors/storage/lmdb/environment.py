@@ -25,6 +25,7 @@ import lmdb
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage.lmdb.collector_pause import collector_pause
 from antq_actors.storage.lmdb.directory import is_failing, removed, storage_error, unconfirmed
+from antq_actors.storage.lmdb.file_facts import FileFacts, pages_of, readers_in
 from antq_actors.storage.lmdb.open_files import OpenFiles
 from antq_actors.storage.lmdb.tables import FURTHER_TABLES, TABLE_NAMES
 
@@ -348,6 +349,24 @@ class Environment(OpenFiles):
             self._check()
             for name in FURTHER_TABLES:
                 self.adopting(partial(self._env.open_db, name.encode(), create=False))
+
+    def file_facts(self) -> FileFacts:
+        """Return how the data file is used, without opening a table or reading its pages."""
+        with self._map_lock:
+            self._check()
+            info, readers = self._env.info(), self._env.readers()
+            with self._query_lock, self._env.begin() as txn:
+                used = {name: pages_of(txn, name) for name in (*TABLE_NAMES, *FURTHER_TABLES)}
+                main = self._env.stat()
+        used["main"] = main["branch_pages"] + main["leaf_pages"] + main["overflow_pages"]
+        return FileFacts(
+            page_size=self._page_size,
+            map_bytes=info["map_size"],
+            pages=info["last_pgno"] + 1,
+            used=used,
+            last_txn=info["last_txnid"],
+            readers=readers_in(readers),
+        )
 
     def sizes(self) -> tuple[int, int]:
         """Return the bytes of the data file that hold something, and up to where any may."""

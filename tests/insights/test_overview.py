@@ -1,0 +1,133 @@
+"""Queues, nodes and the store as values, read from a real application."""
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from support.apps import Plain, settled, until
+
+from antq_actors import AntQ, Status, UnknownQueue, Worker
+from antq_actors.insights import Insights
+from antq_actors.insights.as_json import as_json
+from antq_actors.insights.nodes import differences
+from antq_actors.storage.locks.node_lock import NodeInfo, QueueInfo
+
+gate = threading.Event()
+
+
+class Waits(Worker, name="overview:Waits"):
+    def perform(self, job):
+        gate.wait(60)
+
+
+class Fails(Worker, name="overview:Fails", max_attempts=1):
+    def perform(self, job):
+        raise ValueError("no")
+
+
+@pytest.fixture
+def running(tmp_path):
+    gate.clear()
+    with AntQ(tmp_path / "jobs", queues={"default": 2, "mail": 1}) as app:
+        yield app
+        gate.set()
+
+
+def test_an_idle_application_is_well(running):
+    found = Insights(running).overview()
+
+    assert found.attention == ()
+    assert (found.waiting, found.running, found.slots) == (0, 0, 3)
+    assert found.store == "jobs"
+    assert found.last_ended_at is None
+    assert 0 < found.store_fill < 1
+
+
+def test_the_numbers_of_a_queue_are_those_of_its_jobs(running):
+    insights = Insights(running)
+    ended = Fails.perform_async()
+    settled(running, ended)
+    jobs = [Waits.perform_async() for _ in range(3)]
+    Waits.perform_async(schedule_in=3600)
+    until(lambda: running.count_jobs(status=Status.RUNNING) == 2)
+
+    queue = insights.queue("default")
+
+    assert (queue.running, queue.slots, queue.waiting, queue.due) == (2, 2, 2, 1)
+    assert [cell.state for cell in queue.cells] == ["running", "running"]
+    assert {cell.job for cell in queue.cells} < {job.id for job in jobs}
+    assert queue.nodes == (running.node,)
+    assert queue.paused is None
+    assert queue.per_minute.in_ > 0
+    assert queue.per_minute.failed > 0
+    assert insights.counts().failed == 1
+    assert insights.overview().last_ended_at == running.get_job(ended.id).ended_at
+
+
+def test_a_pause_says_who_why_and_when(running):
+    before = datetime.now(UTC)
+    running.queue("mail").pause(by="ada", reason="deploy")
+
+    by_name = {queue.name: queue for queue in Insights(running).queues()}
+
+    pause = by_name["mail"].paused
+    assert (pause.by, pause.reason) == ("ada", "deploy")
+    assert pause.at >= before
+    assert by_name["default"].paused is None
+
+
+def test_a_queue_that_another_process_runs_is_seen_as_well(running, tmp_path):
+    Plain.perform_async()
+    settled_count = until(lambda: running.count_jobs(status=Status.COMPLETED))
+
+    with pytest.raises(UnknownQueue, match="there is no queue 'nosuch'"):
+        Insights(running).queue("nosuch")
+
+    assert settled_count == 1
+
+
+def test_the_store_says_when_it_was_looked_after(running, tmp_path):
+    Plain.perform_async()
+    running.verify()
+    running.backup(tmp_path / "copy")
+
+    store = Insights(running).store()
+
+    assert store.verify.count == 0
+    assert store.backups[0].target == str(tmp_path / "copy")
+    assert store.pruned is None
+    assert store.pages.used["jobs"] > 0
+    assert store.bytes > 0
+    assert store.last_txn > 0
+
+
+def test_keys_are_those_of_the_api(running):
+    queue = as_json(Insights(running).queue("mail"))
+
+    assert queue["per_minute"] == {"in": 0.0, "out": 0.0, "failed": 0.0}
+    assert set(queue) >= {
+        *("name", "paused", "running", "slots", "waiting", "due", "oldest_due", "per_minute"),
+        *("forecast", "nodes", "limits", "cells", "executors"),
+    }
+
+
+def test_a_batch_is_shown_flat(running):
+    with running.batch(name="b") as members:
+        members.enqueue(Plain)
+
+    (found,) = Insights(running).batches()
+
+    assert (found.name, found.total, found.closed) == ("b", 1, True)
+
+
+def test_a_node_that_differs_says_in_what():
+    old = NodeInfo(number=1, version="1", queues={"mail": QueueInfo(5)})
+    new = NodeInfo(number=2, version="2", queues={"mail": QueueInfo(9, "process")})
+    others = [old, NodeInfo(number=3, version="1", queues={"mail": QueueInfo(5)}), new]
+
+    assert differences(old, others) == []
+    assert differences(new, others) == [
+        "It runs antq-actors 2, and others run 1.",
+        "Its concurrency of 'mail' is 9, and 5 elsewhere.",
+        "Its executor of 'mail' is process, and thread elsewhere.",
+    ]
