@@ -237,8 +237,9 @@ def note_completed(  # noqa: PLR0917 - each job comes by here, and names cost ti
     ran = max(0, now - after.started_at) if after.started_at is not None else 0
     shift = max(0, ran.bit_length() - 3)  # as bucket_between does
     bucket = (shift << 2) + (ran >> shift)
-    if len(specs) == 1:
-        notes.append((*about, encoding.worker_in(specs[0]), None, COMPLETED, bucket, 1))
+    worker, count = encoding.worker_in(specs[0]), len(specs)
+    if count == 1 or encoding.all_have_worker(specs, worker):
+        notes.append((*about, worker, None, COMPLETED, bucket, count))
         return
     for worker, number in Counter(map(encoding.worker_in, specs)).items():
         notes.append((*about, worker, None, COMPLETED, bucket, number))

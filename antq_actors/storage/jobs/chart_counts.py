@@ -122,10 +122,11 @@ def note_new_together(notes: list[Note], news: Sequence[tuple[JobState, JobSpec,
     state, spec, _ = news[0]
     count, minute = len(news), state.updated_at // MINUTE
     workers = [each[1].worker for each in news]
-    if all(each[0] is state for each in news) and workers.count(spec.worker) == count:
+    states = [each[0] for each in news]
+    if states.count(state) == count and workers.count(spec.worker) == count:
         notes.append((minute, state.queue_name, spec.worker, None, ENQUEUED, NO_TIME, count))
         return
-    queues = [each[0].queue_name for each in news]
+    queues = [each.queue_name for each in states]
     for (queue, worker), number in Counter(zip(queues, workers, strict=True)).items():
         notes.append((minute, queue, worker, None, ENQUEUED, NO_TIME, number))
 
