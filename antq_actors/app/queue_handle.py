@@ -10,7 +10,7 @@ from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.state import Status
-from antq_actors.jobs.stepping import check_stops_on
+from antq_actors.jobs.stepping import MOST_ARGS_BYTES, check_stops_on
 from antq_actors.jobs.worker import in_thread
 from antq_actors.otp.kernel.errors import CallCycle, CallTimeout
 from antq_actors.otp.messaging import calls, names
@@ -254,6 +254,11 @@ class QueueHandle:
         self, worker: str | None, args: Mapping[str, Any] | None, on: StopsOn
     ) -> int:
         encoded = None if args is None else encode_args(args)
+        if encoded is not None and len(encoded) > MOST_ARGS_BYTES:  # each claim compares with them
+            raise ValueError(
+                f"the args of a breakpoint take at most {MOST_ARGS_BYTES:,} bytes, got"
+                f" {len(encoded):,}; give those alone that tell its jobs from others"
+            )
         return self._store.write(stepping.add_breakpoint, self.name, on, worker, encoded)
 
     def _remove_breakpoint(self, number: int) -> None:

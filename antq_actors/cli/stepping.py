@@ -7,7 +7,7 @@ import typer
 
 from antq_actors import Breakpoint, QueueHandle, Upcoming
 from antq_actors.cli import output, render
-from antq_actors.cli.listing import AsJson, parse_args
+from antq_actors.cli.listing import AsJson, hints_printed, parse_args
 from antq_actors.cli.output import printable
 from antq_actors.cli.render import MAX_ARGS_CHARACTERS, PlainTable, mapping_text
 from antq_actors.cli.store import StorePath, open_store
@@ -134,6 +134,9 @@ def breakpoint(  # noqa: A001 - what it is
             _remove(handle, remove, as_json=as_json)
         else:
             _add(handle, worker, parse_args(arg or []), on or On.CLAIM, as_json=as_json)
+            if worker is not None:
+                with hints_printed():  # of a name that nothing knows
+                    app.list_jobs(worker=worker, limit=1)
 
 
 def _add(

@@ -24,6 +24,9 @@ ClaimRule: TypeAlias = Literal["due scheduled", "due retrying", "priority", "id"
 StopsOn: TypeAlias = Literal["claim", "failure"]
 """When a breakpoint stops a queue: before a job starts, or after an attempt of it has failed."""
 
+MOST_ARGS_BYTES: Final = 65_536
+"""Of the arguments of a breakpoint, as they are stored."""
+
 FAILURES: Final = frozenset({Status.RETRYING, Status.FAILED})
 """What a job is after an attempt of it that has failed."""
 

@@ -116,3 +116,12 @@ def test_a_breakpoint_is_added_listed_and_removed(antq, path):
     code, shown, _ = antq("breakpoint", "mail", "--remove", 2, "--json")
     assert (code, json.loads(shown)) == (0, {"removed": 2})
     assert antq("breakpoint", "mail", "--list") == (0, "", "This queue has no breakpoints.\n")
+
+
+def test_a_breakpoint_for_a_worker_that_nothing_knows_says_so(antq, path):
+    code, shown, complaint = antq("breakpoint", "mail", "--worker", "sentt")
+
+    assert (code, shown) == (0, "Breakpoint 1: queue 'mail' is paused before such a job starts.\n")
+    assert "no job has a worker 'sentt'" in complaint
+    assert "did you mean 'sent'?" in complaint
+    assert [each.worker for each in breakpoints_of(path)] == ["sentt"]

@@ -245,7 +245,8 @@ class BreakpointTable:
         if place is not None:
             self._txn.delete(place, db=self._table)
             self._txn.delete(_THROUGH + keys.job_key(id_), db=self._table)
-            self._mark(queue_name)
+            if next(self.through(queue_name), None) is None:  # many may be cancelled at once
+                self._mark(queue_name)
 
     def forget(self, queue_name: str) -> None:
         """Delete all that steps have let through of a queue."""
