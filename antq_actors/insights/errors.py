@@ -15,6 +15,7 @@ from antq_actors.insights.fingerprints import fingerprint, is_digest
 from antq_actors.insights.search import NEWEST, PageOf, Search
 from antq_actors.insights.values import ErrorGroup, ErrorPage
 from antq_actors.jobs import instant
+from antq_actors.jobs.state import Status
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
@@ -167,11 +168,20 @@ def _grouped(search: Search, page: PageOf) -> tuple[dict[str, _Group], int | Non
 
 def _add_job(groups: dict[str, _Group], job: StoredJob, now: Instant) -> None:
     for entry in job.errors:
+        if _is_cancellation(entry, job):
+            continue
         digest = _of(entry).digest
         group = groups.get(digest)
         if group is None:
             group = groups[digest] = _Group(entry, entry.attempted_at, entry.attempted_at)
         group.add(entry, job.spec.worker, now)
+
+
+def _is_cancellation(entry: ErrorEntry, job: StoredJob) -> bool:
+    """Return whether an entry is the reason for which a worker cancelled its job: no failure."""
+    state = job.state
+    is_last = state.status is Status.CANCELLED and entry.attempted_at == state.ended_at
+    return is_last and entry.error_type is None and entry.sealed is None
 
 
 def _versions(source: Source) -> dict[int, str]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.apps import until
 
-from antq_actors import AntQ, Fail, worker
+from antq_actors import AntQ, Cancel, Fail, current_job, worker
 from antq_actors.insights import FilterError, Insights
 from antq_actors.insights.errors import failed_jobs
 
@@ -54,6 +54,19 @@ def test_failures_are_grouped_the_last_one_first(shop):
     assert lost.hours[-1] + lost.hours[-2] == 4
     assert len(lost.hours) == 24
     assert (page.next, page.previous, page.complete, page.searched) == (None, None, True, 7)
+
+
+@worker(name="shop:Give up", max_attempts=2, retry_delay=0)
+def give_up(first):
+    return Cancel("nobody wants it") if current_job().attempts == 2 else Fail("not yet")
+
+
+def test_the_reason_for_which_a_worker_cancels_its_job_is_no_failure(app):
+    app.enqueue(give_up, {"first": 1})
+    until(lambda: app.count_jobs(status="cancelled") == 1)
+
+    (group,) = Insights(app).errors().items
+    assert (group.text, group.count) == ("not yet", 1)
 
 
 def test_a_filter_chooses_the_jobs_whose_failures_are_counted(shop):
