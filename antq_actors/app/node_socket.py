@@ -64,6 +64,7 @@ class NodeSocket:
         """Listen as the node *number*. What cannot be opened is logged: the node runs without."""
         self.close()
         path = socket_path(self._directory, number)
+        _delete_dead(self._directory)
         try:
             self._listener = _listen(path)
         except OSError as error:
@@ -168,16 +169,30 @@ class _short:  # noqa: N801 - used as a function
 def _listen(path: Path) -> socket.socket:
     """Return a socket at *path* that its owner alone may connect to. Raises OSError."""
     listener = socket.socket(socket.AF_UNIX)
+    new = path.with_suffix(".new")  # so that at the name of a socket there is one that listens
     try:
-        path.unlink(missing_ok=True)  # of a node of this number that died: numbers are used once
-        with _short(path) as name:
+        new.unlink(missing_ok=True)
+        with _short(new) as name:
             listener.bind(name)
-        path.chmod(0o600)
+        new.chmod(0o600)
         listener.listen()
+        new.replace(path)
     except BaseException:
         listener.close()
         raise
     return listener
+
+
+def _delete_dead(directory: Path) -> None:
+    """Delete the sockets of nodes that were killed: nobody listens there any more."""
+    for path in directory.glob("node-*.sock"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(0)  # a busy node is not waited for
+            try:
+                with _short(path) as name:
+                    connection.connect(name)
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
 
 
 def _is_owner(connection: socket.socket) -> bool:

@@ -217,6 +217,20 @@ def test_a_node_that_does_not_answer_is_not_waited_for_long(other_process, monke
     assert Insights(app).job(1).stack is None
 
 
+def test_a_node_deletes_the_sockets_of_dead_nodes_alone(other_process, tmp_path):
+    dead = socket_path(tmp_path / "jobs", 77)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(dead))
+    _, client = other_process
+    client.stop()
+
+    with AntQ(tmp_path / "jobs", queues={"default": 1}) as app:
+        assert not dead.exists()
+        assert ask(app.path, 1, "tree", {})
+        assert ask(app.path, app.node, "tree", {})
+    assert [each.name for each in app.path.glob("node-*")] == ["node-1.sock"]
+
+
 def test_why_there_is_no_tree_is_said(node, tmp_path):
     other = AntQ(tmp_path / "other", start_queues=False)
     with other:
