@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors import events
+from antq_actors.checks import escaped
 from antq_actors.errors import StorageError
 from antq_actors.events.hub import of_path
 from antq_actors.introspection import shown
@@ -226,7 +227,7 @@ def copy_to(env: Environment, target: str | os.PathLike[str]) -> Path:
     with atomic_directory(real(target)) as directory:
         env.copy(directory)
     with suppress(StorageError):  # the copy is there, whether that can be noted or not
-        upkeep.note_in(env, upkeep.BACKED_UP, text=str(target))
+        upkeep.note_in(env, upkeep.BACKED_UP, text=escaped(str(target)))
     return Path(target)
 
 
