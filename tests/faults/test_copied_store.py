@@ -30,7 +30,9 @@ def copied(tmp_path, controlled):
         controlled.app = app
         job = controlled.job("held", wait="deaf")
         controlled.begun()
-        shutil.copytree(tmp_path / "store", tmp_path / "copy")
+        shutil.copytree(
+            *(tmp_path / "store", tmp_path / "copy"), ignore=shutil.ignore_patterns("*.sock")
+        )
         yield app, job
         controlled.release("held")
 
