@@ -169,7 +169,9 @@ def _compare(
 ) -> None:
     """Find what was restarted or stopped; not what is below it, which went with it."""
     now = after.get(before.id)
-    if before.urn is None:  # it did not run
+    if before.urn is None:  # it did not run, and may have been started with its siblings
+        if now is not None and now.urn is not None:
+            restarted.append(before.id)
         return
     if now is None or now.urn is None:
         stopped.append(before.id)
