@@ -10,6 +10,7 @@ from support.apps import settled, until
 from traced_jobs import Awaited, Brief, Sync, exporter
 
 from antq_actors import AntQ, Status
+from antq_actors.executors.process import os_process
 from antq_actors.telemetry.otel import OtelMiddleware
 
 
@@ -186,7 +187,8 @@ def test_a_cancelled_attempt_is_no_error(running, spans):
     assert attempt.status.status_code is StatusCode.UNSET
 
 
-def test_a_cancelled_attempt_in_a_process_is_no_error(tmp_path):
+def test_a_cancelled_attempt_in_a_process_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(os_process, "TERM_GRACE_SECONDS", 30.0)  # a killed one ends no span
     file, begun = tmp_path / "spans", tmp_path / "begun"
     middleware = [OtelMiddleware(), traced_jobs.ExportsToFile(file)]
     with AntQ(queues={"default": 1}, middleware=middleware) as app:
