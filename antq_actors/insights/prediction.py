@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from antq_actors.checks import short_repr
+from antq_actors.insights.trees import TreeView
 from antq_actors.otp.inspect import predict as rules
 from antq_actors.otp.inspect.predict import CRASH, EXIT, KILL, STAYS
 
 if TYPE_CHECKING:
-    from antq_actors.insights.trees import TreeView
     from antq_actors.otp.inspect.snapshot import Budget
 
 
@@ -48,6 +49,8 @@ def predict(tree: TreeView, actor: str, verb: str) -> Prediction:
     *verb* is crash, exit, kill, hang or slow. It is what the supervisors' own rules say, tried on
     the snapshot. Raises ValueError for another verb, LookupError for an actor that is not there.
     """
+    if not isinstance(tree, TreeView):
+        raise TypeError(f"tree must be what Insights.tree() returns, got {short_repr(tree)}")
     found = rules.predict(tree.trees, actor, verb)
     return Prediction(
         restarted=found.restarted,

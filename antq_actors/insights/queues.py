@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.app.queue_handle import QueueHandle
-from antq_actors.checks import list_known
+from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import UnknownQueue
 from antq_actors.insights.rates import rates, slow_ends
 from antq_actors.jobs.instant import datetime_for_display
@@ -131,8 +131,10 @@ def known_names(source: Source) -> list[str]:
 def handle_of(source: Source, name: str) -> QueueHandle:
     """Return the handle of a queue, also of one that other processes alone run.
 
-    Raises UnknownQueue.
+    Raises UnknownQueue, TypeError.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"queue must be a name (str), got {short_repr(name)}")
     names = known_names(source)
     if name in source.runtime.own_queues:
         return source.app.queue(name)

@@ -82,6 +82,8 @@ def test_a_queue_that_another_process_runs_is_seen_as_well(running, tmp_path):
 
     with pytest.raises(UnknownQueue, match="there is no queue 'nosuch'"):
         Insights(running).queue("nosuch")
+    with pytest.raises(TypeError, match="queue must be a name"):
+        Insights(running).queue(5)
 
     assert settled_count == 1
 

@@ -131,6 +131,11 @@ def test_harm_through_the_socket_comes_out_as_predicted(node):
     assert [(each.kind, each.actor) for each in events][-1:] == [("exited", queue)]
 
 
+def test_a_prediction_wants_a_tree(node):
+    with pytest.raises(TypeError, match=r"what Insights\.tree"):
+        predict(Insights(node).tree().trees, "antq", "crash")
+
+
 def test_only_the_owner_may_use_the_socket_and_it_goes_with_its_node(node):
     path = socket_path(node.path, node.node)
 
