@@ -18,16 +18,27 @@ errors.py      what failed, grouped; fingerprints.py decides what is alike
 charts.py      what happened to jobs over a span of time, as series of numbers
 redaction.py   what is hidden
 as_json.py     a value of insights as what the JSON API answers
+access.py      who may do what
 """
 
 from __future__ import annotations
 
+from antq_actors.insights.access import Access, Forbidden, Visitor
 from antq_actors.insights.filters import Filter, FilterError
 from antq_actors.insights.prediction import Prediction, predict
 from antq_actors.insights.reader import Insights
 from antq_actors.introspection import shown
 
-__all__ = ["Filter", "FilterError", "Insights", "Prediction", "predict"]
+__all__ = [
+    "Access",
+    "Filter",
+    "FilterError",
+    "Forbidden",
+    "Insights",
+    "Prediction",
+    "Visitor",
+    "predict",
+]
 
 
 def __dir__() -> list[str]:
