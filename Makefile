@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs steps traffic web extras instants docs clean
+.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs steps traffic web extras vendor instants docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -90,6 +90,9 @@ web: $(READY)  ## Web servers under load while antq start is killed; SECONDS=30 
 extras: $(READY)  ## Install each extra from the wheel into a new environment; EXTRAS="otel django" PYTHONS="python3.12"
 	$(BIN)/python tests/integrations/fresh_extras.py $(if $(EXTRAS),--extras $(EXTRAS)) \
 	  $(if $(PYTHONS),--pythons $(PYTHONS))
+
+vendor: $(READY)  ## Fetch the scripts and icons that pages load, of the versions in tests/web/vendoring.py
+	$(BIN)/python tests/web/vendoring.py
 
 instants: $(READY)  ## Kill eight nodes that fire periodic entries; INSTANTS=100000 for how many
 	$(BIN)/python tests/crash/killed.py crons $(if $(INSTANTS),--instants $(INSTANTS))

@@ -1,5 +1,6 @@
 """The wheel that users install has what it needs: here it is built, installed and used."""
 
+import email
 import os
 import subprocess
 import sys
@@ -90,3 +91,31 @@ GRAFANA = "antq_actors/telemetry/grafana.json"
 def test_what_is_installed_is_typed_has_its_dashboard_and_has_its_version(antq, wheel):
     assert {"antq_actors/py.typed", GRAFANA} <= set(ZipFile(wheel).namelist())
     assert antq("--version") == f"antq {wheel.name.split('-')[1]}\n"
+
+
+VENDORED = ("dagre-3.1.3", "htmx.org-4.0.1", "lucide-static-1.62.0", "uplot-1.6.32")
+
+
+def test_the_wheel_tells_what_it_has_of_others_and_under_which_licences(wheel):
+    packed = ZipFile(wheel)
+    (told,) = (name for name in packed.namelist() if name.endswith(".dist-info/METADATA"))
+    folder = told.removesuffix("METADATA")
+    metadata = email.message_from_bytes(packed.read(told))
+
+    assert metadata["License-Expression"] == "MIT AND 0BSD AND ISC"
+    licences = metadata.get_all("License-File")
+    static = "antq_actors/web/static/vendor"
+    assert licences == ["LICENSE", *(f"{static}/{each}/LICENSE" for each in VENDORED)]
+    assert {f"{folder}licenses/{each}" for each in licences} <= set(packed.namelist())
+    sbom = packed.read(f"{folder}sboms/vendored.cdx.json")
+    assert sbom == (ROOT / "antq_actors" / "web" / "vendored.cdx.json").read_bytes()
+
+
+MOST_BYTES = 400_000
+
+
+def test_what_is_shown_in_browsers_adds_little_to_the_wheel(wheel):
+    shown = ("antq_actors/web/", "antq_actors/top/", "antq_actors/insights/")
+
+    packed = [each for each in ZipFile(wheel).infolist() if each.filename.startswith(shown)]
+    assert sum(each.compress_size for each in packed) <= MOST_BYTES
