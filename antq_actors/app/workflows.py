@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.middleware import JobDraft
     from antq_actors.jobs.new_job import JobTemplate
-    from antq_actors.jobs.state import NewJob, Statuses
+    from antq_actors.jobs.state import NewJob, Statuses, StoredJob
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.jobs.plan_items import PlanItem
     from antq_actors.storage.jobs.workflow_reader import WorkflowRecord
@@ -325,6 +325,12 @@ class Workflows:
                 for_display(job) for job in page if wanted is None or job.state.status in wanted
             ]
         return jobs
+
+    def stored(self, id_: int, most: int) -> list[StoredJob]:
+        """Return the first jobs of a workflow as they are stored, by id, at most so many."""
+        ids = [node for node, _ in self._statuses(id_)][:most]
+        pages = (ids[start : start + PAGE] for start in range(0, len(ids), PAGE))
+        return [job for page in pages for job in self._store.read(JobReader.jobs_page, page)]
 
     def output(self, id_: int) -> tuple[int, bool]:
         """Return the number of the job or the part whose result is that of a workflow."""

@@ -9,6 +9,7 @@ values.py      what is returned of jobs and failures; other files have their own
 overview.py    whether all is well; attention.py decides what needs attention
 queues.py      queues with their slots; rates.py how fast they work
 nodes.py       the processes that run them; store.py the store; composed.py batches and workflows
+crons.py       one periodic entry; limits.py one limit; why.py why a job, or a queue, does nothing
 trees.py       supervision trees; prediction.py what follows from an actor's end
 filters.py     the grammar of filters; its values are in filter_values.py
 search.py      which jobs a filter finds, within a budget of time; candidates.py has what each has

@@ -12,22 +12,37 @@ from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights import search
 from antq_actors.insights.charts import read_charts
-from antq_actors.insights.composed import read_batches, read_workflows
+from antq_actors.insights.composed import (
+    read_batch,
+    read_batches,
+    read_workflow,
+    read_workflows,
+)
+from antq_actors.insights.crons import read_cron
 from antq_actors.insights.errors import ONE_SECONDS, find_error, find_errors, mark_known
 from antq_actors.insights.jobs import read_film, read_job
+from antq_actors.insights.limits import read_limit
 from antq_actors.insights.nodes import read_nodes
 from antq_actors.insights.overview import read_counts, read_overview
 from antq_actors.insights.queues import read_queue, read_queues
 from antq_actors.insights.source import Source
 from antq_actors.insights.store import read_store
 from antq_actors.insights.trees import read_tree
+from antq_actors.insights.why import read_checks, read_queue_why, read_why
 
 if TYPE_CHECKING:
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.insights.charts import Charts
-    from antq_actors.insights.composed import BatchView, WorkflowView
+    from antq_actors.insights.composed import (
+        BatchDetail,
+        BatchView,
+        WorkflowDetail,
+        WorkflowView,
+    )
+    from antq_actors.insights.crons import CronView
     from antq_actors.insights.filters import Filter
+    from antq_actors.insights.limits import LimitView
     from antq_actors.insights.nodes import NodeView
     from antq_actors.insights.overview import Counts, Overview
     from antq_actors.insights.queues import QueueDetail, QueueSummary
@@ -35,6 +50,7 @@ if TYPE_CHECKING:
     from antq_actors.insights.store import StoreView
     from antq_actors.insights.trees import TreeView
     from antq_actors.insights.values import ErrorGroup, ErrorPage, FilmStop, JobPage, JobView
+    from antq_actors.insights.why import Check, WhyView
 
 
 class Insights:
@@ -105,17 +121,33 @@ class Insights:
         """Return the periodic entries of the store, by name."""
         return self._source.app.crons()
 
+    def cron(self, name: str) -> CronView:
+        """Return one periodic entry: when it fires next, and its last jobs. Raises UnknownCron."""
+        return read_cron(self._source, name)
+
     def limits(self) -> list[LimitInfo]:
         """Return the limits of the store, by name."""
         return self._source.app.limits()
+
+    def limit(self, name: str) -> LimitView:
+        """Return one limit: its keys, who holds it, and when it opens. Raises UnknownLimit."""
+        return read_limit(self._source, name)
 
     def batches(self) -> list[BatchView]:
         """Return all batches, the newest first."""
         return read_batches(self._source)
 
+    def batch(self, id: int) -> BatchDetail:  # noqa: A002 - as the field is named
+        """Return one batch with its callbacks, and what failed. Raises BatchNotFound."""
+        return read_batch(self._source, id)
+
     def workflows(self) -> list[WorkflowView]:
         """Return all workflows, the newest first."""
         return read_workflows(self._source)
+
+    def workflow(self, id: int) -> WorkflowDetail:  # noqa: A002 - as the field is named
+        """Return one workflow as a graph of its jobs. Raises WorkflowNotFound."""
+        return read_workflow(self._source, id)
 
     def __repr__(self) -> str:
         return f"<Insights of {self._source.app!r}>"
@@ -155,6 +187,24 @@ class Insights:
         Raises JobNotFound, TypeError, NotStarted and StorageError.
         """
         return read_film(self._source, id)
+
+    def why(self, id: int) -> WhyView:  # noqa: A002 - the same
+        """Return why a job does not run, as ``app.explain`` has it.
+
+        Raises JobNotFound, TypeError.
+        """
+        return read_why(self._source, id)
+
+    def checks(self, id: int) -> tuple[Check, ...]:  # noqa: A002 - the same
+        """Return what has to hold for a job to start, and what does. Raises as :meth:`why`."""
+        return read_checks(self._source, id)
+
+    def queue_why(self, name: str) -> WhyView:
+        """Return why the jobs of a queue do not run, as ``app.explain_queue`` has it.
+
+        Raises UnknownQueue, TypeError.
+        """
+        return read_queue_why(self._source, name)
 
     def errors(
         self,

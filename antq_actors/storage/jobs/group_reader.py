@@ -8,7 +8,7 @@ from antq_actors.errors import BatchNotFound
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.groups import BATCH, GROUP, JOB, GroupTable
-from antq_actors.workflows.counters import has_ended
+from antq_actors.workflows.counters import Event, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -54,6 +54,21 @@ class GroupReader:
         if group is None or (spec is not None and spec.kind != BATCH):
             raise BatchNotFound(f"no batch has the id {id_}")
         return SeenBatch(id_, encoding.UNREADABLE if spec is None else spec.name, group)
+
+    def batch_callbacks(self, id_: int) -> list[tuple[Event, str, bool]]:
+        """Read the callbacks of a batch: at which event, of which worker, whether it has happened.
+
+        Raises BatchNotFound.
+        """
+        group, spec = self.batch(id_).group, self._groups.spec(id_)
+        return [
+            (
+                Event(each.event),
+                encoding.worker_in(each.spec),
+                bool(group.fired & each.event),
+            )
+            for each in (() if spec is None else spec.callbacks)
+        ]
 
     def batches(self, is_open: bool | None) -> list[SeenBatch]:  # noqa: FBT001 - a filter
         """Read all batches, by id, or those alone that are open, or that have ended."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from antq_actors.errors import UnknownLimit
 from antq_actors.flow import gates
@@ -45,6 +46,17 @@ def known_limit(table: GateTable, name: str) -> Limit:
             )
         )
     return limit
+
+
+class GateInUse(NamedTuple):
+    """A limit at one of its keys."""
+
+    gate: bytes
+    """Its `gate_id`."""
+    key: str | None
+    """The key as people read it; None: the limit has none."""
+    is_paused: bool
+    status: GateStatus
 
 
 class LimitReader:
@@ -105,6 +117,35 @@ class LimitReader:
         found = {table.gate(key, 0).key for key in table.keys_of(limit_digest(name))}
         texts = sorted(text for text in found if text is not None)
         return [text for text in texts if after is None or text > after][:limit]
+
+    def gates_in_use(self, name: str, most: int, now: Instant) -> tuple[bool, list[GateInUse]]:
+        """Read whether a limit is paused as a whole, and its gates that are in use.
+
+        Of more than *most* gates, those for which most jobs wait. Raises UnknownLimit.
+        """
+        table = GateTable(self._txn, self._tables)
+        limit = known_limit(table, name)
+        found = [(key, table.gate_as_of(key, now)) for key in table.keys_of(limit_digest(name))]
+        in_use = [each for each in found if not _is_over(limit, each[1], now)]
+        first = nsmallest(
+            most,
+            in_use,
+            lambda each: (-gates.waiting_in(each[1]), -each[1].running, each[1].key or ""),
+        )
+        return _is_closed(limit, now), [
+            GateInUse(
+                key,
+                gate.key,
+                _is_closed(gate, now),
+                GateStatus(
+                    running=gate.running,
+                    waiting=gates.waiting_in(gate),
+                    holders=tuple(gate.holders),
+                    opens_at=_opens_at(limit, gate, now),
+                ),
+            )
+            for key, gate in first
+        ]
 
     def limits_set(self) -> list[tuple[Limit, list[tuple[bytes, Gate]]]]:
         """Read the limits that are in use, or of which anything was set at runtime.
@@ -169,6 +210,11 @@ class LimitReader:
 
 def _is_over(limit: Limit, gate: Gate, now: Instant) -> bool:
     return gates.is_idle(gate) and gates.forgotten_at(limit, gate) <= now
+
+
+def _is_closed(of: Limit | Gate, now: Instant) -> bool:
+    """Return whether somebody has paused a limit, or one of its gates."""
+    return of.is_paused or of.closed_until > now
 
 
 def _opens_at(limit: Limit, gate: Gate, now: Instant) -> datetime | None:
