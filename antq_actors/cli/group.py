@@ -142,6 +142,9 @@ COMMANDS: Final = {
     "metrics": Command(
         "metrics:metrics", "Serve the numbers of a store to Prometheus until a signal stops it."
     ),
+    "web": Command(
+        "web:web", "Serve the dashboard of a store in the browser until a signal stops it."
+    ),
     "enqueue": Command("enqueue:enqueue", "Enqueue one job."),
     "cancel": Command(
         "bulk:cancel",

@@ -1,0 +1,101 @@
+"""``antq web``: serve the dashboard of a store until a signal stops it."""
+
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from antq_actors import AntqError
+from antq_actors.app import signals
+from antq_actors.cli import output
+from antq_actors.cli.store import StorePath, open_store
+
+PORT: Final = 8420
+
+Host: TypeAlias = Annotated[str, typer.Option(help="Address to listen at.")]
+Port: TypeAlias = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port to listen at; 0: any that is free.")
+]
+Uds: TypeAlias = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Unix socket to listen at in place of a port.")
+]
+Auth: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File of mode 0600 with a line NAME:LEVEL:SECRET for each visitor; the levels are"
+        " read, operate and chaos.",
+    ),
+]
+HostNames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--host-name", metavar="NAME", help="Further name of this site, behind a proxy."),
+]
+ReadOnly: TypeAlias = Annotated[
+    bool, typer.Option("--read-only", help="Let nobody change anything.")
+]
+Chaos: TypeAlias = Annotated[
+    bool, typer.Option("--chaos", help="Also let actors be crashed, to see what comes of it.")
+]
+Prometheus: TypeAlias = Annotated[bool, typer.Option("--prometheus", help="Also serve /metrics.")]
+OpenBrowser: TypeAlias = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
+
+
+def web(
+    path: StorePath,
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = PORT,
+    uds: Uds = None,
+    auth: Auth = None,
+    host_name: HostNames = None,
+    read_only: ReadOnly = False,
+    chaos: Chaos = False,
+    prometheus: Prometheus = False,
+    open_: OpenBrowser = False,
+) -> None:
+    """Serve the dashboard of a store in the browser until a signal stops it.
+
+    It prints its URL, whose token lets you in; ANTQ_WEB_TOKEN, of at least 32 characters, takes the
+    place of that token and is a Bearer token of the JSON API, too. An address that others reach
+    needs --auth.
+
+    \b
+    Examples:
+      antq web --path jobs
+      antq web --path jobs --read-only --open
+      antq web --path jobs --host 0.0.0.0 --auth visitors --host-name jobs.example.org
+    """
+    try:
+        from antq_actors.web.server import Serving, WebServer  # noqa: PLC0415 - needs an extra
+    except ImportError as error:
+        raise AntqError(str(error)) from None
+
+    with open_store(path) as app:
+        try:
+            serving = Serving(
+                host=host,
+                port=port,
+                uds=uds,
+                auth=auth,
+                hosts=host_name or (),
+                is_read_only=read_only,
+                chaos=chaos,
+                prometheus=prometheus,
+            )
+            server = WebServer(app, serving)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+        def report_start() -> None:
+            url = server.start()
+            output.write(f"the dashboard of '{path}' is at {url}")
+            if open_:
+                typer.launch(url)
+
+        try:
+            signals.run(app, queues=False, when_up=report_start)
+        except RuntimeError as error:  # the tree gave up: its store is gone
+            raise AntqError(str(error)) from None
+        finally:
+            server.stop()
