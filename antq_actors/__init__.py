@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from antq_actors.flow.cron import Cron, Every
     from antq_actors.flow.limit_options import Concurrency, RateLimit
     from antq_actors.flow.limits import GateStatus, LimitInfo
+    from antq_actors.jobs.audit import AuditEntry
     from antq_actors.jobs.batch import Batch, BatchStatus
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
@@ -85,6 +86,7 @@ __all__ = [
     "AntQ",
     "AntqError",
     "AttemptError",
+    "AuditEntry",
     "Backoff",
     "Batch",
     "BatchClosed",
@@ -172,6 +174,7 @@ _MODULES: Final = {
     "ACTIVE": "antq_actors.jobs.state",
     "AntQ": "antq_actors.app",
     "AttemptError": "antq_actors.jobs.job",
+    "AuditEntry": "antq_actors.jobs.audit",
     "Backoff": "antq_actors.backoff",
     "Batch": "antq_actors.jobs.batch",
     "BatchStatus": "antq_actors.jobs.batch",

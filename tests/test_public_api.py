@@ -45,7 +45,7 @@ def function(n):
 
 
 EXPORTS = [
-    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "Batch", "BatchStatus"),
+    *("ACTIVE", "AntQ", "AttemptError", "AuditEntry", "Backoff", "Batch", "BatchStatus"),
     *("Breakpoint", "BulkOutcome", "Cancel", "Concurrency"),
     *("EnqueueWith", "Explanation", "Fail", "FunctionWorker", "GateStatus"),
     *("Cron", "CronHandle", "CronInfo", "Every"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from antq_actors.app.audit_verbs import AuditVerbs
 from antq_actors.app.batch_verbs import BatchVerbs
 from antq_actors.app.bulk_verbs import BulkVerbs
 from antq_actors.app.event_verbs import EventVerbs
@@ -49,7 +50,14 @@ if TYPE_CHECKING:
 
 
 class JobVerbs(
-    BulkVerbs, ExplainVerbs, BatchVerbs, WaitVerbs, WorkflowVerbs, KeptValues, EventVerbs
+    BulkVerbs,
+    ExplainVerbs,
+    BatchVerbs,
+    WaitVerbs,
+    WorkflowVerbs,
+    KeptValues,
+    EventVerbs,
+    AuditVerbs,
 ):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 

@@ -25,7 +25,7 @@ from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.encoding import as_job
 from antq_actors.storage.format.records import Filter, Span
-from antq_actors.storage.jobs import steps
+from antq_actors.storage.jobs import audited, steps
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from antq_actors.app.enqueue import EnqueueTargets
+    from antq_actors.jobs.audit import AuditEntry
     from antq_actors.jobs.history import Story
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.options import ScheduleAt, ScheduleIn
@@ -265,6 +266,10 @@ class JobQueries:
     def story(self, job_or_id: Job | int) -> Story:
         """Read what the store has of the life of a job. Raises JobNotFound."""
         return self._store.read(JobReader.story, id_of(job_or_id))
+
+    def audit(self, limit: int) -> builtins.list[AuditEntry]:
+        """Read what was done by hand, the newest first."""
+        return self._store.read(audited.entries, limit)
 
     def complete(self, found: Sequence[StoredJob]) -> builtins.list[Job]:
         """Return stored jobs as users see them; those that run, with the progress that is stored.

@@ -89,7 +89,7 @@ class QueueHandle:
         is a whole number of at least 1, and NotStarted when no node runs the queue.
         """
         n = check_concurrency(n)
-        if self._actor is not None:
+        if self._actor is not None and not self._store.is_acting:
             self._call(self._actor, SetConcurrency(n))
         elif not self._store.set_concurrency_command(self.name, n):
             raise NotStarted(
@@ -114,7 +114,7 @@ class QueueHandle:
         resumed, and told in the event ``QueuePaused``. Raises TypeError for what is no text.
         """
         check_why(by, reason)
-        if self._actor is None:
+        if self._actor is None or self._store.is_acting:
             now = self._clock()
             self._store.write(
                 JobStore.set_paused, self.name, paused=True, by=by, reason=reason, now=now
@@ -127,7 +127,7 @@ class QueueHandle:
 
         What steps have let through, and has not started, starts as all others do.
         """
-        if self._actor is None:
+        if self._actor is None or self._store.is_acting:
             self._store.write(JobStore.set_paused, self.name, paused=False)
         else:
             self._call(self._actor, Resume())

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.app.crons import Entry
     from antq_actors.explain import Explanation
     from antq_actors.flow.limits import LimitInfo
+    from antq_actors.jobs.audit import AuditEntry
     from antq_actors.jobs.history import Story
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
@@ -156,6 +157,15 @@ class RemoteRuntime:
         """Have the application read what it has of the life of a job."""
         story: Story = self.call("antq_story", id_of(job_or_id))
         return story
+
+    def audit(self, limit: int) -> builtins.list[AuditEntry]:
+        """Have the application read what was done by hand."""
+        found: builtins.list[AuditEntry] = self.call("audit", limit)
+        return found
+
+    def acting(self, _: object) -> Never:
+        """Raise NotStarted: what is done by hand is noted by the application's own process."""
+        self.refuse("antq_acting()")
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Have the application cancel a job that has not ended."""

@@ -94,7 +94,8 @@ class ChartMark:
 
     at: datetime
     kind: str
-    """``node_up``, ``node_down``, ``paused`` or ``resumed``."""
+    """``node_up``, ``node_down``, ``paused``, ``resumed``, or ``audit``, for all else that was done
+    by hand."""
     text: str
 
 

@@ -22,6 +22,7 @@ from antq_actors.jobs import instant
 from antq_actors.otp import CallTimeout
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls
+from antq_actors.storage.acting import Acting, current
 from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.idle_waiters import IdleWaiters, LookForIdle
 from antq_actors.storage.job_waiters import JobWaiters, WatchForJobs
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import builtins
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from antq_actors.jobs.audit import Action
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import StoredJob
     from antq_actors.otp import ServerRef
@@ -79,6 +81,8 @@ class StorageClient:
         """What the storage actor tells of jobs."""
         self.counts = ChartCounts(clock)
         """What the storage actor counts for charts, and has not written yet."""
+        self.actions: set[Acting] = set()
+        """What somebody does by hand now, in a block of its own each."""
         self._dest = dest
         self._path = Path(os.path.realpath(path))
         self._timeout = timeout
@@ -108,10 +112,30 @@ class StorageClient:
     ) -> T:
         """Call the storage actor to do *verb* and commit; return its result.
 
-        When it raises, it has changed nothing.
+        When it raises, it has changed nothing. What belongs to an action is noted in the audit.
         """
-        result: T = self._ask(Write(verb, args, kwargs))
+        result: T
+        if self.actions and (acting := current(self)) is not None:
+            result = acting.write(verb, args, kwargs)
+        else:
+            result = self._ask(Write(verb, args, kwargs))
         return result
+
+    def write_plainly(self, verb: Callable[..., Any], *args: Any) -> Any:
+        """Do what :meth:`write` does, and note nothing in the audit."""
+        return self._ask(Write(verb, args))
+
+    @property
+    def is_acting(self) -> bool:
+        """Whether what is written now belongs to an action, so that no actor may write it."""
+        return bool(self.actions) and current(self) is not None
+
+    def acting(self, action: Action) -> Acting:
+        """Return the block in which *action* is done; what is written in it is noted in the audit.
+
+        What :meth:`request` and :meth:`work` write is not: actors do that.
+        """
+        return Acting(self, action, self.counts.clock)
 
     def read(
         self, verb: Callable[Concatenate[JobReader, P], T], *args: P.args, **kwargs: P.kwargs

@@ -17,6 +17,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.cipher import renewed_spec
 from antq_actors.storage.format.encoding import contents
 from antq_actors.storage.format.job_cipher import job_cipher
+from antq_actors.storage.jobs.audit_table import reseal_audit
 from antq_actors.storage.jobs.breakpoint_table import reseal_breakpoints
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.groups import GroupTable
@@ -48,6 +49,7 @@ def reseal_all(env: Environment, signer: Signer) -> int:
         env.inspect(partial(refuse_unless_signed_by, signer, env.tables))
         env.write(partial(note_that_all_are_encrypted, env.tables))
         env.write(partial(reseal_breakpoints, env.tables, signer.cipher))
+        env.write(partial(reseal_audit, env.tables, signer.cipher))
     env.write(partial(reseal_crons, env.tables, signer))
     env.write(partial(reseal_groups, env.tables, signer))
     start: bytes | None = b""

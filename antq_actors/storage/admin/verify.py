@@ -15,6 +15,7 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
+from antq_actors.storage.jobs.audit_table import verify_audit
 from antq_actors.storage.jobs.breakpoint_table import verify_breakpoints
 from antq_actors.storage.jobs.charts import verify_charts
 from antq_actors.storage.jobs.cron_table import CronTable
@@ -86,6 +87,7 @@ class _Verification:
         yield from verify_progress(self._txn, self._tables)
         yield from verify_breakpoints(self._txn, self._tables)
         yield from verify_charts(self._txn, self._tables)
+        yield from verify_audit(self._txn, self._tables)
         yield from verify_gates(self._txn, self._tables, self._tally)
         meta = Meta(self._txn, self._tables.meta)
         yield from CronTable(self._txn, self._tables, meta, self._signer).findings()

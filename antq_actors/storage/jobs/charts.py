@@ -49,6 +49,7 @@ NODE_UP: Final = "node_up"
 NODE_DOWN: Final = "node_down"
 PAUSED: Final = "paused"
 RESUMED: Final = "resumed"
+AUDIT: Final = "audit"
 """The kinds of marks."""
 
 _MINUTE: Final = b"m"

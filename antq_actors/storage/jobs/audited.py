@@ -1,0 +1,115 @@
+"""What is done by hand is noted in the transaction that does it: each function is a verb.
+
+An action may take several transactions. The first that changes anything writes its entry, and those
+that follow add to what that has counted. A refusal, and what changes nothing, is not noted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors.storage.format.records import BulkResult
+from antq_actors.storage.jobs.audit_table import MOST_ENTRIES, TABLE, AuditTable
+from antq_actors.storage.jobs.charts import AUDIT
+from antq_actors.storage.jobs.job_store import JobStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from antq_actors.jobs.audit import Action, AuditEntry
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.jobs.reader import JobReader
+
+_HOUSEKEEPING: Final = (
+    *(JobStore.note_encryption, JobStore.declare_limits, JobStore.declare_queue),
+    *(JobStore.new_node, JobStore.add_node, JobStore.note_names),
+)
+"""Verbs that only prepare what somebody does."""
+_REPEATED: Final = (JobStore.cancel_group,)
+"""Verbs that do one thing piece by piece."""
+
+
+class Entry(NamedTuple):
+    """The entry of an action that is under way."""
+
+    action: Action
+    now: Instant
+    number: int | None = None
+    """Under which it is stored; None: nothing has changed so far, so it is not."""
+
+
+class Audited(NamedTuple):
+    """What an audited verb came to."""
+
+    value: Any
+    """What the verb itself returned."""
+    number: int | None
+    """Under which the entry is stored; None: it is not."""
+    changed: int = 0
+    """How many things the verb has changed."""
+
+
+def audited(
+    store: JobStore,
+    entry: Entry,
+    verb: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> Audited:
+    """Do *verb*, and note that it was done."""
+    has_changed = _take_changes(store)
+    try:
+        value = verb(store, *args, **kwargs)
+    finally:
+        changes = _take_changes(store)
+        store.has_changed = has_changed or changes
+    changed = _count(verb, value, is_first=entry.number is None) if changes else 0
+    if not changes or verb in _HOUSEKEEPING or (entry.number is None and not changed):
+        return Audited(value, entry.number)
+    is_marked = verb is JobStore.set_paused  # by itself
+    return Audited(value, note(store, entry, changed, is_marked=is_marked), changed)
+
+
+def note(store: JobStore, entry: Entry, changed: int, *, is_marked: bool = False) -> int:
+    """Note that an action has changed something; return under which number.
+
+    *is_marked*: charts show it already.
+    """
+    table = AuditTable(store._txn, store._tables)
+    store.has_changed = True
+    if entry.number is not None:
+        table.add_count(entry.number, changed)
+        return entry.number
+    if not is_marked:
+        store.mark_in_charts(AUDIT, _mark(entry.action, hides=store._tables.cipher is not None))
+    return table.add(entry.action, changed, entry.now)
+
+
+def entries(reader: JobReader, limit: int) -> list[AuditEntry]:
+    """Read up to *limit* entries of the audit, the newest first."""
+    if not reader._tables.has_rows(reader._txn, TABLE):
+        return []
+    return AuditTable(reader._txn, reader._tables).newest(min(limit, MOST_ENTRIES))
+
+
+def _mark(action: Action, *, hides: bool) -> str:
+    """Return what charts say of an action; *hides*: not to what, as that may be a filter."""
+    who = "" if action.name is None else f" by {action.name}"
+    return f"{action.verb}{'' if hides else f' of {action.target}'}{who}"
+
+
+def _take_changes(store: JobStore) -> bool:
+    """Write what the transaction keeps back; return whether it has changed anything since."""
+    store.flush()
+    has_changed = store.has_changed
+    store.has_changed = store._jobs.has_changed = store._meta.has_changed = False
+    return has_changed
+
+
+def _count(verb: Callable[..., Any], value: object, *, is_first: bool) -> int:
+    """Return how many things a verb has changed that returned *value*."""
+    if isinstance(value, BulkResult):
+        return value.changed
+    if isinstance(value, list):
+        return len(value)
+    return 1 if is_first or verb not in _REPEATED else 0
