@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from antq_actors.otp.inspect.harm import harm
-from antq_actors.otp.inspect.recent import TreeEvent, recent
+from antq_actors.otp.inspect.recent import Before, TreeEvent, recent
 from antq_actors.otp.inspect.snapshot import ActorView, snapshot
+from antq_actors.otp.inspect.waits import Cycle, broken_cycles, waiting_cycles
 from antq_actors.otp.kernel.stopping import orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from antq_actors.otp.inspect.harm import Harm
     from antq_actors.otp.kernel.cell import ActorCell
@@ -34,25 +37,56 @@ class Orphan(msgspec.Struct, frozen=True):
 class TreeReport(msgspec.Struct, frozen=True):
     """A supervision tree, as one process sees it."""
 
+    at: datetime
+    """When it was looked at, by the clock that the events have."""
     tree: ActorView
     jobs: dict[str, int]
     """The jobs that worker actors perform, by the ids of the actors."""
     orphans: tuple[Orphan, ...]
     events: tuple[TreeEvent, ...]
     """What supervisors did lately, the oldest first."""
+    before: tuple[Before, ...]
+    """What each event changed, as it was before."""
+    cycles: tuple[Cycle, ...]
+    """Rings of actors that wait now, or that a call would have closed lately."""
 
 
-def report(root: Destination) -> TreeReport:
-    """Return the tree below *root* in this process. Raises CallExit(NoProc())."""
+def report(root: Destination, shown: str | None = None) -> TreeReport:
+    """Return the tree below *root* in this process. Raises CallExit(NoProc()).
+
+    The actor with the id *shown* is there also if it is one of many that are folded.
+    """
     jobs: dict[str, int] = {}
+    cells: list[ActorCell] = []
 
     def note(id_: str, cell: ActorCell) -> None:
+        cells.append(cell)
         attempt = getattr(cell, "attempt", None)
         if attempt is not None:
             jobs[id_] = attempt.job.id
 
-    tree = snapshot(root, note)
-    return TreeReport(tree, jobs, tuple(_orphans()), tuple(recent(tree.id)))
+    now = time.time()
+    tree = snapshot(root, note, shown)
+    at = datetime.now(UTC)  # afterwards: nothing seems to have been there before it was started
+    kept = recent(tree.id, now - tree.uptime)
+    return TreeReport(
+        at=at,
+        tree=tree,
+        jobs=jobs,
+        orphans=tuple(_orphans()),
+        events=tuple(event for event, _ in kept),
+        before=tuple(before for _, before in kept),
+        cycles=tuple(_cycles(cells, broken_cycles(tree.id, now - tree.uptime))),
+    )
+
+
+def _cycles(cells: Sequence[ActorCell], closed: Iterable[Cycle]) -> Iterator[Cycle]:
+    """Yield the rings that wait now, then those that a call would have closed."""
+    now = set()
+    for cycle in waiting_cycles(cells):
+        now.add(frozenset(cycle.actors))
+        yield cycle
+    yield from (cycle for cycle in closed if frozenset(cycle.actors) not in now)
 
 
 def _orphans() -> Iterator[Orphan]:
@@ -75,7 +109,7 @@ def answers(
     *root* returns the root of its tree, *job_stack* where the thread of a job of a queue is.
     """
     return {
-        "tree": lambda _options: report(root()),
+        "tree": lambda options: report(root(), options.get("shown")),
         "stack": lambda options: job_stack(str(options["queue"]), int(options["job"])),
         "harm": lambda options: do_harm(root(), options),
     }

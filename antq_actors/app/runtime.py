@@ -190,12 +190,12 @@ class Runtime:
             version=antq_actors.__version__,
         )
         declare = partial(limits.declare, self.store, settings.queues)
+        recent.record()
         listener = None
         if settings.path is not None:  # nobody else opens what is in this process's memory
             listener = NodeSocket(
                 self.path, node_report.answers(lambda: self.root, self._own_stack)
             )
-            recent.record()
         self.node = QueueNode(
             self.store,
             settings.queues,

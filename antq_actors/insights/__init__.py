@@ -10,7 +10,8 @@ overview.py    whether all is well; attention.py decides what needs attention
 queues.py      queues with their slots; rates.py how fast they work
 nodes.py       the processes that run them; store.py the store; composed.py batches and workflows
 crons.py       one periodic entry; limits.py one limit; why.py why a job, or a queue, does nothing
-trees.py       supervision trees; prediction.py what follows from an actor's end
+trees.py       supervision trees; replay.py as they were before an event
+prediction.py  what follows from an actor's end
 filters.py     the grammar of filters; its values are in filter_values.py
 search.py      which jobs a filter finds, within a budget of time; candidates.py has what each has
 items.py       a job of a list, and what can be done with it
@@ -28,6 +29,7 @@ from antq_actors.insights.access import Access, Forbidden, Visitor
 from antq_actors.insights.filters import Filter, FilterError
 from antq_actors.insights.prediction import Prediction, predict
 from antq_actors.insights.reader import Insights
+from antq_actors.insights.replay import replay
 from antq_actors.introspection import shown
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Prediction",
     "Visitor",
     "predict",
+    "replay",
 ]
 
 

@@ -31,6 +31,8 @@ from antq_actors.insights.trees import read_tree
 from antq_actors.insights.why import read_checks, read_queue_why, read_why
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.insights.charts import Charts
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from antq_actors.insights.trees import TreeView
     from antq_actors.insights.values import ErrorGroup, ErrorPage, FilmStop, JobPage, JobView
     from antq_actors.insights.why import Check, WhyView
+    from antq_actors.otp.messaging.names import Destination
 
 
 class Insights:
@@ -71,13 +74,21 @@ class Insights:
             )
         self._source = Source(app, redact)
 
-    def tree(self, node: int | None = None) -> TreeView:
-        """Return the supervision tree of a node, as it is now.
+    def tree(
+        self,
+        node: int | None = None,
+        *,
+        trees: Sequence[Destination] = (),
+        shown: str | None = None,
+    ) -> TreeView:
+        """Return the supervision trees of a node, as they are now.
 
-        None: of this process if it runs queues, else of the first node. Raises TypeError for what
-        is no number, LookupError for a node that there is not.
+        *trees*: refs or registered names of further supervisors in this process, beside the
+        application's own. *node* None: of this process if there are any, else of the first node.
+        The actor with the id *shown* is there also if it is one of many that are folded. Raises
+        TypeError for what is no number, LookupError for a node that there is not.
         """
-        return read_tree(self._source, node)
+        return read_tree(self._source, node, trees, shown)
 
     def charts(
         self,

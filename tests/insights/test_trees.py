@@ -13,7 +13,6 @@ from antq_actors.app import node_socket
 from antq_actors.app.node_report import TreeReport
 from antq_actors.app.node_socket import NodeUnreachable, ask, socket_path
 from antq_actors.insights import Insights, predict
-from antq_actors.insights.trees import Cycle, cycles_in
 from antq_actors.otp.inspect.snapshot import ActorView
 
 
@@ -47,21 +46,6 @@ def test_a_crashed_queue_actor_takes_its_workers_along(app):
 
     assert [each.rpartition("/")[2] for each in prediction.restarted] == ["workers", "queue"]
     assert not prediction.gives_up
-
-
-def test_a_ring_of_waits_is_found_whatever_waits_for_it():
-    def actor(name, waits_for):
-        return ActorView(
-            id=name, name=name, kind="worker", state="running", mailbox=0, uptime=0.0, restarts=0,
-            incarnation=1, last_exit=None, handling=None, waits_for=waits_for, strategy=None,
-            budget=None, children=(), folded=None,
-        )  # fmt: skip
-
-    waits = {"x": "a", "a": "b", "b": "c", "c": "a", "y": None, "z": "gone"}
-
-    found = list(cycles_in([actor(*each) for each in waits.items()]))
-
-    assert found == [Cycle(("a", "b", "c"))]
 
 
 @pytest.mark.parametrize("node", [True, 1.5, "1"])

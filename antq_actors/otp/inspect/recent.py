@@ -1,13 +1,16 @@
 """What supervisors did lately, kept for those who come later: the events that are logged as well.
 
 Others are not made unless someone listens, so keeping these costs nothing as long as all is well.
+Each is kept with what it changed, as it was before, so that the tree of that moment can be shown.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.otp.events import (
@@ -19,22 +22,51 @@ from antq_actors.otp.events import (
     RestartFailed,
     stream,
 )
-from antq_actors.otp.inspect.snapshot import id_of
+from antq_actors.otp.inspect.snapshot import (
+    ActorView,
+    budget_of,
+    children_of,
+    id_of,
+    place_of,
+    view_alone,
+)
+from antq_actors.otp.inspect.tree import entry_of, table_of
+from antq_actors.otp.inspect.waits import note_cycle
+from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.reasons import is_orderly
+from antq_actors.otp.messaging import deadlock
+from antq_actors.otp.supervision.restart import Child, ChildState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from antq_actors.otp.events import Event
+    from antq_actors.otp.kernel.cell import ActorCell, ServerRef
+    from antq_actors.otp.supervision.restart import Rules
 
 KEPT_SECONDS: Final = 600.0
 MOST_KEPT: Final = 1_000
+LONGEST_TEXT: Final = 1_000
+"""Characters of a reason."""
+MOST_BEFORE: Final = 20
+"""Actors that are kept with an event as they were before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What an event changed, as it was before."""
+
+    supervisor: ActorView
+    """Without what was below it."""
+    actors: tuple[ActorView, ...]
+    """Those that ended or were to be started again, without what was below them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeEvent:
     """Something that a supervisor did."""
 
-    at: float
-    """Seconds since the epoch."""
+    at: datetime
     kind: str
     """"exited", "terminated", "restart failed", "gave up" or "boot failed"."""
     actor: str
@@ -46,33 +78,45 @@ class TreeEvent:
     """Ids of those that are started again with it."""
 
 
-_kept: Final[deque[TreeEvent]] = deque(maxlen=MOST_KEPT)
+_COUNTED: Final = (Outcome.RESTARTS, Outcome.GIVES_UP)
+"""What counts as a restart."""
+_ENDS_ALL: Final = (Outcome.GIVES_UP, Outcome.SHUTS_DOWN)
+
+_kept: Final[deque[tuple[TreeEvent, Before]]] = deque(maxlen=MOST_KEPT)
 
 
 def record() -> None:
-    """Keep what supervisors of this process do from now on. Calling it again does nothing."""
+    """Keep what supervisors of this process do from now on, and the rings of actors that wait.
+
+    Calling it again does nothing.
+    """
     stream.recorder = _note
+    deadlock.recorder = note_cycle
 
 
-def recent(root: str | None = None) -> list[TreeEvent]:
-    """Return what is kept, the oldest first; with *root* that of actors below this id."""
-    since = time.time() - KEPT_SECONDS
+def recent(root: str, begin: float) -> list[tuple[TreeEvent, Before]]:
+    """Return what is kept of actors below the id *root* since *begin*, the oldest first.
+
+    *begin* is in seconds since the epoch: there may have been another root of this id before. Each
+    event comes with what it changed, as that was before.
+    """
+    since = datetime.fromtimestamp(max(begin, time.time() - KEPT_SECONDS), UTC)
     return [
-        event
-        for event in list(_kept)
-        if event.at >= since and (root is None or event.actor.startswith(root + "/"))
+        (event, before)
+        for event, before in list(_kept)
+        if event.at >= since and event.actor.startswith(root + "/")
     ]
 
 
 def _note(event: Event) -> None:
     found = _kept_of(event)
     if found is not None:
-        _kept.append(found)
+        _kept.append((found, _before(event)))
 
 
 def _kept_of(event: Any) -> TreeEvent | None:
     """Return what is kept of an event; None: it is an everyday one."""
-    now = time.time()
+    now = datetime.now(UTC)
     child: Any = None
     reason: Any
     match event:
@@ -92,7 +136,7 @@ def _kept_of(event: Any) -> TreeEvent | None:
     return TreeEvent(now, kind, actor, _text(reason))
 
 
-def _kept_of_exit(event: ChildExited, now: float) -> TreeEvent | None:
+def _kept_of_exit(event: ChildExited, now: datetime) -> TreeEvent | None:
     if event.outcome is Outcome.LEAVES and (
         is_orderly(event.reason)
         or getattr(event.ref.actor_class, "end_is_reported_elsewhere", False)
@@ -104,8 +148,71 @@ def _kept_of_exit(event: ChildExited, now: float) -> TreeEvent | None:
     return TreeEvent(now, "exited", actor, _text(event.reason), event.outcome.value, siblings)
 
 
+def _before(event: Any) -> Before:
+    """Return what an event changes, as it was: its supervisor has noted the end, and done no more.
+
+    It runs in the supervisor's thread.
+    """
+    supervisor: ActorCell = event.supervisor.cell
+    actor = supervisor.ref._actor_weakref()  # noqa: SLF001 - pykka's
+    view = view_alone(entry_of(supervisor), place_of(supervisor))
+    if isinstance(event, ChildExited) and event.outcome in _COUNTED and actor is not None:
+        rules: Rules = actor.published_rules
+        recent = rules.intensity.recent[:-1]  # without this one's own
+        rules = rules._replace(intensity=replace(rules.intensity, recent=recent))
+        view = replace(view, budget=budget_of(rules, time.monotonic()))
+    views = [*_ended(event, supervisor, table_of(actor)), *_others(event, supervisor, actor)]
+    return Before(view, tuple(views))
+
+
+def _ended(event: Any, supervisor: ActorCell, table: Iterable[Child]) -> Iterator[ActorView]:
+    """Yield the child that an event is about; where it has just ended, as it lived."""
+    ref: ServerRef | None = getattr(event, "ref", None)
+    cell = None if ref is None else ref.cell
+    found = next((each for each in table if ref is not None and each.ref is ref), None)
+    if found is None:
+        found = next((each for each in table if each.spec.id == event.child_id), None)
+    is_another = found is not None and found.is_running and found.ref is not ref
+    if cell is not None and (found is None or is_another):  # its supervisor has forgotten it
+        spec = ChildSpec(
+            event.child_id, print, restart=Restart.TEMPORARY, type=cell.actor_class.child_type
+        )
+        found = Child(spec, incarnation=1)
+    if found is None:
+        return
+    view = view_alone(found, id_of(supervisor, event.child_id, cell))
+    if cell is not None:
+        view = replace(
+            view,
+            name=view.name if cell.name is None else cell.name,
+            state=ChildState.RUNNING.value,
+            uptime=time.monotonic() - cell.started_at,
+            last_exit=None,
+            traps_exits=cell.trap_exit,
+            urn=cell.actor_urn,
+        )
+    yield view
+
+
+def _others(event: Any, supervisor: ActorCell, actor: Any) -> Iterator[ActorView]:
+    """Yield the children that are stopped because of an event, as they still run."""
+    ends_all = isinstance(event, GaveUp) or getattr(event, "outcome", None) in _ENDS_ALL
+    siblings = getattr(event, "siblings", ())
+    if not (ends_all or siblings):
+        return
+    others = (
+        (child, path)
+        for child, path in children_of(actor, place_of(supervisor))
+        if child.is_running and (ends_all or child.spec.id in siblings)
+        if child.spec.id != event.child_id
+    )
+    for child, path in islice(others, MOST_BEFORE):
+        yield view_alone(child, path)
+
+
 def _text(reason: Any) -> str:
     try:
-        return str(reason)
+        text = str(reason)
     except Exception as error:  # noqa: BLE001 - the str of an exception is anyone's code
         return f"{type(reason).__name__}, whose text cannot be had: {type(error).__name__}"
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote
 
 from antq_actors.otp.inspect.tree import entry_of, facts_of, line_of, table_of
@@ -114,16 +114,20 @@ class ActorView:
             yield from child.walk()
 
 
+Note: TypeAlias = "Callable[[str, ActorCell], None]"
+
+
 def snapshot(
-    dest: Destination, note: Callable[[str, ActorCell], None] = lambda _id, _cell: None
+    dest: Destination, note: Note = lambda _id, _cell: None, shown: str | None = None
 ) -> ActorView:
     """Return the tree below *dest*, without waiting for any actor.
 
-    *note* is called with the id and the cell of each actor that is shown and lives. Raises
-    CallExit(NoProc()).
+    *note* is called with the id and the cell of each actor that is shown and lives. The actor with
+    the id *shown* is there also if it is one of many that are folded. Raises CallExit(NoProc()).
     """
     cell = find_living(dest)
-    return _view(entry_of(cell), _part(str(cell) if cell.name is None else cell.name), note)
+    place = _part(str(cell) if cell.name is None else cell.name)
+    return _view(entry_of(cell), place, note, shown or "")
 
 
 def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
@@ -139,11 +143,7 @@ def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
             return None
         _, actor = facts_of(child)
         found = next(
-            (
-                (each, path)
-                for each, path in _with_paths(actor, place)
-                if id_ == path or id_.startswith(path + "/")
-            ),
+            ((each, path) for each, path in children_of(actor, place) if _leads_to(path, id_)),
             None,
         )
         if found is None:
@@ -154,27 +154,31 @@ def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
 
 def id_of(supervisor: ActorCell, child_id: object, child: ActorCell | None = None) -> str:
     """Return the id of a supervisor's child, also of one that has just ended."""
-    parts: list[str] = []
-    cell: ActorCell | None = supervisor
-    while cell is not None:
-        above = None if cell.parent is None else cell.parent.cell
-        entry = None if above is None else line_of(cell)
-        name = str(cell) if cell.name is None else cell.name
-        is_own = entry is not None and above is not None and not _is_dynamic(above)
-        parts.append(_part(str(entry.spec.id) if is_own and entry is not None else name))
-        cell = above
     own = str(child_id)
     if child is not None and _is_dynamic(supervisor):
         own = str(child) if child.name is None else child.name
-    return "/".join([*reversed(parts), _part(own)])
+    return f"{place_of(supervisor)}/{_part(own)}"
+
+
+def place_of(actor: ActorCell) -> str:
+    """Return the id of an actor that lives."""
+    parts: list[str] = []
+    cell: ActorCell | None = actor
+    while cell is not None:
+        above = None if cell.parent is None else cell.parent.cell
+        entry = None if above is None or _is_dynamic(above) else line_of(cell)
+        name = str(cell) if cell.name is None else cell.name
+        parts.append(_part(name if entry is None else str(entry.spec.id)))
+        cell = above
+    return "/".join(reversed(parts))
 
 
 def _is_dynamic(cell: ActorCell) -> bool:
     return issubclass(cell.ref.actor_class, DynamicSupervisor)
 
 
-def _with_paths(actor: Any, place: str) -> Iterator[tuple[Child, str]]:
-    """Yield the children of an actor object with their ids."""
+def children_of(actor: Any, place: str) -> Iterator[tuple[Child, str]]:
+    """Yield the children of an actor object, whose id is *place*, with their ids."""
     rules: Rules | None = getattr(actor, "published_rules", None)
     for child in table_of(actor):
         name = str(child.spec.id)
@@ -188,17 +192,34 @@ def _part(name: str) -> str:
     return quote(name, safe=" .:_-<>")
 
 
-def _view(child: Child, id_: str, note: Callable[[str, ActorCell], None]) -> ActorView:
+def _view(child: Child, id_: str, note: Note, shown: str) -> ActorView:
     node, actor = facts_of(child)
     if actor is not None:
         note(id_, child.ref.cell)
-    rules: Rules | None = getattr(actor, "published_rules", None)
-    table = list(_with_paths(actor, id_))
+    view = _alone(child, id_, node, actor)
+    table = list(children_of(actor, id_))
     folded = None
-    if rules is not None and rules.is_dynamic and len(table) > MOST_CHILDREN:
+    if view.is_dynamic and len(table) > MOST_CHILDREN:
         folded = _fold([facts_of(each)[0] for each, _ in table])
+        asked = [each for each in table if _leads_to(each[1], shown)]
         table.sort(key=lambda entry: _mailbox(entry[0]), reverse=True)
         del table[SHOWN_OF_FOLDED:]
+        table += [each for each in asked if each not in table]
+    children = tuple(_view(each, path, note, shown) for each, path in table)
+    return replace(view, children=children, folded=folded)
+
+
+def _leads_to(place: str, id_: str) -> bool:
+    return id_ == place or id_.startswith(place + "/")
+
+
+def view_alone(child: Child, id_: str) -> ActorView:
+    """Return an entry of a supervisor's table as it is now, without what is below it."""
+    return _alone(child, id_, *facts_of(child))
+
+
+def _alone(child: Child, id_: str, node: Node, actor: Any) -> ActorView:
+    rules: Rules | None = getattr(actor, "published_rules", None)
     return ActorView(
         id=id_,
         name=node.name,
@@ -213,8 +234,8 @@ def _view(child: Child, id_: str, note: Callable[[str, ActorCell], None]) -> Act
         waits_for=node.waits_for,
         strategy=None if rules is None else rules.strategy.value,
         budget=None if rules is None else budget_of(rules, time.monotonic()),
-        children=tuple(_view(each, path, note) for each, path in table),
-        folded=folded,
+        children=(),
+        folded=None,
         restart=child.spec.restart.value,
         significant=child.spec.significant,
         auto_shutdown="never" if rules is None else rules.auto_shutdown.value,

@@ -175,13 +175,13 @@ def facts_of(child: Child) -> tuple[Node, Any]:
     )
     if cell is None or actor is None:
         return node, None
-    waits_for = cell.waits_for  # read once: its thread goes on in the meantime
+    waits_for = cell.awaited()
     supervises = hasattr(actor, "published_children")
     facts = replace(
         node,
         uptime=time.monotonic() - cell.started_at,
         handling=_handling(cell),
-        waits_for=None if waits_for is None else str(waits_for[0]),
+        waits_for=None if waits_for is None else str(waits_for),
         max_restarts=actor.max_restarts if supervises else None,
         restarts_left=actor.restarts_left if supervises else None,
     )

@@ -100,6 +100,8 @@ class ActorCell:
     """Whether ``init`` returned IGNORE, which its starter gets when the name is free again."""
     waits_for: tuple[ActorCell, Promise] | None = None
     """The actor it waits for, and the answer it waits for."""
+    asks: ActorCell | None = None
+    """The actor whose answer pykka's ``ask`` waits for in its thread; no call fails for that."""
     set_when_stopped: threading.Event | None = None
     """pykka's ``actor_stopped``: of a task actor, only when something has asked for it."""
     has_stopped = False
@@ -141,6 +143,13 @@ class ActorCell:
     def stop_requested(self) -> bool:
         """Return whether the actor has ended, or has an exit signal."""
         return self.reason is not None or self.mailbox.signals is not None
+
+    def awaited(self) -> ActorCell | None:
+        """Return the actor for which this one waits: for its answer, its start or its end."""
+        waits_for = self.waits_for  # read once: its thread goes on in the meantime
+        if waits_for is None or waits_for[1].is_settled:
+            return self.asks
+        return waits_for[0]
 
     def has_ended(self) -> bool:
         """Return whether the actor has ended."""
@@ -487,7 +496,14 @@ class ServerRef(ActorRef[Any]):
             return gone.get() if block else gone
         if self.is_alive():  # else its end is the answer, also for a thread that may not send
             fence()
-        return super().ask(message, block=block, timeout=timeout)
+        me = local.cell
+        if me is None or not block:
+            return super().ask(message, block=block, timeout=timeout)
+        me.asks = self.cell
+        try:
+            return super().ask(message, timeout=timeout)
+        finally:
+            me.asks = None
 
     def deliver(self, message: Any) -> bool:
         """Put *message* into the actor's mailbox, unobserved; False if that is closed."""

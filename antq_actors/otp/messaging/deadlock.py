@@ -12,11 +12,15 @@ from antq_actors.otp.kernel.messages import Call, Promise
 from antq_actors.otp.kernel.reasons import ExitReason, NoProc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from antq_actors.otp.kernel.cell import ActorCell, ServerRef
 
 _lock = threading.RLock()
+
+recorder: Callable[[Sequence[ActorCell]], None] | None = None
+"""Gets each ring of actors that is broken, in the thread that closes it; the lock is held. It must
+be quick, and must not raise."""
 
 
 @contextmanager
@@ -68,6 +72,8 @@ def find_cycle(me: ActorCell, target: ActorCell) -> list[ActorCell] | None:
 
 
 def _break(path: list[ActorCell], answer: Promise) -> None:
+    if recorder is not None:
+        recorder(path[:-1])
     cycle = CallCycle([cell.ref for cell in path])
     if not isinstance(answer, Call):
         closing = path[-2].waits_for
