@@ -38,7 +38,8 @@ class TreeReport(msgspec.Struct, frozen=True):
     """A supervision tree, as one process sees it."""
 
     at: datetime
-    """When it was looked at, by the clock that the events have."""
+    clock: float
+    """When it was looked at, on the monotonic clock of the process."""
     tree: ActorView
     jobs: dict[str, int]
     """The jobs that worker actors perform, by the ids of the actors."""
@@ -65,18 +66,19 @@ def report(root: Destination, shown: str | None = None) -> TreeReport:
         if attempt is not None:
             jobs[id_] = attempt.job.id
 
-    now = time.time()
+    begin = time.monotonic()
     tree = snapshot(root, note, shown)
-    at = datetime.now(UTC)  # afterwards: nothing seems to have been there before it was started
-    kept = recent(tree.id, now - tree.uptime)
+    begin -= tree.uptime
+    kept = recent(tree.id, begin)
     return TreeReport(
-        at=at,
+        at=datetime.now(UTC),
+        clock=time.monotonic(),  # afterwards: nothing seems to have been there before it started
         tree=tree,
         jobs=jobs,
         orphans=tuple(_orphans()),
         events=tuple(event for event, _ in kept),
         before=tuple(before for _, before in kept),
-        cycles=tuple(_cycles(cells, broken_cycles(tree.id, now - tree.uptime))),
+        cycles=tuple(_cycles(cells, broken_cycles(tree.id, begin))),
     )
 
 

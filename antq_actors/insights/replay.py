@@ -35,16 +35,16 @@ def replay(view: TreeView, stop: int) -> TreeView:
         raise LookupError(f"there is no stop {stop}: they are counted from 0, and {last} is now")
     if view.at is None or stop == last:
         return view
-    at = view.events[stop].at
-    trees = [_seen_from(tree, (view.at - at).total_seconds()) for tree in view.trees]
+    clock = view.before[stop].clock
+    trees = [_seen_from(tree, view.clock - clock) for tree in view.trees]
     for number in range(last - 1, stop - 1, -1):
         before = _filled(view.before[number], view.events[:number])
-        seconds = (view.events[number].at - at).total_seconds()
-        trees = [_undone(tree, before, seconds) for tree in trees]
+        trees = [_undone(tree, before, before.clock - clock) for tree in trees]
     now = {actor.id: actor.urn for tree in view.trees for actor in tree.walk()}
     return replace(
         view,
-        at=at,
+        at=view.events[stop].at,
+        clock=clock,
         trees=tuple(_without_later_ones(tree, now) for tree in trees),
         cycles=(),
         orphans=(),

@@ -34,6 +34,8 @@ class TreeView:
     """0 for a process that runs no queues."""
     at: datetime | None = None
     """When it was looked at, by the node's clock; None: there is no tree."""
+    clock: float = field(default=0.0, repr=False, metadata=NOT_SHOWN)
+    """The same on the node's monotonic clock."""
     trees: tuple[ActorView, ...]
     cycles: tuple[Cycle, ...]
     orphans: tuple[Orphan, ...]
@@ -88,11 +90,12 @@ def _living(roots: Sequence[Any], shown: str | None) -> Iterator[TreeReport]:
 def _view(node: int, reports: Sequence[TreeReport], missing: str | None = None) -> TreeView:
     kept = sorted(
         (pair for each in reports for pair in zip(each.events, each.before, strict=True)),
-        key=lambda pair: pair[0].at,
+        key=lambda pair: pair[1].clock,
     )
     return TreeView(
         node=node,
-        at=reports[0].at if reports else None,
+        at=reports[-1].at if reports else None,
+        clock=reports[-1].clock if reports else 0.0,
         trees=tuple(each.tree for each in reports),
         cycles=tuple({frozenset(c.actors): c for each in reports for c in each.cycles}.values()),
         orphans=reports[0].orphans if reports else (),

@@ -56,6 +56,8 @@ MOST_BEFORE: Final = 20
 class Before:
     """What an event changed, as it was before."""
 
+    clock: float
+    """When that was, on the monotonic clock of the process, by which uptimes go."""
     supervisor: ActorView
     """Without what was below it."""
     actors: tuple[ActorView, ...]
@@ -97,21 +99,22 @@ def record() -> None:
 def recent(root: str, begin: float) -> list[tuple[TreeEvent, Before]]:
     """Return what is kept of actors below the id *root* since *begin*, the oldest first.
 
-    *begin* is in seconds since the epoch: there may have been another root of this id before. Each
+    *begin* is on the monotonic clock: there may have been another root of this id before. Each
     event comes with what it changed, as that was before.
     """
-    since = datetime.fromtimestamp(max(begin, time.time() - KEPT_SECONDS), UTC)
+    since = max(begin, time.monotonic() - KEPT_SECONDS)
     return [
         (event, before)
         for event, before in list(_kept)
-        if event.at >= since and event.actor.startswith(root + "/")
+        if before.clock >= since and event.actor.startswith(root + "/")
     ]
 
 
 def _note(event: Event) -> None:
+    clock = time.monotonic()
     found = _kept_of(event)
     if found is not None:
-        _kept.append((found, _before(event)))
+        _kept.append((found, _before(event, clock)))
 
 
 def _kept_of(event: Any) -> TreeEvent | None:
@@ -148,7 +151,7 @@ def _kept_of_exit(event: ChildExited, now: datetime) -> TreeEvent | None:
     return TreeEvent(now, "exited", actor, _text(event.reason), event.outcome.value, siblings)
 
 
-def _before(event: Any) -> Before:
+def _before(event: Any, clock: float) -> Before:
     """Return what an event changes, as it was: its supervisor has noted the end, and done no more.
 
     It runs in the supervisor's thread.
@@ -162,7 +165,7 @@ def _before(event: Any) -> Before:
         rules = rules._replace(intensity=replace(rules.intensity, recent=recent))
         view = replace(view, budget=budget_of(rules, time.monotonic()))
     views = [*_ended(event, supervisor, table_of(actor)), *_others(event, supervisor, actor)]
-    return Before(view, tuple(views))
+    return Before(clock, view, tuple(views))
 
 
 def _ended(event: Any, supervisor: ActorCell, table: Iterable[Child]) -> Iterator[ActorView]:

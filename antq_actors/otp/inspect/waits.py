@@ -47,7 +47,9 @@ class Cycle:
 class _Broken(NamedTuple):
     """A ring that a call would have closed."""
 
-    at: float
+    at: datetime
+    clock: float
+    """The same on the monotonic clock."""
     actors: tuple[str, ...]
     names: tuple[str, ...]
     stacks: tuple[StackSummary | None, ...]
@@ -61,23 +63,23 @@ def note_cycle(cycle: Sequence[ActorCell]) -> None:
     names = tuple(str(cell) for cell in cycle)
     actors = tuple(place_of(cell) for cell in cycle)
     stacks = tuple(_frames(cell) for cell in cycle[:MOST_STACKS])
-    _broken.append(_Broken(time.time(), actors, names, stacks))
+    _broken.append(_Broken(datetime.now(UTC), time.monotonic(), actors, names, stacks))
 
 
 def broken_cycles(root: str, begin: float) -> Iterator[Cycle]:
     """Yield the rings of the last ten minutes that calls would have closed, the newest first.
 
-    Those with an actor below the id *root*, since *begin*, in seconds since the epoch.
+    Those with an actor below the id *root*, since *begin* on the monotonic clock.
     """
-    since = max(begin, time.time() - KEPT_SECONDS)
+    since = max(begin, time.monotonic() - KEPT_SECONDS)
     seen: set[tuple[str, ...]] = set()
     for cycle in reversed(list(_broken)):
         is_below = any(each == root or each.startswith(root + "/") for each in cycle.actors)
-        if cycle.at < since or cycle.actors in seen or not is_below:
+        if cycle.clock < since or cycle.actors in seen or not is_below:
             continue
         seen.add(cycle.actors)
         stacks = tuple(_text(each) for each in cycle.stacks)
-        yield Cycle(cycle.actors, cycle.names, stacks, datetime.fromtimestamp(cycle.at, UTC))
+        yield Cycle(cycle.actors, cycle.names, stacks, cycle.at)
 
 
 def waiting_cycles(cells: Iterable[ActorCell]) -> Iterator[Cycle]:
