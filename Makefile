@@ -19,15 +19,17 @@ demo: $(READY)  ## Run the lead promotion; OPTIONS="--leads 20000 --concurrency 
 
 # In four programs at a time, also on two cores, because most tests wait for time, a disk or a
 # program. Those of executors count the processes and threads of their program, so they have their
-# own, which run whatever the others say. A test starts programs by the hundred, and these would
+# own, which run whatever the others say. So have those of pages: a browser is started once in each
+# program, and wants both cores for itself. A test starts programs by the hundred, and these would
 # compile this package each time: so bytecode is kept whatever the environment says.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them, one after the other
 ifeq ($(OPTIONS),)
 	@failed=0; \
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
-	  --ignore=tests/executors || failed=1; \
+	  --ignore=tests/executors --ignore=tests/browser || failed=1; \
 	$(BIN)/python -m pytest --numprocesses 4 tests/executors || failed=1; \
+	$(BIN)/python -m pytest --numprocesses 2 tests/browser || failed=1; \
 	exit $$failed
 else
 	$(BIN)/python -m pytest $(OPTIONS)

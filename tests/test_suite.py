@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,31 +69,32 @@ def is_generous(node):
     return isinstance(bound, ast.Name)
 
 
-@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (0, 1), (1, 1)])
-def test_make_test_runs_both_halves_and_fails_if_either_has(tmp_path, first, second):
+@pytest.mark.parametrize(("first", "second", "third"), [*product((0, 1), repeat=3)])
+def test_make_test_runs_all_parts_and_fails_if_one_has(tmp_path, first, second, third):
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.write_text(
-        '#!/bin/sh\necho "$@" >> "$HALVES"\n'
-        f'case "$*" in *--ignore=tests/executors*) exit {first};; *) exit {second};; esac\n'
+        '#!/bin/sh\necho "$@" >> "$PARTS"\n'
+        f'case "$*" in *--ignore=*) exit {first};; *executors) exit {second};; esac\n'
+        f"exit {third}\n"
     )
     python.chmod(0o755)
     ready = tmp_path / ".ready"
     ready.touch()
-    halves = tmp_path / "halves"
+    parts = tmp_path / "parts"
 
     done = subprocess.run(  # noqa: S603 - the developer's
         ["make", "test", f"BIN={python.parent}", f"READY={ready}"],  # noqa: S607 - as above
         cwd=TESTS.parent,
-        env={**os.environ, "HALVES": str(halves), "OPTIONS": "", "MAKEFLAGS": ""},
+        env={**os.environ, "PARTS": str(parts), "OPTIONS": "", "MAKEFLAGS": ""},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
 
-    assert len(halves.read_text().splitlines()) == 2, done.stderr
-    assert (done.returncode != 0) is bool(first or second)
+    assert len(parts.read_text().splitlines()) == 3, done.stderr
+    assert (done.returncode != 0) is bool(first or second or third)
 
 
 def test_a_long_text_is_shortened_in_its_middle():

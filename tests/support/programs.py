@@ -51,15 +51,18 @@ def in_a_fork(work):
 
 
 class Program:
-    """Python code that runs in the folder *home*, and may import what is there and in tests/."""
+    """Python code that runs in the folder *home*, and may import what is there and in tests/.
 
-    def __init__(self, arguments, home):
+    Its errors are for `end`, unless they go to the file *errors*.
+    """
+
+    def __init__(self, arguments, home, *, errors=subprocess.PIPE):
         paths = os.pathsep.join(map(str, (ROOT, TESTS, home)))
         self.process = subprocess.Popen(  # noqa: S603 - it runs the tests' own code
             [sys.executable, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             text=True,
             cwd=home,
             env={**os.environ, "PYTHONPATH": paths},

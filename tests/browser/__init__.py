@@ -1,0 +1,1 @@
+"""Pages in Chromium. A package, so that the loop of Playwright ends with these tests."""

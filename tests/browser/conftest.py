@@ -1,0 +1,71 @@
+"""A browser, and one site for all tests of a program."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+from support.programs import Program
+
+from antq_actors import AntQ
+from browser.visiting import Visits
+
+HERE = Path(__file__).parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="package")
+def playwright():
+    """Playwright's loop, which runs in this thread: it ends with this folder's tests.
+
+    Those of later folders have loops of their own, and Python runs one in a thread.
+    """
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def browser(playwright):
+    """The Chromium of this machine: Playwright's own would be a download."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        no_browser = "no Chromium is installed: apt install chromium, or name one in $CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(no_browser)
+        pytest.skip(no_browser)
+    options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+    browser = playwright.chromium.launch(executable_path=found, args=options)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="package")
+def browser_context_args():
+    """Nothing that holds for all contexts of `new_context`: each visit says all of it."""
+    return {}
+
+
+@pytest.fixture(scope="package")
+def served(tmp_path_factory):
+    """The address of the site, and the folder with its stores."""
+    folder = tmp_path_factory.mktemp("served")
+    with (folder / "log").open("w") as log:
+        program = Program(["-m", "browser.served", folder], HERE, errors=log)
+        yield program.line(), folder
+        program.end(60)
+
+
+@pytest.fixture
+def visit(new_context, served):
+    """Open a page of the site; what the browser complained about meanwhile fails the test."""
+    visits = Visits(new_context, served[0])
+    yield visits
+    assert visits.complaints == []
+
+
+@pytest.fixture(scope="package")
+def shop(served):
+    """The application of the shop, in this process: it enqueues, looks and runs nothing."""
+    with AntQ(served[1] / "shop", start_queues=False) as app:
+        yield app

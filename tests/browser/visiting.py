@@ -1,0 +1,102 @@
+"""How tests look at pages: what the browser complains about fails them, whatever else it was."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+from axe_playwright_python.sync_playwright import Axe
+
+DESKTOP = (1280, 800)
+PHONE = (390, 844)
+WIDE = (1920, 1080)
+NARROW = (320, 700)
+ZONE = "Asia/Kolkata"
+"""Half an hour off, so that what counts whole hours alone is seen."""
+
+TELL_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) => console.error(
+  `policy: ${event.violatedDirective} forbids ${event.blockedURI} in ${event.sourceFile}`
+));
+"""
+AXE = {"resultTypes": ["violations"]}
+FAILED_TO_LOAD = re.compile(r"Failed to load resource: .* status of (\d+)")
+
+
+@dataclass
+class Visits:
+    """Opens pages of the served site, each in a context of its own."""
+
+    new_context: Callable
+    site: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __call__(
+        self,
+        path="/",
+        *,
+        at="/",
+        level="OPERATE",
+        size=DESKTOP,
+        theme="light",
+        scripts=True,
+        status=200,
+        **options,
+    ):
+        """Return the page of a *path* below *at*, after it has answered with *status*."""
+        context = self.new_context(
+            base_url=urljoin(self.site, at),
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=theme,
+            java_script_enabled=scripts,
+            timezone_id=ZONE,
+            locale="en-GB",
+            reduced_motion="reduce",
+            extra_http_headers={"X-Level": level},
+            **options,
+        )
+        page = context.new_page()
+        if scripts:
+            page.add_init_script(TELL_VIOLATIONS)
+        page.on("console", lambda message: self._note(message, status))
+        page.on("pageerror", lambda error: self.complaints.append(f"raised: {error}"))
+        page.on("dialog", self._refuse)
+        answer = page.goto(path.lstrip("/") or "./")
+        assert answer.status == status, f"{page.url}: {answer.status}\n{page.inner_text('body')}"
+        return page
+
+    def _refuse(self, dialog):
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _note(self, message, status):
+        failed = FAILED_TO_LOAD.search(message.text)
+        if failed and int(failed[1]) == status:
+            return  # the page itself, which is to be refused
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text} ({message.location})")
+
+
+def violations(page):
+    """Return what axe has against a page, a line each."""
+    found = Axe().run(page, options=AXE).response["violations"]
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:200]} {node['failureSummary']}"
+        for each in found
+        for node in each["nodes"]
+    ]
+
+
+def sticks_out(page):
+    """Return how many pixels of a page are beyond the right of its window, and what is there."""
+    return page.evaluate(
+        """() => {
+          const width = document.documentElement.clientWidth;
+          const beyond = document.documentElement.scrollWidth - width;
+          if (beyond <= 0) return null;
+          const out = [...document.body.querySelectorAll("*")]
+            .filter((each) => each.getBoundingClientRect().right > width + 1)
+            .map((each) => each.outerHTML.slice(0, 120));
+          return `${beyond} px: ${out.slice(0, 5).join("\\n")}`;
+        }"""
+    )
