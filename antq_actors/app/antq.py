@@ -15,15 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack
 from antq_actors import forked_child
 from antq_actors.app import config as configuration
 from antq_actors.app import job_process, limits, signals
+from antq_actors.app.drain import drain, running_jobs
 from antq_actors.app.job_verbs import JobVerbs
-from antq_actors.app.runtime import (
-    Runtime,
-    drain,
-    refuse_from_within,
-    running_jobs,
-    start_error,
-    stop_tree,
-)
+from antq_actors.app.runtime import Runtime, refuse_from_within, start_error, stop_tree
 from antq_actors.errors import (
     AlreadyExists,
     ForkError,
@@ -42,7 +36,7 @@ from antq_actors.otp.kernel import errors as otp_errors
 from antq_actors.storage.gauges import read_gauges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -201,7 +195,9 @@ class AntQ(JobVerbs):
                 " can perform them; outside of tests, give it a path: AntQ('jobs')"
             )
         self.antq_hub.begin(runs_queues=runs_queues)
-        runtime = Runtime(self._config, runs_queues=runs_queues, hub=self.antq_hub)
+        runtime = Runtime(
+            self._config, runs_queues=runs_queues, hub=self.antq_hub, changing=self._changing
+        )
         try:
             self._running = runtime
             # Before the tree: a job that has waited begins before all of it is up, and may enqueue.
@@ -497,6 +493,10 @@ class AntQ(JobVerbs):
     def antq_insert_many(self, news: list[NewJob], /) -> list[int]:
         """Store jobs that were checked here; return their ids."""
         return self.antq_here().enqueuer.insert_many(news)
+
+    def antq_when_drained(self, call: Callable[[], object]) -> None:
+        """Have *call* called when another process has had this node drained. Raises NotStarted."""
+        self.antq_here().node_drain.when_done(call)
 
     def antq_gauges(self) -> StoreGauges | None:
         """Read the numbers of the store as they are now; None: it does not run in this process.

@@ -1,4 +1,4 @@
-"""What a node reports of itself: its supervision tree, with the jobs that run there, and harm."""
+"""What a node reports of itself, its supervision tree with the jobs that run; and what it does."""
 
 from __future__ import annotations
 
@@ -104,15 +104,19 @@ def stack_of(thread: int | None) -> str:
 
 
 def answers(
-    root: Callable[[], Destination], job_stack: Callable[[str, int], str | None]
+    root: Callable[[], Destination],
+    job_stack: Callable[[str, int], str | None],
+    drain: Callable[[], int],
 ) -> Mapping[str, Callable[[Mapping[str, Any]], Any]]:
     """Return what a node answers, by question.
 
-    *root* returns the root of its tree, *job_stack* where the thread of a job of a queue is.
+    *root* returns the root of its tree, *job_stack* where the thread of a job of a queue is;
+    *drain* ends the node once its jobs have ended, and returns how many run.
     """
     return {
         "tree": lambda options: report(root(), options.get("shown")),
         "stack": lambda options: job_stack(str(options["queue"]), int(options["job"])),
+        "drain": lambda _options: drain(),
         "harm": lambda options: do_harm(root(), options),
     }
 

@@ -7,6 +7,7 @@ for one of them.
     tree      the supervision trees, with the jobs that worker actors perform, and what
               supervisors did lately
     stack     what the thread of a job is at
+    drain     claim no more jobs, and be no node any more when those that run have ended
     harm      end an actor, or hinder it, and see what comes of that
 """
 

@@ -18,6 +18,12 @@ from antq_actors.app.batches import Batches
 from antq_actors.app.bulk import BulkChanges
 from antq_actors.app.cron_handle import CronHandle
 from antq_actors.app.cron_handle import infos as cron_infos
+from antq_actors.app.drain import (
+    RUNNING_TIMEOUT_SECONDS,
+    STORE_TIMEOUT_SECONDS,
+    NodeDrain,
+    stop_queues,
+)
 from antq_actors.app.enqueue import Enqueuer, EnqueueTargets
 from antq_actors.app.explaining import Explainer
 from antq_actors.app.limit_handle import LimitHandle
@@ -51,9 +57,8 @@ from antq_actors.otp.kernel.reasons import Killed, Shutdown
 from antq_actors.otp.messaging import calls
 from antq_actors.otp.messaging.links import exit as exit_
 from antq_actors.otp.messaging.names import registered, whereis
-from antq_actors.otp.messaging.requests import send_request
 from antq_actors.otp.supervision.supervisor import Supervisor
-from antq_actors.queues.messages import Drain, GetProgress, GetRunning, GetStack, Wake
+from antq_actors.queues.messages import GetProgress, GetStack, Wake
 from antq_actors.queues.node import QueueNode
 from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.queues.services.cron import CronDeclarations, Fire
@@ -67,7 +72,8 @@ from antq_actors.storage.lmdb.open_stores import close_left_open, opened
 from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from threading import RLock
 
     from antq_actors.app import config as configuration
     from antq_actors.app.cron_handle import CronInfo
@@ -81,52 +87,10 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.app")
 
-RUNNING_TIMEOUT_SECONDS: Final = 1.0
-"""How long a queue has to say what it runs."""
-
-STORE_TIMEOUT_SECONDS: Final = 10.0
-"""Seconds beyond what jobs may take: for the store, and for a machine that is busy."""
-
-
-def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
-    """Have the application's queue actors claim no more jobs, and wait until none of them runs.
-
-    What runs after *timeout* seconds is interrupted, and given back at the latest
-    ``INTERRUPTION_TIMEOUT_SECONDS`` after that.
-    """
-    if not wait:
-        for queue in queues:
-            calls.cast(queue, Drain(timeout))
-        return
-    deadline = time.monotonic() + timeout + INTERRUPTION_TIMEOUT_SECONDS + STORE_TIMEOUT_SECONDS
-    requests = [(queue, send_request(queue, Drain(timeout))) for queue in queues]
-    for queue, request in requests:
-        try:
-            request.wait(max(0.0, deadline - time.monotonic()))
-        except CallExit as error:
-            # Its successor gives its jobs back; there is no need to wait for that.
-            log.warning("%s ended before it was drained: %s", queue, error)
-
-
-def running_jobs(queues: Sequence[str]) -> tuple[int, ...]:
-    """Return the ids of the jobs that run in the application's queues, as their actors reply."""
-    found: list[int] = []
-    deadline = time.monotonic() + RUNNING_TIMEOUT_SECONDS
-    for request in [send_request(queue, GetRunning()) for queue in queues]:
-        with suppress(CallExit):  # it is being restarted, or has stopped
-            found += request.wait(max(0.0, deadline - time.monotonic()))
-    return tuple(sorted(found))
-
 
 def stop_tree(root: ServerRef, node: QueueNode) -> None:
     """Stop the application's tree: what uses its node first, then the node, then the store."""
-    for child in ("cron", "queues"):
-        with suppress(OtpError):
-            Supervisor.terminate_child(root, child)
-    with suppress(AntqError):
-        node.cancel_abandoned()
-    with suppress(AntqError):
-        node.close()
+    stop_queues(root, node)
     try:
         calls.stop(root, Shutdown(), timeout=STORE_TIMEOUT_SECONDS + INTERRUPTION_TIMEOUT_SECONDS)
     except CallExit as error:
@@ -157,9 +121,17 @@ class Runtime:
     """All that exists while an application runs. Its store answers when the tree has started."""
 
     def __init__(
-        self, settings: configuration.Config, *, runs_queues: bool, hub: Hub | None = None
+        self,
+        settings: configuration.Config,
+        *,
+        runs_queues: bool,
+        hub: Hub | None = None,
+        changing: RLock,
     ) -> None:
+        """Prepare what runs; *changing* is held while the application starts, stops or drains."""
         self.pid = os.getpid()
+        self.node_drain = NodeDrain(self._queue_actors, changing, self._end_node)
+        """The end of this node while the application goes on."""
         self._hub = Hub() if hub is None else hub
         self._settings = settings
         self.runs_queues = runs_queues
@@ -194,7 +166,8 @@ class Runtime:
         listener = None
         if settings.path is not None:  # nobody else opens what is in this process's memory
             listener = NodeSocket(
-                self.path, node_report.answers(lambda: self.root, self._own_stack)
+                self.path,
+                node_report.answers(lambda: self.root, self._own_stack, self.node_drain.begin),
             )
         self.node = QueueNode(
             self.store,
@@ -219,9 +192,7 @@ class Runtime:
         self.workflows = Workflows(self.store, self.enqueuer, self.clock, self._open_node)
         self.idle = IdleWait(self.store, settings.queues, self.clock)
         self.results = ResultWait(self.store, settings.signer, self.clock)
-        self.batches = Batches(
-            self.store, self.enqueuer, self.clock, self.node.number, self.results
-        )
+        self.batches = Batches(self.store, self.enqueuer, self.clock, self._open_node, self.results)
         self.explainer = Explainer(self.store, self.clock, settings.queues, self._progress_of)
         self.declarations = CronDeclarations()
         if self.runs_queues:
@@ -282,6 +253,18 @@ class Runtime:
     def own_queues(self) -> tuple[str, ...]:
         """The names of the queues that run in this process."""
         return tuple(self._settings.queues) if self.runs_queues else ()
+
+    def _queue_actors(self) -> list[str]:
+        return [self.names.queue(name) for name in self.own_queues]
+
+    def _end_node(self) -> bool:
+        """Stop the queues, and let the rest go on; False: all of it is being stopped."""
+        if self.is_stopping:
+            return False
+        stop_queues(self.root, self.node)
+        self.runs_queues = False
+        self.node = QueueNode(self.store, (), node_lock.describe({}))
+        return True
 
     def environment(self) -> Environment:
         """Return the open LMDB environment; wait for a storage actor that is on its way back.

@@ -29,6 +29,7 @@ MOST_IDS: Final = 5
 """Jobs that such a line names."""
 
 _TREE_ENDED: Final = 0
+_DRAINED: Final = 254
 _STOPPED: Final = 255
 
 
@@ -55,6 +56,9 @@ class StoppableApp(Protocol):
     def running_jobs(self) -> tuple[int, ...]:
         """Return the ids of the jobs that run in this process."""
 
+    def antq_when_drained(self, call: Callable[[], object]) -> None:
+        """Have *call* called when the queues of this process were ended from outside."""
+
 
 def run(
     app: StoppableApp,
@@ -64,8 +68,10 @@ def run(
     report: Callable[[str], None] = log.info,
     interval: float = INTERVAL_SECONDS,
     hurried_by: int | None = None,
-) -> None:
+) -> bool:
     """Start *app*, wait for a signal, stop it. A second signal hurries the stop.
+
+    Return whether it has ended since its node was drained from outside, and not by a signal.
 
     The signals are SIGINT, SIGTERM, SIGHUP, which does not hurry, and SIGQUIT, at which the stacks
     of all threads are printed first. *queues* is for its start; with True, what has been started
@@ -77,13 +83,14 @@ def run(
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() waits for signals, which only the main thread gets; use start()")
 
-    with SignalWaiter(_TREE_ENDED, _STOPPED) as waiter:
+    with SignalWaiter(_TREE_ENDED, _DRAINED, _STOPPED) as waiter:
         if queues and not app.runs_queues:
             app.stop()  # its module may have started it without queues, as for a web process
         app.start(queues=queues)
         ended = app.root.cell
         if not ended.watch(waiter, lambda _ref, _reason: waiter.post(_TREE_ENDED)):
             waiter.post(_TREE_ENDED)
+        app.antq_when_drained(lambda: waiter.post(_DRAINED))
         when_up()
         with worker_registry.nothing_more_defined():
             first = waiter.wait()
@@ -94,6 +101,7 @@ def run(
         _Stop(app, waiter, report, hurried_by).run(interval)
     if first == _TREE_ENDED:
         raise RuntimeError(f"the supervision tree gave up: {reason}; see the log for why")
+    return first == _DRAINED
 
 
 def note_ctrl_c(app: StoppableApp) -> None:

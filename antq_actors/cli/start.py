@@ -229,10 +229,12 @@ def run_under_parent(
         lifeline.report_up()
 
     configure_log(log_level, mark)
-    _run(app, report_start, report=say, hurried_by=STOP_NOW)
+    if _run(app, report_start, report=say, hurried_by=STOP_NOW):
+        lifeline.report_drained()
 
 
-def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:
+def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> bool:
+    """Run an application until it is to end; return whether its node was drained from outside."""
     with held_log() as log:
 
         def release() -> None:
@@ -240,7 +242,7 @@ def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:
             when_up()
 
         try:
-            signals.run(app, queues=True, when_up=release, **options)
+            return signals.run(app, queues=True, when_up=release, **options)
         except RuntimeError as error:
             # The tree gave up. The log has the details.
             raise AntqError(str(error)) from None

@@ -71,7 +71,7 @@ def run(
                 report("interrupting their jobs")
                 living.stop_now()
     code = life.result()
-    if not asked and code == 0:
+    if not asked and code == 0 and not living.all_drained:
         raise AntqError("the processes end again and again, and are not started any more")
     if living.unclean:
         raise AntqError(f"not all stopped as they should: {', '.join(living.unclean)}")
@@ -160,10 +160,13 @@ class NodeProcessActor(GenServer):
         raise NotUpError(process)
 
     def handle_info(self, message: Any) -> None:
-        """End this actor with its OS process, unless all the application's are being stopped."""
+        """End this actor with its OS process, unless all the application's are being stopped.
+
+        Nor does it if the process was drained: then no other one is to take its place.
+        """
         if not isinstance(message, _Ended):
             super().handle_info(message)
-        elif not self._living.stopping.is_set():
+        elif not self._living.stopping.is_set() and not self._process.was_drained:
             raise Stop(Shutdown(f"its process, {self._process.pid}, {self._process.end}"))
 
     def terminate(self, reason: ExitReason) -> None:

@@ -22,6 +22,11 @@ STACKS: Final = signal.SIGQUIT
 """From the parent: print the stacks of all threads, and stop."""
 
 
+_UP: Final = b"u"
+_DRAINED: Final = b"d"
+"""What a process sends its parent, a byte each."""
+
+
 class NodeProcess:
     """A process that runs *command*, with ``--lifeline`` and the number of its socket added.
 
@@ -46,6 +51,8 @@ class NodeProcess:
         self._stop_requested = False
         self.was_up = False
         """Whether it came up before it ended."""
+        self.was_drained = False
+        """Whether it ended since its node was drained from outside."""
         self._has_ended = threading.Event()
         name = f"antq-wait-for-{self.pid}"
         threading.Thread(target=self._wait, args=(ended,), name=name, daemon=True).start()
@@ -91,7 +98,9 @@ class NodeProcess:
     def _wait(self, ended: Callable[[NodeProcess], None]) -> None:
         self._popen.wait()
         with suppress(OSError):  # there may be nothing to read
-            self.was_up |= self._lifeline.recv(1, socket.MSG_DONTWAIT) != b""
+            rest = self._lifeline.recv(len(_UP + _DRAINED), socket.MSG_DONTWAIT)
+            self.was_up |= rest != b""
+            self.was_drained = _DRAINED in rest
         with suppress(OSError):
             # Not only closed: a fork of it may hold the other end, and a thread wait for a byte.
             self._lifeline.shutdown(socket.SHUT_RDWR)
@@ -118,7 +127,12 @@ class ParentLifeline:
     def report_up(self) -> None:
         """Send the parent of the application's processes, by a socket, that this one is up."""
         with suppress(OSError):
-            self._socket.send(b"u")
+            self._socket.send(_UP)
+
+    def report_drained(self) -> None:
+        """Send the parent, by the same socket, that this process ends, and is not to come back."""
+        with suppress(OSError):
+            self._socket.send(_DRAINED)
 
     def _watch(self) -> None:
         with suppress(OSError):
@@ -146,6 +160,8 @@ class NodeProcessGroup:
         """Set when all are being stopped and no more are started."""
         self.has_booted = False
         """Whether a process has come up: a process that fails now may succeed the next time."""
+        self.all_drained = False
+        """Whether no process is left, as their nodes were drained from outside."""
         self._failed_to_boot = False
         """Whether the process that ended last had not come up, and has printed the reason."""
         self.unclean: list[str] = []
@@ -163,6 +179,9 @@ class NodeProcessGroup:
                 self._failed_to_boot = not process.was_up
                 if self.stopping.is_set() and process.returncode not in CLEAN:
                     self.unclean.append(f"process {number} {process.end}")
+                elif process.was_drained and not self._living:
+                    self.all_drained = True
+                    self.stopping.set()
             ended()
 
         # A stop in the meantime waits for the lock, and then stops this process, too.

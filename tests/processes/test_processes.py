@@ -11,6 +11,7 @@ from support.apps import until
 from support.programs import is_alive
 
 from antq_actors import AntQ, Status
+from antq_actors.app.node_socket import ask
 from antq_actors.cli import REFUSED, USAGE
 
 START = ("-m", "antq_actors", "start")
@@ -290,3 +291,19 @@ def test_a_parent_whose_processes_cannot_start_any_more_gives_up(two, place):
     assert errors.count("antq: the import of 'many' failed") == 10  # five restarts for each one
     assert errors.count("SystemExit: it is broken") == errors.count("Traceback") == 1
     assert jobs(place)[1].status is Status.COMPLETED
+
+
+def test_drained_process_is_not_started_again_and_the_last_one_ends_all(two, place):
+    busy = both_busy(two, place)
+    with AntQ(place / "store", start_queues=False) as app:
+        numbers = {node.pid: node.number for node in app.nodes()}
+
+    ask(place / "store", numbers[busy[1]], "drain", {})
+    (place / "go").touch()
+    until(lambda: children(two) == [busy[2]], "the end of the one that was drained")
+    enqueue(place, 1)
+    until(lambda: all(job.status is Status.COMPLETED for job in jobs(place)), "the end of all")
+    ask(place / "store", numbers[busy[2]], "drain", {})
+
+    code, _, errors = two.end()
+    assert (code, "restarts child" in errors) == (0, False), errors
