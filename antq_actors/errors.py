@@ -37,6 +37,7 @@ __all__ = [
     "NotCancellable",
     "NotRetryable",
     "NotStarted",
+    "NotUndoable",
     "QueueNotPaused",
     "ResultNotKept",
     "ResultTooLarge",
@@ -198,6 +199,10 @@ class NotRetryable(AntqError):
 
 class QueueNotPaused(AntqError):
     """Jobs are to be let through one by one, and their queue is not paused."""
+
+
+class NotUndoable(AntqError):
+    """An action cannot be undone any more; the error says what has changed since, or why not."""
 
 
 class UnknownLimit(AntqError):

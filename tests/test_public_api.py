@@ -66,6 +66,7 @@ ERRORS = [
     *("WorkflowError", "CycleError", "UnknownNode", "WorkflowNotFound"),
     *("JobCancelled", "JobFailed", "ResultNotKept", "ResultTooLarge"),
     *("BatchClosed", "BatchNotFound", "StepError", "DuplicateStep", "Superseded"),
+    "NotUndoable",
     "QueueNotPaused",
 ]
 

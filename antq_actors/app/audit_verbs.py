@@ -53,8 +53,21 @@ class AuditVerbs:
         *name* does *verb* to *target* for a *reason*. The entry is written by the first transaction
         of the block that changes anything, so it is there if and only if the change is; those that
         follow add to its count. Where nothing changes in the store, ``note()`` of the block writes
-        it. The block's ``count`` is how many things have changed.
+        it. The block's ``count`` is how many things have changed, and ``undo`` is the token for
+        :meth:`antq_undo`, None where that is not possible.
 
         Raises TypeError for what is no text, NotStarted in a process that performs jobs.
         """
         return self._runtime().store.acting(action(name, verb, target, reason))
+
+    def antq_undo(self, token: str, name: str | None = None) -> AuditEntry:
+        """Undo an action within ten seconds, once; return the entry of the audit that tells of it.
+
+        *token* is the ``undo`` of its block, whichever process has done it. A pause, a resume, a
+        change of concurrency and the cancelling of waiting jobs can be undone: all of it, in one
+        transaction, and what it has changed is what it was, with when jobs are due. *name* undoes
+        it. Raises NotUndoable, with the reason, if any of that has changed since; then nothing is
+        changed. Raises TypeError for what is no text.
+        """
+        undone = action(name, "undo", token, None)
+        return self._runtime().store.undo(undone.target, undone.name)

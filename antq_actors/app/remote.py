@@ -167,6 +167,10 @@ class RemoteRuntime:
         """Raise NotStarted: what is done by hand is noted by the application's own process."""
         self.refuse("antq_acting()")
 
+    def undo(self, *_: object) -> Never:
+        """Raise NotStarted, as `acting` does."""
+        self.refuse("antq_undo()")
+
     def cancel(self, job_or_id: Job | int) -> Job:
         """Have the application cancel a job that has not ended."""
         job: Job = self.call("cancel_job", id_of(job_or_id))

@@ -33,12 +33,13 @@ CANCEL: Final = "cancel"
 RETRY: Final = "retry"
 RUN_NOW: Final = "run-now"
 RESCHEDULE: Final = "reschedule"
+UNDO: Final = "undo"
 SNOOZED: Final = "snoozed"
 GIVEN_BACK: Final = "given back"
 _NOT_KEPT: Final = "an error that is not kept any more"
 _INTERRUPTED: Final = "interrupted"
 CAUSES: Final = frozenset(
-    {CANCEL, RETRY, RUN_NOW, RESCHEDULE, SNOOZED, GIVEN_BACK, _NOT_KEPT, _INTERRUPTED}
+    {CANCEL, RETRY, RUN_NOW, RESCHEDULE, UNDO, SNOOZED, GIVEN_BACK, _NOT_KEPT, _INTERRUPTED}
 )
 """What may have caused a change, besides an error that is kept."""
 
@@ -56,8 +57,9 @@ class Transition(msgspec.Struct, frozen=True):
     node: int
     """The node on which that attempt ran; 0: none did, or it is not known."""
     cause: str | None
-    """The error; the verb that was done by hand: ``cancel``, ``retry``, ``run-now`` or
-    ``reschedule``; ``snoozed`` or ``given back``; None: the ordinary course of things."""
+    """The error; the verb that was done by hand: ``cancel``, ``retry``, ``run-now``,
+    ``reschedule``, or ``undo`` of a cancel; ``snoozed`` or ``given back``; None: the ordinary
+    course of things."""
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):

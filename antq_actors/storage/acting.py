@@ -8,9 +8,12 @@ it runs; what else happens at the same time is not noted.
 from __future__ import annotations
 
 import logging
+import secrets
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from antq_actors.jobs.audit import AuditEntry
+from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.storage.jobs import audited
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
 
 log: Final = logging.getLogger("antq_actors.audit")
+
+_TOKEN_BYTES: Final = 16
 
 _acting: Final[ContextVar[Acting | None]] = ContextVar("antq_acting", default=None)
 
@@ -46,8 +51,12 @@ class Acting:
         self._outer: Token[Acting | None] | None = None
         self.count = 0
         """How many things it has changed so far."""
-        self.undo: str | None = None
-        """What undoes it, for a while; None: it cannot be undone."""
+        self._token: str | None = secrets.token_urlsafe(_TOKEN_BYTES)
+
+    @property
+    def undo(self) -> str | None:
+        """What undoes it, for a while and once; None: it cannot be undone, or changed nothing."""
+        return None if self._number is None else self._token
 
     def __enter__(self) -> Self:
         self._client.actions.add(self)
@@ -64,10 +73,9 @@ class Acting:
             _acting.reset(self._outer)
         self._client.actions.discard(self)
         if self._number is not None:
+            at = datetime_for_display(self._clock())
             name, verb, target, reason = self._action
-            log.info(
-                "%s, target %r, count %d, by %r, reason %r", verb, target, self.count, name, reason
-            )
+            log_action(AuditEntry(at, name, verb, target, self.count, reason))
 
     def write(
         self, verb: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -76,19 +84,30 @@ class Acting:
         done = self._client.write_plainly(audited.audited, self._entry(), verb, args, kwargs)
         self._number = done.number
         self.count += done.changed
+        if not done.is_undoable:
+            self._token = None
         return done.value
 
     def note(self, count: int = 1) -> None:
         """Note that it was done, though nothing has changed in the store."""
-        self._number = self._client.write_plainly(audited.note, self._entry(), count)
+        self._number = self._client.write_plainly(audited.note_alone, self._entry(), count)
+        self._token = None
         self.count += count
 
     def _entry(self) -> audited.Entry:
-        return audited.Entry(self._action, self._clock(), self._number)
+        return audited.Entry(self._action, self._clock(), self._number, self._token)
 
     def is_of(self, client: Client) -> bool:
         """Return whether it is about the store of this client."""
         return self._client is client
+
+
+def log_action(entry: AuditEntry) -> None:
+    """Log what was done by hand."""
+    log.info(
+        *("%s, target %r, count %d, by %r, reason %r", entry.verb, entry.target, entry.count),
+        *(entry.name, entry.reason),
+    )
 
 
 def current(client: Client) -> Acting | None:

@@ -22,10 +22,11 @@ from antq_actors.jobs import instant
 from antq_actors.otp import CallTimeout
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls
-from antq_actors.storage.acting import Acting, current
+from antq_actors.storage.acting import Acting, current, log_action
 from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.idle_waiters import IdleWaiters, LookForIdle
 from antq_actors.storage.job_waiters import JobWaiters, WatchForJobs
+from antq_actors.storage.jobs import undo
 from antq_actors.storage.jobs.chart_counts import ChartCounts
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     import builtins
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from antq_actors.jobs.audit import Action
+    from antq_actors.jobs.audit import Action, AuditEntry
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import StoredJob
     from antq_actors.otp import ServerRef
@@ -129,6 +130,16 @@ class StorageClient:
     def is_acting(self) -> bool:
         """Whether what is written now belongs to an action, so that no actor may write it."""
         return bool(self.actions) and current(self) is not None
+
+    def undo(self, token: str, name: str | None) -> AuditEntry:
+        """Undo an action of any process, for *name*; return the entry that tells of that.
+
+        Raises NotUndoable.
+        """
+        reports = self.node_reports(self.read(JobReader.nodes))
+        entry: AuditEntry = self.write_plainly(undo.undo, token, name, reports, self.counts.clock())
+        log_action(entry)
+        return entry
 
     def acting(self, action: Action) -> Acting:
         """Return the block in which *action* is done; what is written in it is noted in the audit.
@@ -327,11 +338,12 @@ class StorageClient:
 
         Return how many nodes that are. Their file locks tell which live.
         """
-        nodes = self.read(JobReader.nodes_of, queue)
-        alive = [node for node in nodes if not node_lock.is_dead(self._path, node)]
-        if alive:
-            self.write(JobStore.set_concurrency_command, queue, n, alive)
-        return len(alive)
+        reports = self.node_reports(self.read(JobReader.nodes_of, queue))
+        found = {node: each[queue].concurrency for node, each in reports.items() if queue in each}
+        were = {node: number for node, number in found.items() if number is not None}
+        if reports:
+            self.write(JobStore.set_concurrency_command, queue, n, list(reports), were)
+        return len(reports)
 
     # ---- nodes ----------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """What was done by hand: the table ``audit``.
 
     a, number    an entry, from 0; the newest are kept
+    u, v         what undoes it: see `undo_table`
 
 What an action was about, and why it was done, is encrypted where there is a key: a filter may hold
 the arguments of jobs.
@@ -19,6 +20,7 @@ from antq_actors.jobs.audit import UNREADABLE, Action, AuditEntry
 from antq_actors.jobs.instant import Instant, datetime_for_display  # msgspec reads annotations
 from antq_actors.storage.format.cipher import is_sealed
 from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.jobs.undo_table import TABLE, UndoTable, is_key_of_undo
 from antq_actors.storage.lmdb.scan import delete_range, items_before, items_with, value_of
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.lmdb.tables import Tables
 
-TABLE: Final = "audit"
 MOST_ENTRIES: Final = 10_000
 """Entries that are kept, the newest."""
 
@@ -83,6 +84,12 @@ class AuditTable:
         if entry is not None:
             self._put(number, msgspec.structs.replace(entry, count=entry.count + count))
 
+    def get(self, number: int) -> AuditEntry | None:
+        """Read an entry; None: it is not kept any more, or is damaged."""
+        stored = value_of(self._txn, self._table, _key(number))
+        entry = None if stored is None else _decoded(stored)
+        return None if entry is None else self._shown(entry)
+
     def newest(self, limit: int) -> list[AuditEntry]:
         """Read up to *limit* entries, the newest first; damaged ones are left out."""
         rows = items_before(self._txn, self._table, _ENTRY, _END)
@@ -102,6 +109,8 @@ class AuditTable:
     def findings(self) -> Iterator[str]:
         """Yield what is wrong with the rows."""
         for key, row in items_with(self._txn, self._table, b""):
+            if is_key_of_undo(key):
+                continue
             if key[:1] != _ENTRY or len(key) != len(_key(0)):
                 yield f"audit: {key!r} is no key of an entry"
             elif _decoded(row) is None:
@@ -161,6 +170,7 @@ def verify_audit(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
     """Yield what is wrong with the table of the audit."""
     if tables.has_rows(txn, TABLE):
         yield from AuditTable(txn, tables).findings()
+        yield from UndoTable(txn, tables).findings()
 
 
 def reseal_audit(tables: Tables, cipher: Cipher, txn: lmdb.Transaction) -> None:

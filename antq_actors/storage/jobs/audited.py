@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.storage.format.records import BulkResult
-from antq_actors.storage.jobs.audit_table import MOST_ENTRIES, TABLE, AuditTable
+from antq_actors.storage.jobs.audit_table import MOST_ENTRIES, AuditTable
 from antq_actors.storage.jobs.charts import AUDIT
 from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.undo_table import TABLE, UndoNotes, UndoTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,8 @@ class Entry(NamedTuple):
     now: Instant
     number: int | None = None
     """Under which it is stored; None: nothing has changed so far, so it is not."""
+    token: str | None = None
+    """What undoes it; None: nothing does."""
 
 
 class Audited(NamedTuple):
@@ -47,6 +50,8 @@ class Audited(NamedTuple):
     """Under which the entry is stored; None: it is not."""
     changed: int = 0
     """How many things the verb has changed."""
+    is_undoable: bool = True
+    """Whether all that was changed so far can be undone."""
 
 
 def audited(
@@ -58,16 +63,23 @@ def audited(
 ) -> Audited:
     """Do *verb*, and note that it was done."""
     has_changed = _take_changes(store)
+    notes = store.undo = UndoNotes()
     try:
         value = verb(store, *args, **kwargs)
     finally:
+        store.undo = None
         changes = _take_changes(store)
         store.has_changed = has_changed or changes
     changed = _count(verb, value, is_first=entry.number is None) if changes else 0
     if not changes or verb in _HOUSEKEEPING or (entry.number is None and not changed):
         return Audited(value, entry.number)
     is_marked = verb is JobStore.set_paused  # by itself
-    return Audited(value, note(store, entry, changed, is_marked=is_marked), changed)
+    number = note(store, entry, changed, is_marked=is_marked)
+    if entry.token is None:
+        return Audited(value, number, changed, is_undoable=False)
+    notes.is_complete &= bool(notes.changes or notes.cancelled)
+    is_undoable = UndoTable(store._txn, store._tables).keep(entry.token, number, notes, entry.now)
+    return Audited(value, number, changed, is_undoable=is_undoable)
 
 
 def note(store: JobStore, entry: Entry, changed: int, *, is_marked: bool = False) -> int:
@@ -83,6 +95,13 @@ def note(store: JobStore, entry: Entry, changed: int, *, is_marked: bool = False
     if not is_marked:
         store.mark_in_charts(AUDIT, _mark(entry.action, hides=store._tables.cipher is not None))
     return table.add(entry.action, changed, entry.now)
+
+
+def note_alone(store: JobStore, entry: Entry, changed: int) -> int:
+    """Note an action that changes nothing in the store, so that it cannot be undone."""
+    if entry.token is not None and entry.number is not None:
+        UndoTable(store._txn, store._tables).delete(entry.token)
+    return note(store, entry, changed)
 
 
 def entries(reader: JobReader, limit: int) -> list[AuditEntry]:

@@ -13,6 +13,7 @@ from antq_actors.flow.limits import check_numbers, gate_id
 from antq_actors.jobs import instant
 from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.limit_reader import known_limit
+from antq_actors.storage.jobs.undo_table import GlobalChange
 from antq_actors.storage.jobs.writer import JobWriter
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class LimitVerbs(JobWriter):
     def set_global_concurrency(self, queue_name: str, n: int | None) -> None:
         """Store how many jobs of a queue may run at once on all nodes; None: any number."""
         found = self._meta.queue_limits(queue_name)
+        if self.undo is not None:
+            before = found.is_set, found.number
+            self.undo.changes.append(GlobalChange(queue_name, before, n))
         self._meta.set_queue_limits(queue_name, replace(found, is_set=True, number=n))
         self.due.add(queue_name)
 

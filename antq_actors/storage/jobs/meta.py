@@ -284,14 +284,16 @@ class Meta:
         """Store the command that a node perform up to *n* jobs of a queue at once from now on."""
         self._put(concurrency_key(node, queue_name), b"%d" % n)
 
+    def concurrency_command(self, node: int, queue_name: str) -> int | None:
+        """Read the concurrency command for a node's queue; None: there is none."""
+        n = value_of(self._txn, self._db, concurrency_key(node, queue_name))
+        return int(n) if n is not None and n.isdigit() else None
+
     def take_concurrency_command(self, node: int, queue_name: str) -> int | None:
         """Delete and return the concurrency command for a node's queue; None: there is none."""
-        key = concurrency_key(node, queue_name)
-        n = value_of(self._txn, self._db, key)
-        if n is None:
-            return None
-        self._delete(key)
-        return int(n) if n.isdigit() else None
+        n = self.concurrency_command(node, queue_name)
+        self._delete(concurrency_key(node, queue_name))
+        return n
 
     def add_cancellation(self, node: int, queue_name: str, cancelled: Cancellation) -> None:
         """Store in ``meta`` the command that a node end this execution of a job."""

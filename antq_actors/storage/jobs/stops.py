@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from antq_actors.checks import escaped
-from antq_actors.jobs.state import Status
+from antq_actors.jobs.state import CLAIMABLE, NOT_COMPOSED, Status
 from antq_actors.jobs.stepping import paused_by, reason_of
 from antq_actors.storage.format import display
 from antq_actors.storage.format.records import PauseRecord
@@ -22,15 +24,18 @@ from antq_actors.storage.jobs.meta import (
     STOPS_ON_CLAIM,
     STOPS_ON_FAILURE,
 )
+from antq_actors.storage.jobs.undo_table import CancelledJob, PauseChange
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import JobState
     from antq_actors.jobs.stepping import StopsOn
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.jobs.breakpoint_table import StoredBreakpoint
+    from antq_actors.storage.jobs.undo_table import UndoNotes
 
 
 class StoppingQueues(DamagedJobs):
@@ -45,6 +50,8 @@ class StoppingQueues(DamagedJobs):
     _chart_clock: Callable[[], Instant] | None = None
     """The time by which charts go; None: nothing is noted for them."""
     has_changed: bool
+    undo: UndoNotes | None = None
+    """Gets what the verb that is being done changes and can be undone; None: nobody wants that."""
     _table: BreakpointTable | None = None
     """Once a queue was met that has breakpoints, or lets jobs through."""
 
@@ -65,6 +72,7 @@ class StoppingQueues(DamagedJobs):
         """
         keys.lane(Status.ENQUEUED, queue_name)
         was_paused = self._meta.is_paused(queue_name)
+        before = None if self.undo is None else self._pause_as_it_is(queue_name)
         if was_paused is not paused:
             if self._jobs.journal is not None:
                 self._jobs.journal.paused(queue_name, paused=paused, by=by, reason=reason)
@@ -79,6 +87,31 @@ class StoppingQueues(DamagedJobs):
             self.due.add(queue_name)
         elif not was_paused or by is not None or reason is not None:
             self._meta.set_paused(queue_name, PauseRecord(by, reason, now))
+        if self.undo is not None and before is not None:
+            after = self._meta.pause_of(queue_name)
+            self.undo.changes.append(msgspec.structs.replace(before, after=after))
+
+    def _pause_as_it_is(self, queue_name: str) -> PauseChange:
+        """Read what has to be known of the pause of a queue to come back to it."""
+        through: tuple[int, ...] = ()
+        if LETS_THROUGH in self._meta.stepping(queue_name):
+            through = tuple(self._breakpoints().through(queue_name))
+        return PauseChange(queue_name, self._meta.pause_of(queue_name), None, through)
+
+    def _note_cancelled(self, id_: int, before: JobState, after: JobState) -> None:
+        """Note that a job was cancelled; what others follow from, or runs, cannot be undone."""
+        if self.undo is None:
+            return
+        composed = before.composed or NOT_COMPOSED
+        is_alone = not (composed.group or composed.pending or composed.has_dependents)
+        if before.status not in CLAIMABLE or not is_alone:
+            self.undo.is_complete = False
+            return
+        is_through = LETS_THROUGH in self._meta.stepping(before.queue_name) and (
+            self._breakpoints().is_through(id_)
+        )
+        cancelled = CancelledJob(before, after.updated_at, is_through)
+        self.undo.cancelled.append((id_, cancelled))
 
     def mark_in_charts(self, kind: str, text: str) -> None:
         """Write for charts that something happened now, where they are kept."""

@@ -42,6 +42,7 @@ from antq_actors.storage.jobs.step_table import has_steps, without_steps
 from antq_actors.storage.jobs.stops import StoppingQueues
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TASKS
+from antq_actors.storage.jobs.undo_table import SlotsChange
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
@@ -230,6 +231,8 @@ class JobWriter(StoppingQueues):
             id_, record, state, now=now, cause=history.CANCEL
         ):
             return self._cancel(id_, self._existing(id_), now)
+        if self.undo is not None and state is not record.state:
+            self._note_cancelled(id_, record.state, state)
         if record.state.status in CLAIMABLE:
             self._withdraw(id_, state.queue_name)
         if state.cancelling:
@@ -527,10 +530,22 @@ class JobWriter(StoppingQueues):
         if queues:
             self.mark_in_charts(NODE_UP, f"node {node} has started")
 
-    def set_concurrency_command(self, queue_name: str, n: int, nodes: Collection[int]) -> None:
-        """Store the command that *nodes* perform up to *n* jobs of a queue at once from now on."""
+    def set_concurrency_command(
+        self, queue_name: str, n: int, nodes: Collection[int], were: Mapping[int, int] | None = None
+    ) -> None:
+        """Store the command that *nodes* perform up to *n* jobs of a queue at once from now on.
+
+        *were*: how many they perform now, as far as that is known.
+        """
+        if self.undo is not None:
+            told = {node: self._meta.concurrency_command(node, queue_name) for node in nodes}
+            known = {**(were or {}), **{node: each for node, each in told.items() if each}}
+            self.undo.is_complete &= known.keys() >= set(nodes)
+            before = {node: known.get(node, n) for node in nodes}
+            self.undo.changes.append(SlotsChange(queue_name, n, before))
         for node in nodes:
             self._meta.set_concurrency_command(node, queue_name, n)
+        self.commanded.add(queue_name)
 
     def remove_node(self, node: int) -> None:
         """Delete the record of a node, unless jobs still run on it: they would run for ever.
