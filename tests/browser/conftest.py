@@ -9,6 +9,7 @@ from playwright.sync_api import sync_playwright
 from support.programs import Program
 
 from antq_actors import AntQ
+from antq_actors.insights import Insights
 from browser.visiting import Visits
 
 HERE = Path(__file__).parent
@@ -56,10 +57,16 @@ def served(tmp_path_factory):
         program.end(60)
 
 
+@pytest.fixture(scope="package")
+def fingerprint(shop):
+    """That of the errors of the shop that came last."""
+    return Insights(shop).errors().items[0].fingerprint
+
+
 @pytest.fixture
-def visit(new_context, served):
+def visit(new_context, served, fingerprint):
     """Open a page of the site; what the browser complained about meanwhile fails the test."""
-    visits = Visits(new_context, served[0])
+    visits = Visits(new_context, served[0], fingerprint)
     yield visits
     assert visits.complaints == []
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
 
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
@@ -29,7 +30,10 @@ class Visits:
 
     new_context: Callable
     site: str
+    fingerprint: str
+    """Of the errors of the shop, which stands where a path has {fingerprint}."""
     complaints: list[str] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
 
     def __call__(
         self,
@@ -56,12 +60,13 @@ class Visits:
             **options,
         )
         page = context.new_page()
+        self.pages.append(page)
         if scripts:
             page.add_init_script(TELL_VIOLATIONS)
         page.on("console", lambda message: self._note(message, status))
         page.on("pageerror", lambda error: self.complaints.append(f"raised: {error}"))
         page.on("dialog", self._refuse)
-        answer = page.goto(path.lstrip("/") or "./")
+        answer = page.goto(path.replace("{fingerprint}", self.fingerprint).lstrip("/") or "./")
         assert answer.status == status, f"{page.url}: {answer.status}\n{page.inner_text('body')}"
         return page
 
