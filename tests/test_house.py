@@ -68,7 +68,7 @@ MOST_FILES = 384  # three in flow: limits, limit_options and its __init__; one i
 # eight of queues that are let on job by job: jobs/stepping; breakpoint_table, rehearsal,
 # stepped_claims, stepping and stops in storage/jobs; storage/lmdb/overlay; cli/stepping
 # four of insights: access, why, crons and limits; storage/jobs/copies and app/drain
-MOST_SMALL_FILES = 23  # users import those of Flask, Quart and Litestar by their names; Django its
+MOST_SMALL_FILES = 22  # users import those of Flask, Quart and Litestar by their names; Django its
 # apps and its command; and integrations/django/compat chooses between two libraries
 MOST_END_NAMES = 12
 MOST_END_UNIONS = 2

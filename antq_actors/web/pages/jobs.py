@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.insights.filters import Filter, FilterError
+from antq_actors.web.job_list import JobList, chips_of, count_new, rows_of, statuses_of
 from antq_actors.web.paging import number_in
 from antq_actors.web.refusals import bad_field
+from antq_actors.web.rendering import render
 from antq_actors.web.routes import Page
 
 if TYPE_CHECKING:
@@ -16,18 +21,43 @@ if TYPE_CHECKING:
 
 LIMITS: Final = (50, 100, 200)
 _MOST_DIGITS: Final = 20
+_NEW_BUDGET_SECONDS: Final = 0.02
 
 
 def _jobs(view: View) -> Any:
+    typed = view.one("q", "") or ""
     limit = number_in(view, "limit", LIMITS[0], LIMITS[-1])
     if limit not in LIMITS:
         raise bad_field(f"limit must be one of 50, 100, 200, got {limit}")
-    return view.insights.jobs(
-        view.one("q", "") or "",
+    order = view.one("order", "newest") or "newest"
+    find = partial(
+        view.insights.jobs,
         after=_cursor(view, "after"),
         before=_cursor(view, "before"),
         limit=limit,
-        order=view.one("order", "newest") or "newest",
+        order=order,
+    )
+    if view.is_api:
+        return find(typed)
+    try:
+        asked = Filter.parse(typed)
+    except FilterError as error:
+        return render(view, "jobs", JobList(typed=typed, error=error), 400)
+    page = find(asked)
+    stored = view.insights.jobs(limit=1)
+    since, had = _cursor(view, "since"), _cursor(view, "had")
+    quickly = partial(view.insights.jobs, budget=_NEW_BUDGET_SECONDS)
+    return JobList(
+        typed=typed,
+        page=page,
+        rows=rows_of(page.items, datetime.now(UTC)),
+        chips=chips_of(asked),
+        statuses=statuses_of(asked),
+        stored=stored.count,
+        newest=stored.items[0].id if stored.items else 0,
+        new=0 if since is None else count_new(quickly, asked, since, had),
+        order=order,
+        limit=limit,
     )
 
 
@@ -45,6 +75,6 @@ def _job(view: View) -> Any:
 
 
 ROUTES: Final[Sequence[Route]] = (
-    Page(path="/jobs", name="jobs", read=_jobs, has_page=False),
+    Page(path="/jobs", name="jobs", read=_jobs),
     Page(path="/jobs/{id:int}", name="job", read=_job, has_page=False),
 )
