@@ -22,6 +22,8 @@ __all__ = [
     "BatchClosed",
     "BatchError",
     "BatchNotFound",
+    "BulkEnded",
+    "BulkNotFound",
     "ConfigError",
     "CronError",
     "CycleError",
@@ -79,6 +81,14 @@ class BatchNotFound(AntqError):
 
 class BatchClosed(AntqError):
     """A batch was closed, so it gets no more members."""
+
+
+class BulkNotFound(AntqError):
+    """No bulk change has this id, or it was long ago."""
+
+
+class BulkEnded(AntqError):
+    """A bulk change is to be stopped, and has ended."""
 
 
 class NotStarted(AntqError):

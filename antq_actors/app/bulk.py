@@ -27,6 +27,7 @@ from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
 from antq_actors.jobs.state import ACTIVE, ENDED, Status
 from antq_actors.storage.format.records import BulkResult, Chosen, Filter, Span
+from antq_actors.storage.jobs.bulk_tasks import due_at
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
@@ -164,16 +165,6 @@ class BulkChange(NamedTuple):
             ),
             queues=self.queues | result.queues,
         )
-
-
-def due_at(number: int, total: int, began: Instant, spread: Instant) -> Instant:
-    """Return when the job *number*, from 0, of *total* is due: the first at once, the last late.
-
-    >>> [due_at(number, 3, began=100, spread=60) for number in range(3)]
-    [100, 130, 160]
-    """
-    last = max(1, total - 1)
-    return min(began + spread * min(number, last) // last, instant.LATEST)
 
 
 def checked(verb: BulkVerb, filters: Mapping[str, Any]) -> BulkChange:

@@ -17,6 +17,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.audit_table import verify_audit
 from antq_actors.storage.jobs.breakpoint_table import verify_breakpoints
+from antq_actors.storage.jobs.bulk_table import verify_bulks
 from antq_actors.storage.jobs.charts import verify_charts
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gate_tally import Tally, verify_gates
@@ -88,6 +89,7 @@ class _Verification:
         yield from verify_breakpoints(self._txn, self._tables)
         yield from verify_charts(self._txn, self._tables)
         yield from verify_audit(self._txn, self._tables)
+        yield from verify_bulks(self._txn, self._tables)
         yield from verify_gates(self._txn, self._tables, self._tally)
         meta = Meta(self._txn, self._tables.meta)
         yield from CronTable(self._txn, self._tables, meta, self._signer).findings()

@@ -14,7 +14,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import Composed, NewJob, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.jobs.group_verbs import GroupVerbs
-from antq_actors.storage.jobs.tasks import CancelGroup
+from antq_actors.storage.jobs.tasks import CancelGroup, ChangeJobs
 from antq_actors.storage.lmdb import keys
 from antq_actors.workflows.edges import Condition
 
@@ -130,12 +130,18 @@ class GraphVerbs(GroupVerbs):
         self.composition.note(now)
         if isinstance(task, CancelGroup):
             self.go_on_cancelling(task, now=now)
+        elif isinstance(task, ChangeJobs):
+            self.go_on_changing(task.bulk, now=now)
         else:
             if self.composition.groups.get(task.upstream) is not None:
                 self.composition.touch(task.upstream, now)
             self.composition.dependents.expect(task.upstream, task.after, task.stage)
         self.has_changed = True
         return True
+
+    def go_on_changing(self, bulk: int, *, now: Instant) -> None:
+        """Change the next jobs of a bulk change; what is left then is a task again."""
+        raise NotImplementedError
 
     def _refuse_any(self, nodes: Sequence[GraphNode], now: Instant) -> None:
         """Raise what keeps one of these jobs from being stored, before any is."""

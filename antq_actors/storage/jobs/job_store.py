@@ -33,6 +33,7 @@ from antq_actors.storage.format.cipher import opened_specs
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.bulk import BulkWriter
+from antq_actors.storage.jobs.bulk_tasks import BulkTasks
 from antq_actors.storage.jobs.bulk_update import BulkUpdate, note_claimed, note_completed, plan
 from antq_actors.storage.jobs.composition import flagged
 from antq_actors.storage.jobs.imports import ImportVerbs
@@ -78,7 +79,7 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(BulkWriter, ImportVerbs, SteppedClaims):
+class JobStore(BulkTasks, BulkWriter, ImportVerbs, SteppedClaims):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
     def note_encryption(self, *, encrypts_all: bool) -> None:

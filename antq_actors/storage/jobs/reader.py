@@ -13,6 +13,8 @@ from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs import upkeep
+from antq_actors.storage.jobs.bulk_table import TABLE as BULKS
+from antq_actors.storage.jobs.bulk_table import BulkTable
 from antq_actors.storage.jobs.charts import TABLE as CHARTS
 from antq_actors.storage.jobs.charts import Charted, ChartTable
 from antq_actors.storage.jobs.cron_table import CronTable
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.format.records import Filter, PauseRecord
+    from antq_actors.storage.jobs.bulk_table import BulkRecord
     from antq_actors.storage.jobs.upkeep import Upkeep
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -86,6 +89,12 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
     def has_task(self) -> bool:
         """Read whether something is left to do of a change that was too large for a transaction."""
         return not TaskTable(self._txn, self._tables).is_empty()
+
+    def bulk(self, id_: int) -> BulkRecord | None:
+        """Read how far a bulk change is; None: there is none, or it was long ago."""
+        if not self._tables.has_rows(self._txn, BULKS):
+            return None
+        return BulkTable(self._txn, self._tables).get(id_)
 
     def is_active(self, id_: int) -> bool:
         """Read whether a job is stored and has not ended; a damaged one has."""

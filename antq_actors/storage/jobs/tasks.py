@@ -45,7 +45,13 @@ class CancelGroup(msgspec.Struct, frozen=True, array_like=True, tag=1):
     after: int = 0
 
 
-Task: TypeAlias = SettleEdges | CancelGroup
+class ChangeJobs(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Change the jobs that a bulk change has left."""
+
+    bulk: int
+
+
+Task: TypeAlias = SettleEdges | CancelGroup | ChangeJobs
 
 TASKS: Final = ""
 """In place of a queue's name among those for which there are commands: there is a task."""
