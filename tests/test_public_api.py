@@ -68,6 +68,7 @@ ERRORS = [
     *("BatchClosed", "BatchNotFound", "StepError", "DuplicateStep", "Superseded"),
     "NotUndoable",
     "QueueNotPaused",
+    *("QueueNotPaused", "BulkEnded", "BulkNotFound"),
 ]
 
 OTP = [

@@ -319,6 +319,15 @@ class Runtime:
         """Return the number by which others see that this process lives; become a node for that."""
         return self.node.number()
 
+    def do_tasks(self) -> None:
+        """Have this process go on with what is too much for one transaction, until it stops.
+
+        Nodes do so anyway; without queues a process does it once it has begun such a change, as
+        there may be no node.
+        """
+        if not self.runs_queues:
+            tree.start_flow(self.root, self.names, self.store, self.clock)
+
     def cron(self, name: str) -> CronHandle:
         """Return the handle of the periodic entry of this name, which need not be there."""
         return CronHandle(name, self.store, self.enqueuer, self._wake_cron)

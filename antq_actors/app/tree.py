@@ -17,6 +17,7 @@ antq                    one_for_one
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.backoff import Backoff
 from antq_actors.jobs import instant
 from antq_actors.otp.kernel.child_spec import Strategy
+from antq_actors.otp.messaging.calls import cast
+from antq_actors.otp.messaging.names import AlreadyStarted
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import QueueSettings, Wake
 from antq_actors.queues.queue_actor import QueueActor, wake_queue
@@ -101,7 +104,7 @@ def start(
 ) -> ServerRef:
     """Start the application's supervision tree over the store in *path* and return its root.
 
-    Unless it *runs_queues*, the storage actor is its only child.
+    Unless it *runs_queues*, the storage actor is its only child; see :func:`start_flow`.
 
     Raises otp.StartError, which names the child that did not start.
     """
@@ -129,6 +132,17 @@ def start(
         children.append(FlowService.child_spec(store, clock, id="flow", name=names.flow))
     root: ServerRef = Supervisor.start(children, name=names.root)
     return root
+
+
+def start_flow(
+    root: ServerRef, names: ActorNames, store: StorageClient, clock: Callable[[], Instant]
+) -> None:
+    """Have an application without queues do the tasks of its store as well, until it stops."""
+    with suppress(AlreadyStarted):
+        Supervisor.start_child(
+            root, FlowService.child_spec(store, clock, id="flow", name=names.flow)
+        )
+    cast(names.flow, Wake())
 
 
 def _storage(

@@ -7,8 +7,8 @@
     course.py       course
     listing.py      list
     jobs.py         show nodes count
-    bulk.py         cancel retry delete
-    changes.py      run-now reschedule pause resume
+    bulk.py         cancel retry delete run-now  found.py all jobs that a filter finds
+    changes.py      reschedule pause resume
     crons.py        crons cron
     limits.py       limits limit
     charts.py       charts

@@ -1,4 +1,4 @@
-"""``antq cancel``, ``retry`` and ``delete``: of jobs that are named, or that filters find."""
+"""``antq cancel``, ``retry``, ``delete`` and ``run-now``: of jobs named, or that filters find."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,11 +11,13 @@ from antq_actors import AntQ, BulkOutcome, Status
 from antq_actors.app import bulk
 from antq_actors.cli import output
 from antq_actors.cli.changes import REFUSED, change_each
+from antq_actors.cli.found import FoundJobs, Reason, change_found
 from antq_actors.cli.listing import (
     Args,
     Error,
     FailedAfter,
     FailedBefore,
+    FilterText,
     InsertedAfter,
     InsertedBefore,
     Queue,
@@ -53,6 +55,7 @@ def cancel(
     path: StorePath,
     ids: JobIds = None,
     *,
+    filter: FilterText = None,  # noqa: A002 - the option's name
     status: Statuses = None,
     queue: Queue = None,
     worker: WorkerName = None,
@@ -63,6 +66,7 @@ def cancel(
     inserted_after: InsertedAfter = None,
     inserted_before: InsertedBefore = None,
     limit: Limit = None,
+    reason: Reason = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> int:
@@ -74,6 +78,7 @@ def cancel(
     Examples:
       antq cancel 4711 4712 4713 --path jobs
       antq cancel --queue mail --status scheduled --path jobs
+      antq cancel --filter 'status:scheduled arg.user.id:42' --path jobs
     """
     filters = job_filters(
         status=status,
@@ -86,6 +91,9 @@ def cancel(
         inserted_after=inserted_after,
         inserted_before=inserted_before,
     )
+    if filter is not None:
+        found = FoundJobs("cancel", filter, None, reason, dry_run, yes)
+        return change_found(path, found, {**filters, "ids": ids, "limit": limit})
     if _are_named(ids, filters, limit=limit, dry_run=dry_run):
         return change_each(ids or [], path, _cancel)
     with open_store(path) as app:
@@ -96,6 +104,7 @@ def retry(
     path: StorePath,
     ids: JobIds = None,
     *,
+    filter: FilterText = None,  # noqa: A002 - the option's name
     status: Statuses = None,
     queue: Queue = None,
     worker: WorkerName = None,
@@ -108,6 +117,7 @@ def retry(
     spread: Spread = None,
     limit: Limit = None,
     fresh: Fresh = False,
+    reason: Reason = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> int:
@@ -120,6 +130,7 @@ def retry(
     Examples:
       antq retry 4711 4712 --path jobs
       antq retry --status failed --queue mail --error timeout --spread 600 --path jobs
+      antq retry --filter 'status:failed error:timeout ended:<1h' --dry-run --path jobs
     """
     filters = job_filters(
         status=status,
@@ -132,6 +143,9 @@ def retry(
         inserted_after=inserted_after,
         inserted_before=inserted_before,
     )
+    if filter is not None:
+        found = FoundJobs("retry", filter, spread, reason, dry_run, yes)
+        return change_found(path, found, {**filters, "ids": ids, "limit": limit, "fresh": fresh})
     if _are_named(ids, filters, limit=limit, dry_run=dry_run, spread=spread):
         return change_each(
             ids or [],
@@ -149,6 +163,7 @@ def delete(
     path: StorePath,
     ids: JobIds = None,
     *,
+    filter: FilterText = None,  # noqa: A002 - the option's name
     status: Statuses = None,
     queue: Queue = None,
     worker: WorkerName = None,
@@ -159,6 +174,7 @@ def delete(
     inserted_after: InsertedAfter = None,
     inserted_before: InsertedBefore = None,
     limit: Limit = None,
+    reason: Reason = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> int:
@@ -182,10 +198,46 @@ def delete(
         inserted_after=inserted_after,
         inserted_before=inserted_before,
     )
+    if filter is not None:
+        found = FoundJobs("delete", filter, None, reason, dry_run, yes)
+        return change_found(path, found, {**filters, "ids": ids, "limit": limit})
     if _are_named(ids, filters, limit=limit, dry_run=dry_run):
         return change_each(ids or [], path, _delete)
     with open_store(path) as app:
         return _change_all(app.delete_jobs, {**filters, "limit": limit}, dry_run=dry_run, yes=yes)
+
+
+def run_now(
+    path: StorePath,
+    ids: JobIds = None,
+    *,
+    filter: FilterText = None,  # noqa: A002 - the option's name
+    spread: Spread = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> int:
+    """Make scheduled and retrying jobs due now: those named, or all that a filter finds.
+
+    They run when their queue has a free slot. Enqueued jobs are due already.
+
+    \b
+    Examples:
+      antq run-now 4711 4712 --path jobs
+      antq run-now --filter 'status:retrying queue:mail' --spread 60 --path jobs
+    """
+    if filter is not None:
+        found = FoundJobs("run-now", filter, spread, reason, dry_run, yes)
+        return change_found(path, found, {"ids": ids})
+    if not ids:
+        raise typer.BadParameter("give ids, or --filter", param_hint="ID")
+    if spread is not None or dry_run:
+        raise typer.BadParameter("give ids or --filter, not both", param_hint="ID")
+    return change_each(ids, path, _run_now)
+
+
+def _run_now(app: AntQ, id_: int) -> str:
+    return f"Job {id_} is {app.run_now(id_).status}, and due now."
 
 
 def _cancel(app: AntQ, id_: int) -> str:

@@ -1,4 +1,4 @@
-"""``antq run-now`` and ``reschedule`` of jobs; ``pause`` and ``resume`` of queues.
+"""``antq reschedule`` of a job; ``pause`` and ``resume`` of queues.
 
 Each takes several. If one is refused, its error is printed, and the others are changed all the
 same.
@@ -16,7 +16,6 @@ from antq_actors.cli.listing import ScheduleAt, ScheduleIn, parse_time
 from antq_actors.cli.output import local_time
 from antq_actors.cli.store import StorePath, open_store
 
-JobIds: TypeAlias = Annotated[list[int], typer.Argument(metavar="ID", help="The jobs' ids.")]
 QueueNames: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="QUEUE", help="The queues' names.")
 ]
@@ -25,18 +24,6 @@ REFUSED = 1
 """The exit code when something was refused."""
 
 T = TypeVar("T")
-
-
-def run_now(ids: JobIds, path: StorePath) -> int:
-    """Make scheduled and retrying jobs due now.
-
-    They run when their queue has a free slot. Enqueued jobs are due already.
-
-    \b
-    Example:
-      antq run-now 4711 4712 --path jobs
-    """
-    return change_each(ids, path, _run_now)
 
 
 def reschedule(
@@ -107,10 +94,6 @@ def change_each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T],
             else:
                 output.report(output.printable(done))
     return code
-
-
-def _run_now(app: AntQ, id_: int) -> str:
-    return f"Job {id_} is {app.run_now(id_).status}, and due now."
 
 
 def _pause(app: AntQ, name: str) -> str:

@@ -157,7 +157,10 @@ COMMANDS: Final = {
         "bulk:delete",
         "Delete jobs of any status, for good: those named, or all that match filters.",
     ),
-    "run-now": Command("changes:run_now", "Make scheduled and retrying jobs due now."),
+    "run-now": Command(
+        "bulk:run_now",
+        "Make scheduled and retrying jobs due now: those named, or all that a filter finds.",
+    ),
     "reschedule": Command(
         "changes:reschedule", "Change when a scheduled, retrying or enqueued job is due."
     ),

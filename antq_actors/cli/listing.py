@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,7 +141,7 @@ def list_jobs(
         inserted_before=inserted_before,
     )
     if filter is not None:
-        _refuse_both(filters)
+        refuse_both(filters)
         _list_filtered(
             path, filter, newest=newest_first, ids=(after, before), limit=limit, as_json=as_json
         )
@@ -179,13 +179,17 @@ def _without_secrets(job: Job) -> Job:
     return msgspec.structs.replace(job, args=args, meta=meta)
 
 
-def _refuse_both(filters: dict[str, Any]) -> None:
+_OPTIONS: Final = {"args": "--arg", "ids": "ids"}
+"""What options are called, where that is not their name."""
+
+
+def refuse_both(filters: Mapping[str, Any]) -> None:
     """Refuse options that --filter takes the place of as wrong usage."""
     for name, value in filters.items():
-        if value is not None:
-            option = "arg" if name == "args" else name.replace("_", "-")
+        if value is not None and value is not False:
+            option = _OPTIONS.get(name) or f"--{name.replace('_', '-')}"
             raise typer.BadParameter(
-                f"give either --filter or --{option}; a filter is written as 'status:failed"
+                f"give either --filter or {option}; a filter is written as 'status:failed"
                 " queue:mail arg.user.id:42 inserted:<1h'",
                 param_hint="--filter",
             )

@@ -1,7 +1,7 @@
 """What is shown of an application: one read model for pages, the terminal, ``--json`` and the API.
 
 ``Insights(app)`` reads, and what it returns are frozen values whose fields are the keys of the JSON
-API. Nothing here knows HTTP, and nothing here changes a job.
+API. Nothing here knows HTTP.
 
 reader.py      ``Insights``, one line for each question
 source.py      what every reading is given: the application, its store, its time, what is hidden
@@ -14,6 +14,7 @@ trees.py       supervision trees; replay.py as they were before an event
 prediction.py  what follows from an actor's end
 filters.py     the grammar of filters; its values are in filter_values.py
 search.py      which jobs a filter finds, within a budget of time; candidates.py has what each has
+bulk.py        many jobs changed at once; bulk_order.py decides which, and which are refused
 items.py       a job of a list, and what can be done with it
 jobs.py        one job: its executions, its history, its film, related jobs
 errors.py      what failed, grouped; fingerprints.py decides what is alike
@@ -26,6 +27,7 @@ access.py      who may do what
 from __future__ import annotations
 
 from antq_actors.insights.access import Access, Forbidden, Visitor
+from antq_actors.insights.bulk import MatchesChanged, change_jobs
 from antq_actors.insights.filters import Filter, FilterError
 from antq_actors.insights.prediction import Prediction, predict
 from antq_actors.insights.reader import Insights
@@ -38,8 +40,10 @@ __all__ = [
     "FilterError",
     "Forbidden",
     "Insights",
+    "MatchesChanged",
     "Prediction",
     "Visitor",
+    "change_jobs",
     "predict",
     "replay",
 ]

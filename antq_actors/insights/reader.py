@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
-from antq_actors.insights import search
+from antq_actors.insights import bulk, search
 from antq_actors.insights.charts import read_charts
 from antq_actors.insights.composed import (
     read_batch,
@@ -31,7 +31,7 @@ from antq_actors.insights.trees import read_tree
 from antq_actors.insights.why import read_checks, read_queue_why, read_why
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.flow.limits import LimitInfo
@@ -51,7 +51,15 @@ if TYPE_CHECKING:
     from antq_actors.insights.redaction import Redact
     from antq_actors.insights.store import StoreView
     from antq_actors.insights.trees import TreeView
-    from antq_actors.insights.values import ErrorGroup, ErrorPage, FilmStop, JobPage, JobView
+    from antq_actors.insights.values import (
+        BulkPreview,
+        BulkView,
+        ErrorGroup,
+        ErrorPage,
+        FilmStop,
+        JobPage,
+        JobView,
+    )
     from antq_actors.insights.why import Check, WhyView
     from antq_actors.otp.messaging.names import Destination
 
@@ -216,6 +224,28 @@ class Insights:
         Raises UnknownQueue, TypeError.
         """
         return read_queue_why(self._source, name)
+
+    def bulk_preview(
+        self,
+        verb: str,
+        filter: str | Filter | None = None,  # noqa: A002 - what it is
+        *,
+        ids: Iterable[int] | None = None,
+        spread: float = 0.0,
+        budget: float = bulk.BUDGET_SECONDS,
+    ) -> BulkPreview:
+        """Return what would become of the jobs that a filter finds, or of those with these *ids*.
+
+        *verb* is ``"retry"``, ``"cancel"``, ``"delete"`` or ``"run-now"``. Jobs are looked for for
+        *budget* seconds; if that is not enough, ``exact`` is False. Nothing is changed.
+
+        Raises FilterError, TypeError, ValueError, NotStarted and StorageError.
+        """
+        return bulk.preview_bulk(self._source, verb, filter, ids, spread=spread, budget=budget)
+
+    def bulk(self, id: int) -> BulkView:  # noqa: A002 - as the field is named
+        """Return how far a bulk change is. Raises BulkNotFound, TypeError."""
+        return bulk.read_bulk(self._source, id)
 
     def errors(
         self,

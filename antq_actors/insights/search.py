@@ -25,7 +25,7 @@ from antq_actors.storage.jobs.search import Named, SearchPage
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from antq_actors.insights.source import Source
     from antq_actors.insights.values import JobItem
@@ -41,6 +41,8 @@ PAGE_JOBS: Final = 50
 _FIRST_JOBS: Final = 100
 """Of the first transaction of a search; each next one has twice as many."""
 _MOST_JOBS: Final = 800
+_PAGE_IDS: Final = 5_000
+"""Ids that are read in one transaction, without their jobs."""
 _MOST_LISTED: Final = 2**32
 """Of a page: as many as anyone asks for, and few enough for what counts them."""
 _BY_LANE: Final = frozenset({"status", "queue"})
@@ -225,6 +227,17 @@ class Search:
             if page.is_last:
                 return count, True
         return count, False
+
+    def count_by_status(self) -> Mapping[Status, int]:
+        """Return how many jobs of each status pass, where the counts of lanes say so."""
+        return self._store.read(JobReader.count_by_status, self._lanes)
+
+    def ids_by_lane(self) -> Iterator[list[int]]:
+        """Yield the ids of the jobs that pass, ascending, where their lanes say so."""
+        after = 0
+        while ids := self._store.read(JobReader.ids_in_lanes, self._lanes, after, _PAGE_IDS):
+            yield ids
+            after = ids[-1]
 
     # ---- what is looked at ----------------------------------------------------------------
 

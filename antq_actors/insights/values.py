@@ -155,3 +155,54 @@ class ErrorPage:
     """Jobs that were looked at."""
     complete: bool
     """Whether the search came to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why some of many jobs are not changed."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkPreview:
+    """What would become of many jobs, if they were changed now."""
+
+    matches: int
+    """How many are meant, or were found in the time for that."""
+    exact: bool
+    """Whether these are all."""
+    changes: int
+    """How many of them would be changed."""
+    refused: tuple[Refused, ...]
+    """Why others would not, the most frequent reason first."""
+    sample: tuple[JobItem, ...]
+    """The first few that would be changed."""
+    cli: str
+    """A line for a shell that does the same."""
+    python: str
+    """A line of Python that does the same, where ``app`` is the application."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkView:
+    """A bulk change, and how far it is."""
+
+    id: int
+    verb: str
+    filter: str
+    """What has found the jobs."""
+    state: str
+    """``running``, ``stopped`` or ``done``."""
+    total: int
+    """How many jobs it is about."""
+    changed: int
+    skipped: int
+    """Jobs that had changed since they were found, and were left as they are."""
+    refused: int
+    """Jobs that could not be changed."""
+    by: str | None
+    """Who has begun it."""
+    at: datetime
+    """When it was last gone on with."""

@@ -660,7 +660,7 @@ def test_an_id_that_is_no_number_is_named(antq):
 
 
 @pytest.mark.parametrize(
-    ("command", "what"), [("cancel", "[ID]"), ("run-now", "{ID}"), ("pause", "{QUEUE}")]
+    ("command", "what"), [("cancel", "[ID]"), ("run-now", "[ID]"), ("pause", "{QUEUE}")]
 )
 def test_the_help_says_which_commands_take_several(command, what, capsys):
     code = run([command, "--help"])

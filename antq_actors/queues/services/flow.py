@@ -1,4 +1,4 @@
-"""Goes on with changes that were too large for one transaction, such as a large cascade.
+"""Goes on with changes that were too large for one transaction: of many jobs, or large cascades.
 
 The transaction that begins one stores the rest as a task in the store. Each node has such a
 service, and none is special: a task goes on wherever one is awake, so none is lost by a crash.

@@ -1,13 +1,15 @@
-"""Which jobs of a queue would start next if it were not paused, found out by claiming them.
+"""What verbs of the store would do, found out by doing them in a transaction that is not written.
 
-The claims are those of a queue that runs, with all that follows at limits when a job starts, in a
-transaction that is never written. So the order that it shows is the order in which jobs start.
+Which jobs of a queue would start next if it were not paused: the claims are those of a queue that
+runs, with all that follows at limits when a job starts, so the order that it shows is the order in
+which jobs start. And which jobs a retry would refuse.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.errors import AntqError, JobNotFound
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import StoredJob
 from antq_actors.storage.jobs.bulk_update import BulkUpdate
@@ -17,13 +19,14 @@ from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.overlay import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import lmdb
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.format.encoding import JobRecord
+    from antq_actors.storage.jobs.reader import JobReader
     from antq_actors.storage.lmdb.tables import Tables
 
 _NODE: Final = 1
@@ -35,7 +38,7 @@ _MOST_ROUNDS: Final = 16
 
 
 class Rehearsal(JobStore):
-    """Claims the jobs of a store in memory alone, whatever keys they are signed or encrypted with.
+    """Changes the jobs of a store in memory alone, whatever keys they are signed or encrypted with.
 
     What is about whole queues does not count, nor do breakpoints: how many may run at once on all
     nodes, how fast they may start.
@@ -68,6 +71,18 @@ class Rehearsal(JobStore):
             empty += not claimed
         return self._taken
 
+    def refused_retries(self, ids: Iterable[int], now: Instant) -> list[AntqError]:
+        """Return why jobs could not be retried, one after the other, for each that could not."""
+        refused = []
+        for id_ in ids:
+            try:
+                self.retry(id_, now=now)
+            except JobNotFound:
+                continue
+            except AntqError as error:
+                refused.append(error)
+        return refused
+
     def _take_due(
         self,
         bulk: BulkUpdate,  # noqa: ARG002 - as a claim has it
@@ -92,3 +107,8 @@ class Rehearsal(JobStore):
         if id_ not in self._started:
             self._taken.append((id_, record.state))
         return True
+
+
+def refused_retries(reader: JobReader, ids: Iterable[int], now: Instant) -> list[AntqError]:
+    """Read why jobs could not be retried, one after the other, for each that could not."""
+    return Rehearsal(reader._txn, reader._tables).refused_retries(ids, now)

@@ -6,11 +6,13 @@ A page is one transaction, so each is small; what a job must be beyond its lane,
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from antq_actors.jobs.state import Status
+from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.edges import EdgeTable
 from antq_actors.storage.jobs.groups import BATCH, GROUP, WORKFLOW, GroupTable
 from antq_actors.storage.jobs.upstreams import Upstreams
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.storage.format.records import Span
     from antq_actors.storage.jobs.entry_reader import RawJob
     from antq_actors.storage.jobs.meta import Meta
     from antq_actors.storage.jobs.table import JobEntries
@@ -93,6 +94,18 @@ class SearchReader:
             for status, queue in self._jobs.lanes()
             if lanes is None or lanes(status, queue)
         )
+
+    def count_by_status(self, lanes: Lanes | None) -> dict[Status, int]:
+        """Read how many jobs of each status are in *lanes*, by their counts; None: of all jobs."""
+        found: Counter[Status] = Counter()
+        for status, queue in self._jobs.lanes():
+            if lanes is None or lanes(status, queue):
+                found[status] += self._jobs.count(keys.lane(status, queue))
+        return found
+
+    def ids_in_lanes(self, lanes: Lanes | None, after: int, size: int) -> list[int]:
+        """Read the first *size* ids behind *after* of the jobs in *lanes*, without the jobs."""
+        return list(islice(self._lane_ids(lanes, Span(after=after)), size))
 
     def named_ids(self, named: Named, most: int) -> list[int] | None:
         """Read the ids of the jobs that an index names, sorted; None: no index helps.
