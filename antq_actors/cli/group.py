@@ -139,6 +139,9 @@ COMMANDS: Final = {
         "charts:charts",
         "Show how many jobs came in and ended lately, and how long they waited and ran.",
     ),
+    "audit": Command(
+        "audit:audit", "Show what was done by hand, by whom and why, the newest first."
+    ),
     "metrics": Command(
         "metrics:metrics", "Serve the numbers of a store to Prometheus until a signal stops it."
     ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights import bulk, search
+from antq_actors.insights.audit import PAGE_ENTRIES, read_audit
 from antq_actors.insights.charts import read_charts
 from antq_actors.insights.composed import (
     read_batch,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.flow.limits import LimitInfo
+    from antq_actors.insights.audit import AuditPage
     from antq_actors.insights.charts import Charts
     from antq_actors.insights.composed import (
         BatchDetail,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
         JobView,
     )
     from antq_actors.insights.why import Check, WhyView
+    from antq_actors.jobs.audit import AuditEntry
     from antq_actors.otp.messaging.names import Destination
 
 
@@ -135,6 +138,23 @@ class Insights:
     def store(self) -> StoreView:
         """Return the store: its file, its readers, and when it was last looked after."""
         return read_store(self._source)
+
+    def audit(self, limit: int = 100) -> list[AuditEntry]:
+        """Return what was done by hand, by whom and why, the newest first.
+
+        Raises TypeError and ValueError unless *limit* is a whole number of at least 1.
+        """
+        return self._source.app.audit(limit)
+
+    def audit_page(
+        self, *, after: int | None = None, before: int | None = None, limit: int = PAGE_ENTRIES
+    ) -> AuditPage:
+        """Return a page of the audit.
+
+        *after* is the ``next`` of a page and *before* the ``previous`` of one. Raises TypeError and
+        ValueError.
+        """
+        return read_audit(self._source, after, before, limit)
 
     def crons(self) -> list[CronInfo]:
         """Return the periodic entries of the store, by name."""

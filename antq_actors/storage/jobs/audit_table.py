@@ -21,10 +21,16 @@ from antq_actors.jobs.instant import Instant, datetime_for_display  # msgspec re
 from antq_actors.storage.format.cipher import is_sealed
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.jobs.undo_table import TABLE, UndoTable, is_key_of_undo
-from antq_actors.storage.lmdb.scan import delete_range, items_before, items_with, value_of
+from antq_actors.storage.lmdb.scan import (
+    delete_range,
+    items_before,
+    items_from,
+    items_with,
+    value_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import lmdb
 
@@ -92,9 +98,24 @@ class AuditTable:
 
     def newest(self, limit: int) -> list[AuditEntry]:
         """Read up to *limit* entries, the newest first; damaged ones are left out."""
-        rows = items_before(self._txn, self._table, _ENTRY, _END)
-        entries = (_decoded(row) for _, row in rows)
-        return list(islice((self._shown(each) for each in entries if each is not None), limit))
+        return [entry for _, entry in islice(self.below(None), limit)]
+
+    def below(self, number: int | None) -> Iterator[tuple[int, AuditEntry]]:
+        """Yield the entries below a number, with their own, the newest first; None: all."""
+        end = _END if number is None else _key(number)
+        yield from self._readable(items_before(self._txn, self._table, _ENTRY, end))
+
+    def above(self, number: int) -> Iterator[tuple[int, AuditEntry]]:
+        """Yield the entries above a number, with their own, the oldest first."""
+        yield from self._readable(items_from(self._txn, self._table, _key(number + 1)))
+
+    def _readable(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[int, AuditEntry]]:
+        for key, row in rows:
+            if not key.startswith(_ENTRY):
+                return
+            entry = _decoded(row)
+            if entry is not None:
+                yield _number(key), self._shown(entry)
 
     def reseal(self, cipher: Cipher) -> None:
         """Encrypt what all entries are about anew; what no key fits stays as it is."""

@@ -6,6 +6,7 @@ that follow add to what that has counted. A refusal, and what changes nothing, i
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.storage.format.records import BulkResult
@@ -52,6 +53,16 @@ class Audited(NamedTuple):
     """How many things the verb has changed."""
     is_undoable: bool = True
     """Whether all that was changed so far can be undone."""
+
+
+class EntryPage(NamedTuple):
+    """Some entries of the audit, the newest first."""
+
+    entries: list[AuditEntry]
+    next: int | None
+    """The number behind which older ones are; None: there are none."""
+    previous: int | None
+    """The number in front of which newer ones are; None: there are none."""
 
 
 def audited(
@@ -109,6 +120,27 @@ def entries(reader: JobReader, limit: int) -> list[AuditEntry]:
     if not reader._tables.has_rows(reader._txn, TABLE):
         return []
     return AuditTable(reader._txn, reader._tables).newest(min(limit, MOST_ENTRIES))
+
+
+def page(reader: JobReader, limit: int, after: int | None, before: int | None) -> EntryPage:
+    """Read up to *limit* entries, the newest first, and the numbers that their neighbours go by.
+
+    Those behind the entry with the number *after*, or in front of the one with *before*.
+    """
+    if not reader._tables.has_rows(reader._txn, TABLE):
+        return EntryPage([], None, None)
+    table = AuditTable(reader._txn, reader._tables)
+    if before is None:
+        found = list(islice(table.below(after), limit))
+    else:
+        found = list(islice(table.above(before), limit))[::-1]
+    if not found:
+        return EntryPage([], None, None)
+    first, last = found[0][0], found[-1][0]
+    is_first = next(table.above(first), None) is None
+    is_last = next(table.below(last), None) is None
+    entries = [entry for _, entry in found]
+    return EntryPage(entries, None if is_last else last, None if is_first else first)
 
 
 def _mark(action: Action, *, hides: bool) -> str:
