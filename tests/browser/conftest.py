@@ -1,7 +1,6 @@
 """A browser, and one site for all tests of a program."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,9 @@ from support.programs import Program
 
 from antq_actors import AntQ
 from antq_actors.insights import Insights
-from browser.visiting import Visits
+from browser.visiting import OPTIONS, Visits, chromium
 
 HERE = Path(__file__).parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="package")
@@ -28,15 +26,14 @@ def playwright():
 
 @pytest.fixture(scope="package")
 def browser(playwright):
-    """The Chromium of this machine: Playwright's own would be a download."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    """The Chromium of this machine."""
+    found = chromium()
     if found is None:
         no_browser = "no Chromium is installed: apt install chromium, or name one in $CHROMIUM"
         if os.environ.get("CI"):
             pytest.fail(no_browser)
         pytest.skip(no_browser)
-    options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-    browser = playwright.chromium.launch(executable_path=found, args=options)
+    browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
     yield browser
     browser.close()
 

@@ -1,6 +1,8 @@
 """How tests look at pages: what the browser complains about fails them, whatever else it was."""
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -8,6 +10,8 @@ from urllib.parse import urljoin
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
 WIDE = (1920, 1080)
@@ -80,6 +84,11 @@ class Visits:
             return  # the page itself, which is to be refused
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text} ({message.location})")
+
+
+def chromium():
+    """Return the Chromium of this machine, or None: Playwright's own would be a download."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def violations(page):
