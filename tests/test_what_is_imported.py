@@ -5,8 +5,9 @@ from importlib.util import find_spec
 from support.programs import run_python
 
 LIBRARIES = (
-    *("cryptography", "django", "fastapi", "flask", "litestar", "opentelemetry"),
-    *("prometheus_client", "pytest", "quart", "sentry_sdk", "starlette", "watchfiles"),
+    *("a2wsgi", "cryptography", "django", "fastapi", "flask", "jinja2", "litestar"),
+    *("opentelemetry", "prometheus_client", "pytest", "quart", "sentry_sdk", "starlette"),
+    *("textual", "uvicorn", "watchfiles"),
 )
 
 PROGRAM = f"""

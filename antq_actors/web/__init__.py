@@ -25,7 +25,7 @@ try:
     import starlette  # noqa: F401 - looked for
 except ImportError as error:
     raise ImportError(
-        "antq_actors.web needs Starlette and Jinja: install antq-actors[web]", name=error.name
+        "this module needs Starlette and Jinja: pip install 'antq-actors[web]'", name=error.name
     ) from None
 
 from antq_actors.insights.access import Access, Visitor

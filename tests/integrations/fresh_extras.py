@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import HTTPCookieProcessor, build_opener
 
 ROOT = Path(__file__).parent.parent.parent
 WEB = ROOT / "examples" / "web"
@@ -27,6 +28,7 @@ TIMEOUT_SECONDS = 600
 LIBRARIES = (
     *("cryptography", "django", "django_tasks", "flask", "litestar", "opentelemetry"),
     *("prometheus_client", "quart", "sentry_sdk", "watchfiles", "fastapi", "pytest"),
+    *("a2wsgi", "jinja2", "starlette", "textual", "uvicorn"),
 )
 MODULES = {
     "django": "integrations.django",
@@ -36,6 +38,7 @@ MODULES = {
     "prometheus": "telemetry.prometheus",
     "quart": "integrations.quart",
     "sentry": "telemetry.sentry",
+    "web": "web",
 }
 """What cannot be imported without its extra."""
 
@@ -245,6 +248,17 @@ def _reload(environment: Environment, extra: str) -> None:
         _until(lambda: started.read_text() == "second")
 
 
+def _web(environment: Environment, extra: str) -> None:
+    """Open the dashboard of ``antq web`` at the address that it prints."""
+    environment.run("-c", "from antq_actors import AntQ\nAntQ('own').start().stop()")
+    log = environment.folder / "log"
+    with environment.started("-m", "antq_actors", "web", "--path", "own", "--port", "0"):
+        _until(lambda: "http://" in log.read_text())
+        (url,) = re.findall(r"http://\S+", log.read_text())
+        with build_opener(HTTPCookieProcessor()).open(url, timeout=60) as page:
+            assert b"<title>Overview" in page.read()
+
+
 def _until(holds) -> None:
     deadline = time.monotonic() + 60
     while not holds():
@@ -258,7 +272,12 @@ PAGES = {
     "sentry": ("tracing.md", "## Sentry"),
     "encryption": ("security.md", "## Encryption"),
 }
-RUNS = {**dict.fromkeys(PAGES, _page), **dict.fromkeys(SITES, _site), "reload": _reload}
+RUNS = {
+    **dict.fromkeys(PAGES, _page),
+    **dict.fromkeys(SITES, _site),
+    "reload": _reload,
+    "web": _web,
+}
 
 if __name__ == "__main__":
     sys.exit(main())
