@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +42,7 @@ class Attention:
     fix: str
     """What to do about it."""
     target: str
-    """The path of the page where that is done, below the dashboard's own."""
+    """The page where that is done, as a URL below the dashboard's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def _paused(facts: Facts) -> Iterator[Attention]:
             WARNING,
             f"Queue {queue.name!r} is paused{by}{why}, and {_jobs(queue.due)} due.",
             f"Resume it, or run `antq resume {queue.name}`.",
-            f"queue?name={queue.name}",
+            _page("queue", name=queue.name),
         )
 
 
@@ -107,7 +108,7 @@ def _late(facts: Facts) -> Iterator[Attention]:
                 f"The first due job of queue {queue.name!r} has waited for"
                 f" {int(waited.total_seconds()) // 60} min.",
                 "Raise its concurrency, start another process, or find out what holds it up.",
-                f"queue?name={queue.name}",
+                _page("queue", name=queue.name),
             )
 
 
@@ -117,7 +118,7 @@ def _dead_nodes(facts: Facts) -> Iterator[Attention]:
             yield Attention(
                 "dead_node",
                 WARNING,
-                f"Node {node.number} died; {_jobs(node.running, 'is', 'are')} to be given back.",
+                f"Node {node.node} died; {_jobs(node.running, 'is', 'are')} to be given back.",
                 "That takes a second where a process runs; else start one.",
                 "nodes",
             )
@@ -129,7 +130,7 @@ def _differing(facts: Facts) -> Iterator[Attention]:
             yield Attention(
                 "differences",
                 WARNING,
-                f"Node {node.number} differs from the others: {node.differences[0]}",
+                f"Node {node.node} differs from the others: {node.differences[0]}",
                 "Finish the deploy, or start the node anew.",
                 "nodes",
             )
@@ -142,7 +143,7 @@ def _unknown_workers(facts: Facts) -> Iterator[Attention]:
             WARNING,
             f"Jobs of queue {queue!r} name the worker {worker!r}, which cannot be imported here.",
             "Deploy its module, or give the class its old name.",
-            f"jobs?q=queue:{queue}",
+            _page("jobs", q=f'queue:"{queue}"'),
         )
 
 
@@ -166,7 +167,7 @@ def _crowded(facts: Facts) -> Iterator[Attention]:
             " run there.",
             "Start that node anew; let the worker look at job.cancelled, or use"
             ' executor="process".',
-            f"queue?name={queue}",
+            _page("queue", name=queue),
         )
 
 
@@ -215,6 +216,10 @@ _RULES: Final[Sequence[Callable[[Facts], Iterator[Attention]]]] = (
     *(_no_node, _supervisors, _crowded, _full, _paused, _late),
     *(_dead_nodes, _differing, _unknown_workers, _readers, _backup),
 )
+
+
+def _page(path: str, **query: str) -> str:
+    return f"{path}?{urlencode(query, quote_via=quote)}"
 
 
 def _jobs(count: int, one: str = "is", many: str = "are") -> str:

@@ -20,7 +20,8 @@ T = TypeVar("T")
 class NodeView:
     """A process that runs queues of the store."""
 
-    number: int
+    node: int
+    """Its number."""
     pid: int
     host: str
     alive: bool
@@ -41,7 +42,7 @@ def read_nodes(source: Source) -> list[NodeView]:
     infos = sorted(source.app.nodes(), key=lambda info: info.number)
     return [
         NodeView(
-            number=info.number,
+            node=info.number,
             pid=info.pid,
             host=info.host,
             alive=info.alive,

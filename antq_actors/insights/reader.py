@@ -12,6 +12,7 @@ from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights import bulk, search
 from antq_actors.insights.audit import PAGE_ENTRIES, read_audit
+from antq_actors.insights.changes import read_state, read_version
 from antq_actors.insights.charts import read_charts
 from antq_actors.insights.composed import (
     read_batch,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.insights.audit import AuditPage
+    from antq_actors.insights.changes import State, Version
     from antq_actors.insights.charts import Charts
     from antq_actors.insights.composed import (
         BatchDetail,
@@ -114,6 +116,14 @@ class Insights:
         *worker* is a stored name, or what follows its colon. Raises TypeError and ValueError.
         """
         return read_charts(self._source, window, queue=queue, worker=worker, node=node)
+
+    def version(self) -> Version:
+        """Return which state it is now: equal to an earlier one if nothing has changed."""
+        return read_version(self._source)
+
+    def state(self) -> State:
+        """Return what says which parts have changed since another state."""
+        return read_state(self._source)
 
     def overview(self) -> Overview:
         """Return the numbers of all queues together, and what needs attention."""

@@ -22,11 +22,13 @@ from antq_actors.insights.as_json import as_json
 from antq_actors.insights.reader import Insights
 from antq_actors.web import static_files
 from antq_actors.web.guard import is_own_host, is_same_origin, security_headers
+from antq_actors.web.live import Pace, Streams
 from antq_actors.web.notices import with_done
 from antq_actors.web.refusals import Refusal, not_found, refusal_of
+from antq_actors.web.regions import Regions
 from antq_actors.web.rendering import render, render_refusal
-from antq_actors.web.routes import COMMON_FIELDS, FORM_FIELDS, Method, Page, Verb
-from antq_actors.web.site import ROUTES
+from antq_actors.web.routes import COMMON_FIELDS, FORM_FIELDS, Method, Page, Routes, Verb
+from antq_actors.web.site import ALL_ROUTES
 from antq_actors.web.view import View, body_of, form_of, json_of, query_of
 from antq_actors.web.ways_in import OuterSite, bearer_of
 
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.web")
 
 API: Final = "/api/v1"
+WSGI: Final = "antq.wsgi"
+"""Set in the scope of a request that comes over WSGI."""
 UNAUTHORIZED: Final = 401
 THREADS: Final = 4
 """Requests that are answered at once; others wait, so that viewers cannot take all of a process."""
@@ -56,6 +60,13 @@ class Dashboard:
         self._options = options
         self._way_in = way_in or OuterSite(options.access)
         self._insights = Insights(app, redact=options.redact)
+        self._pace = Pace()
+        self._streams = Streams(self._insights, self._pace)
+        self._regions = Regions(self._streams, self._pace)
+        live = Page(path="/live", name="live", read=self._stream, has_api=False)
+        region = Page(path="/region/{name}", name="region", read=self._regions.show, has_api=False)
+        self.routes = Routes((*ALL_ROUTES, live, region))
+        """All that is answered, for those who look at what there is."""
         self._headers = [
             (name.encode(), value.encode())
             for name, value in security_headers(options.frame_ancestors, options.csp).items()
@@ -118,7 +129,7 @@ class Dashboard:
     async def _route(
         self, request: Request, path: str, visitor: Visitor, *, is_api: bool
     ) -> Response:
-        routes, params = ROUTES.find(path)
+        routes, params = self.routes.find(path)
         routes = {
             method: route
             for method, route in routes.items()
@@ -129,9 +140,10 @@ class Dashboard:
             app=self._app,
             insights=self._insights,
             options=self._options,
-            routes=ROUTES,
+            routes=self.routes,
             visitor=visitor,
             is_api=is_api,
+            path=path,
             params=params,
             query=query_of(request.scope["query_string"]),
         )
@@ -161,6 +173,15 @@ class Dashboard:
                 refusal = Refusal(500, type(error).__name__, "This is a fault of the dashboard.")
             raise refusal from error
 
+    def close(self) -> None:
+        """End the open streams within a moment, because the server stops; none begins any more."""
+        self._streams.is_closing = True
+
+    def _stream(self, view: View) -> Response:
+        if view.request.scope.get(WSGI):
+            raise Refusal(503, "no_streams", "Over WSGI there are no streams; pages ask instead.")
+        return self._streams.enter(view.visitor.name)
+
     def _health(self) -> Response:
         is_well = self._app.antq_is_running
         status = "ok" if is_well else "away"
@@ -182,7 +203,7 @@ def _show(route: Page, view: View) -> Response:
         return found
     if view.is_api:
         return _json(as_json(found))
-    return render(view, route.name, found)
+    return render(view, route.name, found, **route.more(view, found))
 
 
 async def _take_fields(verb: Verb, view: View) -> None:

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 from antq_actors.errors import AntqError
 from antq_actors.insights.access import Access
+from antq_actors.insights.as_json import as_json, dump_json
 from antq_actors.web.settings import settings_of
 from antq_actors.web.shell import shell_of
 from antq_actors.web.static_files import static_path
@@ -43,9 +44,17 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        digest=_digest, ago=ago, duration=duration, instant=instant, number=number, short=short
+        digest=_digest,
+        ago=ago,
+        duration=duration,
+        instant=instant,
+        number=number,
+        short=short,
+        compact=compact,
+        field_names=lambda value: list(as_json(value)),
+        field_values=lambda value: list(as_json(value).values()),
     )
-    made.globals.update(Access=Access)
+    made.globals.update(quoted=quoted)
     return made
 
 
@@ -56,27 +65,28 @@ def render(view: View, name: str, value: Any, status: int = 200, **more: Any) ->
     return HTMLResponse(text.encode("utf-8", "replace"), status)
 
 
-def render_block(view: View, name: str, block: str, value: Any, **more: Any) -> str:
-    """Return one block of a page alone: what a region of it shows."""
+def render_region(view: View, name: str, value: Any, **more: Any) -> str:
+    """Return the block "region" of a page alone."""
     template = environment().get_template(f"{name}.html")
-    context = template.new_context({**_context(view, name, value), **more})
-    return "".join(template.blocks[block](context))
+    return template.render({**_context(view, name, value), "is_region": True}, **more)
 
 
 def _context(view: View, name: str, value: Any) -> dict[str, Any]:
     """Return what every template can use."""
     return {
+        "is_region": False,
         "shell": shell_of(view, name),
         "settings": settings_of(view.request),
         "visitor": view.visitor,
         "can": partial(_can, view),
         "url": view.url,
         "action": view.action,
+        "target_of": lambda row: view.url("/") + row.target,
         "static": lambda file: view.url(static_path(file)),
         "query": view.one,
         "names": view.names,
         "it": value,
-        "now": datetime.now(UTC),
+        "now": view.now,
     }
 
 
@@ -158,11 +168,26 @@ def _digest(text: str) -> str:
     return f"f{crc32(text.encode()):08x}-"
 
 
+def compact(value: Any, most: int = 200) -> str:
+    """Return a value as JSON on one line, of at most *most* characters."""
+    return short(dump_json(value), most)
+
+
+def quoted(text: str) -> str:
+    r"""Return a text as a quoted value of a filter, which finds that text alone.
+
+    >>> print(quoted('a "b"'))
+    "a \"b\""
+    """
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def number(value: float | None) -> str:
     """Return a number with its thousands apart; – for None."""
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")
 
 
 def short(text: str, most: int = 120) -> str:

@@ -40,9 +40,13 @@ class Page:
     """Of its template, and of the page as ``next`` names it."""
     read: Callable[[Any], Any]
     """Return what is shown to a `View`: a value of :mod:`antq_actors.insights`, or a response."""
+    more: Callable[[Any, Any], Mapping[str, Any]] = lambda _view, _value: {}
+    """Return what the template is given beside that, by name; the API does not answer it."""
     level: Access = Access.READ
     has_api: bool = True
     has_page: bool = True
+    has_region: bool = False
+    """Whether the block "region" of its template is fetched anew by itself."""
     method: Method = field(default=Method.GET, init=False)
 
 
@@ -115,9 +119,9 @@ class Routes:
         """Return whether there is a page with this declared path."""
         return any(isinstance(each, Page) and each.path == path and each.has_page for each in self)
 
-    def verb(self, path: str) -> Verb:
-        """Return the verb of a path, as it is declared. Raises KeyError."""
-        return self._verbs[path]
+    def verb(self, path: str) -> Verb | None:
+        """Return the verb of a path, as it is declared; None: there is none."""
+        return self._verbs.get(path)
 
     def find(self, path: str) -> tuple[dict[Method, Route], Mapping[str, Any]]:
         """Return the routes of a path by their methods, and what the path holds."""

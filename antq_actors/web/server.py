@@ -127,8 +127,9 @@ class WebServer:
         return self._url(listener)
 
     def stop(self) -> None:
-        """End it; requests that are under way get `STOP_SECONDS`."""
+        """End it: streams at once; requests that are under way get `STOP_SECONDS`."""
         if self._thread is not None:
+            self._dashboard.close()
             self._server.should_exit = True
             self._thread.join(2 * STOP_SECONDS)
         if self._serving.uds is not None:

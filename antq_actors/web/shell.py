@@ -70,6 +70,8 @@ class Shell:
     waiting: int
     failed: int
     is_chaos: bool
+    is_streaming: bool
+    """Whether pages hear of changes; else they ask."""
     notice: Notice | None
     next: str
     """What a form of the page names as ``next``."""
@@ -85,6 +87,7 @@ def shell_of(view: View, page: str) -> Shell:
         current=_BELOW.get(page, page),
         waiting=counts.waiting,
         failed=counts.failed,
+        is_streaming="antq.wsgi" not in view.request.scope,
         notice=notice_of(view),
         next=page if page in NEXT_PAGES else "overview",
         is_chaos=view.options.chaos and view.visitor.access.name == "CHAOS",

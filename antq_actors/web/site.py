@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.web.pages import flows, jobs, operations, overview, queues, trees
-from antq_actors.web.routes import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,4 +19,3 @@ ALL_ROUTES: Final[Sequence[Route]] = (
     *operations.ROUTES,
     *flows.ROUTES,
 )
-ROUTES: Final = Routes(ALL_ROUTES)

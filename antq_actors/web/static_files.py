@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import mimetypes
 from functools import lru_cache
 from importlib.resources import files
@@ -70,3 +71,14 @@ def serve(request: Request, digest: str, name: str) -> Response | None:
         content = file.compressed
         headers["content-encoding"] = "gzip"
     return Response(content, media_type=file.type, headers=headers)
+
+
+@lru_cache(maxsize=1)
+def vendored() -> tuple[tuple[str, str], ...]:
+    """Return what comes with the wheel from elsewhere: names with versions, and licences."""
+    listed = json.loads((files("antq_actors.web") / "vendored.cdx.json").read_text("utf-8"))
+    return tuple(
+        (f"{each['name']} {each['version']}", each["licenses"][0]["license"]["id"])
+        for each in listed["components"]
+        if "version" in each
+    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from antq_actors.web.refusals import Refusal, bad_field
+from antq_actors.web.routes import FORM_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,17 +53,19 @@ class View:
     routes: Routes
     visitor: Visitor
     is_api: bool
+    path: str
+    """Of the page, below the mount; links are relative to it."""
     params: Mapping[str, Any]
     """What the path holds: an id, a number."""
     query: Mapping[str, Sequence[str]]
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
     fields: Mapping[str, Any] = field(default_factory=dict)
     """What a verb was sent; of forms lists of texts, of JSON any value."""
 
     @property
     def depth(self) -> int:
-        """How many folders the path is below the mount."""
-        path = self.request.scope["antq.path"]
-        return str(path).strip("/").count("/")
+        """How many folders the page is below the mount."""
+        return self.path.strip("/").count("/")
 
     @property
     def names(self) -> dict[str, Any]:
@@ -82,9 +86,14 @@ class View:
         texts = {name: str(value) for name, value in query.items() if value is not None}
         return up + quote(path.lstrip("/")) + (f"?{urlencode(texts)}" if texts else "")
 
-    def action(self, path: str, **values: object) -> Action:
-        """Return a verb by its declared path, with the *values* of its path and its query."""
+    def action(self, path: str, **values: object) -> Action | None:
+        """Return a verb by its declared path, with the *values* of its path and its query.
+
+        None: there is no such verb.
+        """
         verb = self.routes.verb(path)
+        if verb is None:
+            return None
         query = {name: value for name, value in values.items() if f"{{{name}" not in path}
         filled = _PARAMETER.sub(lambda found: str(values[found[1]]), path)
         return Action(verb, verb.title(values), self.url(filled, **query))
@@ -120,12 +129,19 @@ class View:
         given = self.fields.get(name, [])
         return given if isinstance(given, list) else [given]
 
+    def sent_fields(self) -> dict[str, Any]:
+        """Return what a verb was sent, without what is only a form's."""
+        names = (name for name in self.fields if name not in FORM_FIELDS)
+        return {name: value for name in names if (value := self.sent(name)) is not None}
+
     def next_page(self, default: str) -> str:
         """Return the URL of the page that a form names as ``next``; *default*: of another.
 
         A name of ours, never a URL, so that no form leads to another site. Raises Refusal.
         """
-        name = self.sent("next") or default
+        name = self.sent("next")
+        if name is None:
+            return self.page_url(default)
         if name not in NEXT_PAGES:
             raise bad_field(f"next must be one of {', '.join(NEXT_PAGES)}, got {name!r}")
         return self.page_url(name)

@@ -18,7 +18,7 @@ QUEUE = QueueSummary(
     per_minute=Rate(0, 0, 0), forecast=None, nodes=(1,), limits=(),
 )  # fmt: skip
 NODE = NodeView(
-    number=1, pid=7, host="a", alive=True, started_at=NOW, version="1", queues={}, running=0,
+    node=1, pid=7, host="a", alive=True, started_at=NOW, version="1", queues={}, running=0,
     executors=(), skew=0.0, differences=(),
 )  # fmt: skip
 STORE = StoreView(

@@ -87,6 +87,19 @@ _ENDS_ALL: Final = (Outcome.GIVES_UP, Outcome.SHUTS_DOWN)
 _kept: Final[deque[tuple[TreeEvent, Before]]] = deque(maxlen=MOST_KEPT)
 
 
+@dataclass(slots=True)
+class _Counter:
+    number: int = 0
+
+
+_counter: Final = _Counter()
+
+
+def count() -> int:
+    """Return how many events of supervisors there were; whoever looks again sees what is new."""
+    return _counter.number
+
+
 def record() -> None:
     """Keep what supervisors of this process do from now on, and the rings of actors that wait.
 
@@ -115,6 +128,7 @@ def _note(event: Event) -> None:
     found = _kept_of(event)
     if found is not None:
         _kept.append((found, _before(event, clock)))
+        _counter.number += 1
 
 
 def _kept_of(event: Any) -> TreeEvent | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.web.drawing import sparkline
+from antq_actors.web.pages.overview import hour_chart
 from antq_actors.web.paging import Listed, listed
 from antq_actors.web.routes import Page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from antq_actors.insights.charts import Charts
+    from antq_actors.insights.queues import QueueDetail
     from antq_actors.web.routes import Route
     from antq_actors.web.view import View
 
@@ -22,12 +26,37 @@ def _queue(view: View) -> Any:
     return view.insights.queue(view.needed("name"))
 
 
+def _sparks(view: View, _listed: Any) -> dict[str, Any]:
+    series = view.insights.charts("1h").series
+    return {
+        "sparks": {
+            each.queue: sparkline(each.values)
+            for each in series
+            if each.name == "enqueued" and each.queue is not None
+        }
+    }
+
+
+def _chart(view: View, queue: QueueDetail) -> dict[str, Any]:
+    charts = view.insights.charts("1h", queue=queue.name)
+    waits = [latest(charts, name) for name in ("wait_p50", "wait_p95")]
+    return {**hour_chart(charts, queue.name), "waits": waits}
+
+
+def latest(charts: Charts, name: str) -> float | None:
+    """Return the last value of a series that was measured; None: none was."""
+    for each in charts.series:
+        if each.name == name:
+            return next((value for value in reversed(each.values) if value is not None), None)
+    return None
+
+
 def _nodes(view: View) -> Listed:
-    return listed(view, view.insights.nodes(), lambda node: node.number)
+    return listed(view, view.insights.nodes(), lambda node: node.node)
 
 
 ROUTES: Final[Sequence[Route]] = (
-    Page(path="/queues", name="queues", read=_queues, has_page=False),
-    Page(path="/queue", name="queue", read=_queue, has_page=False),
-    Page(path="/nodes", name="nodes", read=_nodes, has_page=False),
+    Page(path="/queues", name="queues", read=_queues, more=_sparks, has_region=True),
+    Page(path="/queue", name="queue", read=_queue, more=_chart, has_region=True),
+    Page(path="/nodes", name="nodes", read=_nodes, has_region=True),
 )
