@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from antq_actors.checks import short_repr
+from antq_actors.errors import AntqError
 from antq_actors.otp.inspect.harm import harm
 from antq_actors.otp.inspect.recent import Before, TreeEvent, recent
-from antq_actors.otp.inspect.snapshot import ActorView, snapshot
+from antq_actors.otp.inspect.snapshot import ActorView, leads_to, place_of, snapshot
 from antq_actors.otp.inspect.waits import Cycle, broken_cycles, waiting_cycles
+from antq_actors.otp.kernel.errors import CallExit, CallTimeout
 from antq_actors.otp.kernel.stopping import orphans
+from antq_actors.otp.messaging.names import find_living
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SECONDS: Final = 5.0
 """For which an actor hangs or is slow."""
+NO_CHAOS: Final = "ANTQ_NO_CHAOS"
+"""The variable of the environment with which a node refuses harm, whoever asks for it."""
 
 
 class Orphan(msgspec.Struct, frozen=True):
@@ -117,11 +125,36 @@ def answers(
         "tree": lambda options: report(root(), options.get("shown")),
         "stack": lambda options: job_stack(str(options["queue"]), int(options["job"])),
         "drain": lambda _options: drain(),
-        "harm": lambda options: do_harm(root(), options),
+        "harm": lambda options: do_harm([root()], options),
     }
 
 
-def do_harm(root: Destination, options: Mapping[str, Any]) -> Harm:
-    """Do harm to an actor, as *options* say: actor, verb, seconds."""
+class ChaosRefused(AntqError):
+    """Harm cannot be done to an actor, as things stand; the message says why."""
+
+
+def do_harm(roots: Iterable[Destination], options: Mapping[str, Any]) -> Harm:
+    """Do harm to an actor below one of *roots*, as *options* say: actor, verb, seconds.
+
+    Raises ValueError, LookupError and ChaosRefused.
+    """
+    if os.environ.get(NO_CHAOS):
+        raise ChaosRefused(f"harm is refused by this node, whose environment has {NO_CHAOS}")
+    actor, verb = str(options["actor"]), str(options["verb"])
     seconds = float(options.get("seconds") or DEFAULT_SECONDS)
-    return harm(root, str(options["actor"]), str(options["verb"]), seconds)
+    for root in roots:
+        with suppress(CallExit):  # it has ended, and is there no more
+            if not leads_to(place_of(find_living(root)), actor):
+                continue
+            return _harm(root, actor, verb, seconds)
+    raise LookupError(f"there is no actor {short_repr(actor)} in the tree")
+
+
+def _harm(root: Destination, actor: str, verb: str, seconds: float) -> Harm:
+    try:
+        return harm(root, actor, verb, seconds)
+    except CallTimeout:
+        raise ChaosRefused(
+            f"{actor} is busy or suspended, and so cannot {verb}: it takes no message. kill ends it"
+            " at once"
+        ) from None

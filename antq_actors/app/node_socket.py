@@ -50,6 +50,13 @@ Answers: TypeAlias = Mapping[str, Callable[[Mapping[str, Any]], Any]]
 class NodeUnreachable(AntqError):
     """A node cannot be asked: it has no socket, does not answer, or refuses."""
 
+    def __init__(self, message: str, cause: str = "", detail: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
+        """The class of the error for which the node refuses; "": it does not answer."""
+        self.detail = detail
+        """The text of that error."""
+
 
 class NodeSocket:
     """Serves questions about this node, each in a thread of its own, while it is open."""
@@ -140,7 +147,8 @@ def ask(directory: Path, number: int, question: str, options: Mapping[str, Any])
     except (OSError, EOFError, msgspec.MsgspecError) as error:
         raise NodeUnreachable(f"node {number} does not answer: {error}") from None
     if "error" in answer:
-        raise NodeUnreachable(f"node {number} refuses: {answer['error']}")
+        cause, _, detail = answer["error"].partition(": ")
+        raise NodeUnreachable(f"node {number} refuses: {answer['error']}", cause, detail)
     return answer["ok"]
 
 

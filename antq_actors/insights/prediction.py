@@ -58,11 +58,11 @@ def predict(tree: TreeView, actor: str, verb: str) -> Prediction:
         budget=found.budget,
         gives_up=found.gives_up,
         parent=found.parent,
-        jobs=_jobs_hit(tree, actor, verb, found),
+        jobs=jobs_hit(tree, actor, verb, found),
     )
 
 
-def _jobs_hit(tree: TreeView, actor: str, verb: str, found: rules.Prediction) -> JobsHit:
+def jobs_hit(tree: TreeView, actor: str, verb: str, found: rules.Prediction) -> JobsHit:
     """Return what becomes of the jobs: the target's own fails, those around it are given back."""
     own = tree.jobs.get(actor)
     if own is not None:

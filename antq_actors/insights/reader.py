@@ -13,6 +13,7 @@ from antq_actors.checks import short_repr
 from antq_actors.insights import bulk, search
 from antq_actors.insights.audit import PAGE_ENTRIES, read_audit
 from antq_actors.insights.changes import read_state, read_version
+from antq_actors.insights.chaos import do_chaos
 from antq_actors.insights.charts import read_charts
 from antq_actors.insights.composed import (
     read_batch,
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.flow.limits import LimitInfo
+    from antq_actors.insights.access import Visitor
     from antq_actors.insights.audit import AuditPage
     from antq_actors.insights.changes import State, Version
+    from antq_actors.insights.chaos import Aim, ChaosDone
     from antq_actors.insights.charts import Charts
     from antq_actors.insights.composed import (
         BatchDetail,
@@ -102,6 +105,21 @@ class Insights:
         TypeError for what is no number, LookupError for a node that there is not.
         """
         return read_tree(self._source, node, trees, shown)
+
+    def harm(
+        self,
+        visitor: Visitor,
+        aim: Aim,
+        *,
+        reason: str | None = None,
+        trees: Sequence[Destination] = (),
+    ) -> ChaosDone:
+        """Do harm to an actor, and return what was predicted beside what came of it.
+
+        Raises Forbidden for a visitor below CHAOS, ValueError, LookupError, NodeUnreachable, and
+        ChaosRefused where it cannot be done now.
+        """
+        return do_chaos(self._source, visitor, aim, reason, trees)
 
     def charts(
         self,

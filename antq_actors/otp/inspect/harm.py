@@ -54,7 +54,7 @@ def harm(root: Destination, actor: str, verb: str, seconds: float = 5.0) -> Harm
     """
     if not 0 < seconds <= MOST_SECONDS:
         raise ValueError(f"seconds must be above 0 and at most {MOST_SECONDS:.0f}, got {seconds}")
-    before = snapshot(root)
+    before = snapshot(root, most=None)  # of a folded one, others may be shown afterwards
     prediction = predict.predict([before], actor, verb)
     cell = find_by_id(root, actor)
     if cell is None:
@@ -111,7 +111,7 @@ def _settled(
         with suppress(CallExit):
             for place in reversed(places):  # each has dealt with what came before this call
                 _sync(root, place)
-            after = snapshot(root)
+            after = snapshot(root, most=None)
         gives_up = own is not None and happened.gave_up(own.urn)
         actual = what_came(before, after, actor, gives_up=gives_up)
         left = deadline - time.monotonic()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.checks import short_repr
-from antq_actors.otp.inspect.snapshot import budget_of
+from antq_actors.otp.inspect.snapshot import Budget, budget_of
 from antq_actors.otp.kernel.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, Shutdown
 from antq_actors.otp.supervision import restart
@@ -20,7 +20,7 @@ from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from antq_actors.otp.inspect.snapshot import ActorView, Budget
+    from antq_actors.otp.inspect.snapshot import ActorView
 
 CRASH: Final = "crash"
 EXIT: Final = "exit"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from antq_actors.otp.inspect.tree import entry_of, facts_of, line_of, table_of
@@ -117,17 +117,30 @@ class ActorView:
 Note: TypeAlias = "Callable[[str, ActorCell], None]"
 
 
+class _Wanted(NamedTuple):
+    """What a snapshot is to have."""
+
+    note: Note
+    shown: str
+    most: int | None
+
+
 def snapshot(
-    dest: Destination, note: Note = lambda _id, _cell: None, shown: str | None = None
+    dest: Destination,
+    note: Note = lambda _id, _cell: None,
+    shown: str | None = None,
+    *,
+    most: int | None = MOST_CHILDREN,
 ) -> ActorView:
     """Return the tree below *dest*, without waiting for any actor.
 
-    *note* is called with the id and the cell of each actor that is shown and lives. The actor with
-    the id *shown* is there also if it is one of many that are folded. Raises CallExit(NoProc()).
+    *note* is called with the id and the cell of each actor that is shown and lives. Of a dynamic
+    supervisor with more than *most* children (None: any number) they are folded; the actor with the
+    id *shown* is there all the same. Raises CallExit(NoProc()).
     """
     cell = find_living(dest)
     place = _part(str(cell) if cell.name is None else cell.name)
-    return _view(entry_of(cell), place, note, shown or "")
+    return _view(entry_of(cell), place, _Wanted(note, shown or "", most))
 
 
 def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
@@ -143,7 +156,7 @@ def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
             return None
         _, actor = facts_of(child)
         found = next(
-            ((each, path) for each, path in children_of(actor, place) if _leads_to(path, id_)),
+            ((each, path) for each, path in children_of(actor, place) if leads_to(path, id_)),
             None,
         )
         if found is None:
@@ -192,24 +205,26 @@ def _part(name: str) -> str:
     return quote(name, safe=" .:_-<>")
 
 
-def _view(child: Child, id_: str, note: Note, shown: str) -> ActorView:
+def _view(child: Child, id_: str, wanted: _Wanted) -> ActorView:
     node, actor = facts_of(child)
     if actor is not None:
-        note(id_, child.ref.cell)
+        wanted.note(id_, child.ref.cell)
     view = _alone(child, id_, node, actor)
     table = list(children_of(actor, id_))
     folded = None
-    if view.is_dynamic and len(table) > MOST_CHILDREN:
+    if view.is_dynamic and wanted.most is not None and len(table) > wanted.most:
         folded = _fold([facts_of(each)[0] for each, _ in table])
-        asked = [each for each in table if _leads_to(each[1], shown)]
+        asked = [each for each in table if leads_to(each[1], wanted.shown)]
         table.sort(key=lambda entry: _mailbox(entry[0]), reverse=True)
         del table[SHOWN_OF_FOLDED:]
-        table += [each for each in asked if each not in table]
-    children = tuple(_view(each, path, note, shown) for each, path in table)
+        paths = {path for _, path in table}
+        table += [each for each in asked if each[1] not in paths]
+    children = tuple(_view(each, path, wanted) for each, path in table)
     return replace(view, children=children, folded=folded)
 
 
-def _leads_to(place: str, id_: str) -> bool:
+def leads_to(place: str, id_: str) -> bool:
+    """Return whether the actor with an id is the one at *place*, or below it."""
     return id_ == place or id_.startswith(place + "/")
 
 
