@@ -257,6 +257,8 @@ DOES = [
     ("app.retry_worker(app.get_worker(1)).status", repr(Status.ENQUEUED)),
     ("[each.cause for each in app.history(1)]", "[None, 'cancel', 'retry']"),
     ("len(asyncio.run(app.ahistory(1)))", "3"),
+    ("[(each.name, each.target, each.count) for each in app.audit()]", "[('ada', 'mail', 2)]"),
+    ("len(asyncio.run(app.aaudit(1)))", "1"),
     ("app.run_now(4).status", repr(Status.SCHEDULED)),
     ("app.reschedule(5, schedule_in=60).status", repr(Status.SCHEDULED)),
     (
@@ -309,6 +311,9 @@ REFUSES = [
     ("app.queue('mail').remove_breakpoint(9)", "ValueError: queue 'mail' has no breakpoint 9"),
     ("app.queue('mail').ref", "NotStarted: the actor of queue 'mail' cannot be had"),
     ("app.root", "NotStarted: its supervision tree cannot be had in a job process"),
+    ("app.audit(0)", "ValueError: limit must be 1 or more, got 0"),
+    ("app.antq_acting('ada', 'pause', 'mail')", "NotStarted: antq_acting() cannot be had in a job"),
+    ("app.antq_undo('token')", "NotStarted: antq_undo() cannot be had in a job process"),
     ("app.export_jobs()", "NotStarted: export_jobs() cannot be had in a job process"),
     ("app.import_jobs([])", "NotStarted: import_jobs() cannot be had in a job process"),
     ("app.enqueue(Plain)", "TypeError: "),
@@ -334,8 +339,9 @@ for code in {codes}:
 def loaded(module):
     """The module, its queue "mail" paused, with a job there that waits: its id is 1."""
     loaded = module()
-    loaded.app.queue("mail").pause()
-    loaded.app.enqueue(loaded.mail, {"to": "a"}, schedule_in=3600)
+    with loaded.app.antq_acting("ada", "pause", "mail"):
+        loaded.app.queue("mail").pause()
+        loaded.app.enqueue(loaded.mail, {"to": "a"}, schedule_in=3600)
     return loaded
 
 

@@ -157,6 +157,9 @@ def test_a_job_is_brought_forward_put_off_and_explained_from_afar(app, notes):
     assert app.explain_queue("default").reasons == (explain.Paused("default"),)
     assert [each.cause for each in app.history(job)] == [None, "reschedule", "run-now"]
     assert asyncio.run(app.ahistory(job)) == app.history(job)
+    assert asyncio.run(app.aaudit()) == app.audit() == []
+    with pytest.raises(errors.NotStarted):
+        app.antq_acting("ada", "pause", "queue default")
     with pytest.raises(errors.InvalidSchedule):
         app.reschedule(job)
     with pytest.raises(errors.JobNotFound):
