@@ -8,7 +8,7 @@ import time
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,14 @@ from antq_actors.checks import short_repr
 from antq_actors.errors import AntqError
 from antq_actors.otp.inspect.harm import harm
 from antq_actors.otp.inspect.recent import Before, TreeEvent, recent
-from antq_actors.otp.inspect.snapshot import ActorView, leads_to, place_of, snapshot
+from antq_actors.otp.inspect.sequence import Recording, record_actor, recording_of
+from antq_actors.otp.inspect.snapshot import (
+    ActorView,
+    leads_to,
+    place_of,
+    search_children,
+    snapshot,
+)
 from antq_actors.otp.inspect.waits import Cycle, broken_cycles, waiting_cycles
 from antq_actors.otp.kernel.errors import CallExit, CallTimeout
 from antq_actors.otp.kernel.stopping import orphans
@@ -125,8 +132,12 @@ def answers(
         "tree": lambda options: report(root(), options.get("shown")),
         "stack": lambda options: job_stack(str(options["queue"]), int(options["job"])),
         "drain": lambda _options: drain(),
-        "harm": lambda options: do_harm([root()], options),
+        **{name: _of(root, answer) for name, answer in ABOUT_ACTORS.items()},
     }
+
+
+def _of(root: Callable[[], Destination], answer: AboutActors) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda options: answer([root()], options)
 
 
 class ChaosRefused(AntqError):
@@ -142,15 +153,7 @@ def do_harm(roots: Iterable[Destination], options: Mapping[str, Any]) -> Harm:
         raise ChaosRefused(f"harm is refused by this node, whose environment has {NO_CHAOS}")
     actor, verb = str(options["actor"]), str(options["verb"])
     seconds = float(options.get("seconds") or DEFAULT_SECONDS)
-    for root in roots:
-        with suppress(CallExit):  # it has ended, and is there no more
-            if not leads_to(place_of(find_living(root)), actor):
-                continue
-            return _harm(root, actor, verb, seconds)
-    raise LookupError(f"there is no actor {short_repr(actor)} in the tree")
-
-
-def _harm(root: Destination, actor: str, verb: str, seconds: float) -> Harm:
+    root = _root_above(roots, actor)
     try:
         return harm(root, actor, verb, seconds)
     except CallTimeout:
@@ -158,3 +161,42 @@ def _harm(root: Destination, actor: str, verb: str, seconds: float) -> Harm:
             f"{actor} is busy or suspended, and so cannot {verb}: it takes no message. kill ends it"
             " at once"
         ) from None
+
+
+def _record(roots: Iterable[Destination], options: Mapping[str, Any]) -> Recording:
+    """Record what an actor does: actor, messages, seconds."""
+    actor = str(options["actor"])
+    root = _root_above(roots, actor)
+    return record_actor(root, actor, int(options["messages"]), float(options["seconds"]))
+
+
+def _recording(_roots: Iterable[Destination], options: Mapping[str, Any]) -> Recording:
+    found = recording_of(str(options["actor"]))
+    if found is None:
+        raise LookupError(f"nothing was recorded of {short_repr(options['actor'])}")
+    return found
+
+
+def _children(roots: Iterable[Destination], options: Mapping[str, Any]) -> tuple[ActorView, ...]:
+    """Search the children of a supervisor by name: actor, text."""
+    actor = str(options["actor"])
+    return search_children(_root_above(roots, actor), actor, str(options["text"]))
+
+
+def _root_above(roots: Iterable[Destination], actor: str) -> Destination:
+    for root in roots:
+        with suppress(CallExit):  # it has ended, and is there no more
+            if leads_to(place_of(find_living(root)), actor):
+                return root
+    raise LookupError(f"there is no actor {short_repr(actor)} in the tree")
+
+
+AboutActors: TypeAlias = "Callable[[Iterable[Destination], Mapping[str, Any]], Any]"
+
+ABOUT_ACTORS: Final[Mapping[str, AboutActors]] = {
+    "harm": do_harm,
+    "record": _record,
+    "recording": _recording,
+    "children": _children,
+}
+"""What is answered about actors below some roots, by question."""

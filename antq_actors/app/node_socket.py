@@ -9,6 +9,9 @@ for one of them.
     stack     what the thread of a job is at
     drain     claim no more jobs, and be no node any more when those that run have ended
     harm      end an actor, or hinder it, and see what comes of that
+    record    note what an actor does, for a while
+    recording what was noted of it
+    children  the children of a supervisor whose names have a text
 """
 
 from __future__ import annotations

@@ -11,13 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from antq_actors.app.node_report import DEFAULT_SECONDS, ChaosRefused, do_harm
-from antq_actors.app.node_socket import HARM, NodeUnreachable, ask
+from antq_actors.app.node_report import DEFAULT_SECONDS
+from antq_actors.app.node_socket import HARM, NodeUnreachable
 from antq_actors.checks import is_number, short_repr
 from antq_actors.errors import AntqError, JobNotFound
 from antq_actors.insights.access import Access
+from antq_actors.insights.asking import ask_node
 from antq_actors.insights.prediction import JobsHit, Prediction, jobs_hit, predict
 from antq_actors.insights.trees import read_tree
 from antq_actors.jobs import state
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     from antq_actors.insights.access import Visitor
     from antq_actors.insights.source import Source
-    from antq_actors.insights.trees import TreeView
     from antq_actors.jobs.job import Job
     from antq_actors.otp.inspect import predict as rules
     from antq_actors.otp.messaging.names import Destination
@@ -99,7 +97,7 @@ def do_chaos(
         is_first = aim.verb in (HANG, SLOW) or aim.actor in {each.id for each in tree.trees}
         if is_first:
             acting.note()
-        harm = _harm(source, tree, aim, further)
+        harm = ask_node(source, tree.node, HARM, aim.options(), Harm, further=further)
         if not is_first:
             acting.note()
     jobs = jobs_hit(tree, aim.actor, aim.verb, harm.prediction)
@@ -110,20 +108,6 @@ def do_chaos(
         actual=_with_jobs(harm.actual, actual),
         agrees=harm.agrees and _jobs_agree(jobs, fates),
     )
-
-
-def _harm(source: Source, tree: TreeView, aim: Aim, further: Sequence[Destination]) -> Harm:
-    own = source.runtime.node.opened_number or 0
-    if tree.node == own:
-        return do_harm([source.app.root, *further], aim.options())
-    try:
-        answer = ask(source.runtime.path, tree.node, HARM, aim.options())
-    except NodeUnreachable as error:
-        for kind in (LookupError, ValueError, ChaosRefused):
-            if error.cause == kind.__name__:
-                raise kind(error.detail) from None
-        raise
-    return msgspec.convert(answer, Harm)
 
 
 def _with_jobs(found: rules.Prediction, jobs: JobsHit) -> Prediction:

@@ -28,9 +28,15 @@ from antq_actors.insights.limits import read_limit
 from antq_actors.insights.nodes import read_nodes
 from antq_actors.insights.overview import read_counts, read_overview
 from antq_actors.insights.queues import read_queue, read_queues
+from antq_actors.insights.recordings import (
+    DEFAULT_MESSAGES,
+    DEFAULT_SECONDS,
+    read_recording,
+    start_recording,
+)
 from antq_actors.insights.source import Source
 from antq_actors.insights.store import read_store
-from antq_actors.insights.trees import read_tree
+from antq_actors.insights.trees import read_tree, search_below
 from antq_actors.insights.why import read_checks, read_queue_why, read_why
 
 if TYPE_CHECKING:
@@ -69,6 +75,8 @@ if TYPE_CHECKING:
     )
     from antq_actors.insights.why import Check, WhyView
     from antq_actors.jobs.audit import AuditEntry
+    from antq_actors.otp.inspect.sequence import Recording
+    from antq_actors.otp.inspect.snapshot import ActorView
     from antq_actors.otp.messaging.names import Destination
 
 
@@ -120,6 +128,52 @@ class Insights:
         ChaosRefused where it cannot be done now.
         """
         return do_chaos(self._source, visitor, aim, reason, trees)
+
+    def children(
+        self,
+        supervisor: str,
+        text: str = "",
+        node: int | None = None,
+        *,
+        trees: Sequence[Destination] = (),
+    ) -> tuple[ActorView, ...]:
+        """Return children of a supervisor whose names have *text*: of those that are folded, too.
+
+        Raises LookupError for a supervisor or a node that is not there, and NodeUnreachable.
+        """
+        return search_below(self._source, supervisor, text, node, trees)
+
+    def record(
+        self,
+        visitor: Visitor,
+        actor: str,
+        node: int | None = None,
+        *,
+        messages: int = DEFAULT_MESSAGES,
+        seconds: float = DEFAULT_SECONDS,
+        reason: str | None = None,
+        trees: Sequence[Destination] = (),
+    ) -> Recording:
+        """Record what an actor does, until so many *messages* or *seconds* have passed.
+
+        Raises Forbidden for a visitor below OPERATE, ValueError, LookupError, NodeUnreachable.
+        """
+        return start_recording(
+            self._source,
+            visitor,
+            actor,
+            node=node,
+            messages=messages,
+            seconds=seconds,
+            reason=reason,
+            further=trees,
+        )
+
+    def recording(
+        self, actor: str, node: int | None = None, *, trees: Sequence[Destination] = ()
+    ) -> Recording:
+        """Return what was recorded of an actor last, so far. Raises LookupError if nothing was."""
+        return read_recording(self._source, actor, node, trees)
 
     def charts(
         self,

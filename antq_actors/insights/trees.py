@@ -12,6 +12,8 @@ from antq_actors.app.node_report import TreeReport, report
 from antq_actors.app.node_socket import NodeUnreachable, ask
 from antq_actors.checks import short_repr, whole
 from antq_actors.insights.as_json import NOT_SHOWN
+from antq_actors.insights.asking import ask_node
+from antq_actors.otp.inspect.snapshot import ActorView
 from antq_actors.otp.kernel.errors import CallExit
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from antq_actors.app.node_report import Orphan
     from antq_actors.insights.source import Source
     from antq_actors.otp.inspect.recent import Before, TreeEvent
-    from antq_actors.otp.inspect.snapshot import ActorView
     from antq_actors.otp.inspect.waits import Cycle
     from antq_actors.otp.messaging.names import Destination
 
@@ -63,22 +64,52 @@ def read_tree(
     with the id *shown* is there also if it is one of many that are folded. Raises TypeError for
     what is no number, LookupError for a node that there is not.
     """
-    if node is not None and whole(node) is None:
-        raise TypeError(f"node must be the number of a node or None, got {short_repr(node)}")
+    node = node_of(source, node, further)
     own = source.runtime.node.opened_number or 0
-    numbers = sorted(each.number for each in source.app.nodes() if each.alive)
-    if node is None:
-        node = own if further or not numbers else numbers[0]
     if node == own:
         here = _view(own, [*_living([source.app.root, *further], shown)])
         return replace(here, is_volatile=source.app.is_volatile)
-    if node not in numbers:
-        raise LookupError(f"there is no living node {node}")
     try:
         answer = ask(source.runtime.path, node, "tree", {"shown": shown})
     except NodeUnreachable as error:
         return _view(node, (), str(error))
     return _view(node, [msgspec.convert(answer, TreeReport)])
+
+
+def node_of(source: Source, node: int | None, further: Sequence[Destination] = ()) -> int:
+    """Return the number of the node that is asked about, 0 for this process if it is none.
+
+    None: this process if there are *further* trees in it, else the first node. Raises TypeError for
+    what is no number, LookupError for a node that there is not.
+    """
+    if node is not None and whole(node) is None:
+        raise TypeError(f"node must be the number of a node or None, got {short_repr(node)}")
+    own = source.runtime.node.opened_number or 0
+    numbers = sorted(each.number for each in source.app.nodes() if each.alive)
+    if node is None:
+        return own if further or not numbers else numbers[0]
+    if node != own and node not in numbers:
+        raise LookupError(f"there is no living node {node}")
+    return node
+
+
+def search_below(
+    source: Source,
+    supervisor: str,
+    text: str,
+    node: int | None = None,
+    further: Sequence[Destination] = (),
+) -> tuple[ActorView, ...]:
+    """Return children of a supervisor whose names have *text*: of those that are folded, too.
+
+    Raises LookupError for a supervisor or a node that is not there, and NodeUnreachable.
+    """
+    options = {"actor": supervisor, "text": text}
+    number = node_of(source, node, further)
+    found: tuple[ActorView, ...] = ask_node(
+        source, number, "children", options, tuple[ActorView, ...], further=further
+    )
+    return found
 
 
 def _living(roots: Sequence[Any], shown: str | None) -> Iterator[TreeReport]:

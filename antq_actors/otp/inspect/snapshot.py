@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
+from antq_actors.checks import short_repr
 from antq_actors.otp.inspect.tree import entry_of, facts_of, line_of, table_of
 from antq_actors.otp.messaging.names import find_living
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
@@ -163,6 +165,20 @@ def find_by_id(dest: Destination, id_: str) -> ActorCell | None:
             return None
         child, place = found
     return child.ref.cell if child.is_running else None
+
+
+def search_children(dest: Destination, place: str, text: str) -> tuple[ActorView, ...]:
+    """Return the first children of the supervisor with the id *place* whose names have *text*.
+
+    Without what is below them, `SHOWN_OF_FOLDED` at most. Raises CallExit(NoProc()), and
+    LookupError for an actor that does not run.
+    """
+    cell = find_by_id(dest, place)
+    actor = None if cell is None else facts_of(entry_of(cell))[1]
+    if actor is None:
+        raise LookupError(f"there is no actor {short_repr(place)} that runs")
+    views = (view_alone(each, path) for each, path in children_of(actor, place))
+    return tuple(islice((view for view in views if text in view.name), SHOWN_OF_FOLDED))
 
 
 def id_of(supervisor: ActorCell, child_id: object, child: ActorCell | None = None) -> str:
