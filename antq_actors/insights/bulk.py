@@ -7,13 +7,12 @@ changed is what was counted, and it goes on when this process has ended.
 
 from __future__ import annotations
 
-import logging
 import time
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.checks import real, short_repr
 from antq_actors.errors import AlreadyExists, AntqError, BulkNotFound, LimitReached
@@ -33,21 +32,23 @@ from antq_actors.insights.search import Search
 from antq_actors.insights.source import Source
 from antq_actors.insights.values import BulkPreview, BulkView, Refused
 from antq_actors.jobs import instant
+from antq_actors.jobs.audit import AuditEntry
+from antq_actors.jobs.state import Status
+from antq_actors.storage.acting import log_action, new_token
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs import bulk_table, rehearsal
 from antq_actors.storage.jobs.bulk_table import BulkRecord
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.jobs.undo_table import MOST_CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from antq_actors.app.antq import AntQ
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import Status
+    from antq_actors.storage.jobs.bulk_table import SeenBulk
     from antq_actors.storage.jobs.entry_reader import RawJob
-
-log: Final = logging.getLogger("antq_actors.insights")
 
 BUDGET_SECONDS: Final = 0.25
 """Seconds for which a dry run looks for jobs."""
@@ -61,6 +62,14 @@ class MatchesChanged(AntqError):
     """Not as many jobs match as in the dry run; the message has both numbers."""
 
 
+class BegunBulk(NamedTuple):
+    """A bulk change that has begun."""
+
+    id: int
+    undo: str | None
+    """The token that undoes it, for a while after its last change; None: nothing does."""
+
+
 @dataclass(slots=True)
 class _Found:
     """The jobs that an order is about, as they are found."""
@@ -72,6 +81,8 @@ class _Found:
     refused: Counter[str] = field(default_factory=Counter)
     """Why others are not changed, and how many."""
     total: int = 0
+    running: int = 0
+    """How many of all are running."""
     is_whole: bool = True
     """Whether these are all."""
 
@@ -79,6 +90,7 @@ class _Found:
         """Note one more job."""
         self.ids.append(raw.id)
         self.total += 1
+        self.running += raw.state.status is Status.RUNNING
         why = order.refusal(raw.state, self.now)
         if why is None:
             self.changeable.append(raw.id)
@@ -88,6 +100,7 @@ class _Found:
     def count(self, order: BulkOrder, by_status: Mapping[Status, int]) -> None:
         """Note how many jobs there are of each status, instead of those that were looked at."""
         self.total = sum(by_status.values())
+        self.running = by_status.get(Status.RUNNING, 0)
         self.refused = Counter()
         for status, number in by_status.items():
             why = order.refusal_of(status)
@@ -140,8 +153,8 @@ def begin_bulk(
     expect: object,
     reason: str | None = None,
     spread: object = None,
-) -> int:
-    """Begin to change the jobs; return the id of the bulk change, which goes on by itself.
+) -> BegunBulk:
+    """Begin to change the jobs, which goes on by itself; return what that is called.
 
     Raises Forbidden; FilterError, TypeError and ValueError for what is asked for; MatchesChanged
     if not as many jobs match as *expect* says. Then nothing is changed.
@@ -158,39 +171,42 @@ def begin_bulk(
         )
     record = BulkRecord(
         verb=order.verb,
-        filter=str(order.filter),
         total=expected,
         began=found.now,
         by=visitor.name,
-        reason=reason,
+        token=_token_of(order, found),
         is_strict=order.is_strict,
         takes_completed=order.takes_completed,
         spread=order.spread,
         spread_jobs=found.changes,
         at=found.now,
     )
-    id_ = source.store.write(JobStore.begin_bulk, record, list(bulk_table.pages_of(found.ids)))
+    text, pages = str(order.filter), list(bulk_table.pages_of(found.ids))
+    id_ = source.store.write(JobStore.begin_bulk, record, text, reason, pages)
     source.runtime.do_tasks()
-    return id_
+    at = instant.datetime_for_display(found.now)
+    log_action(AuditEntry(at, visitor.name, f"bulk {order.verb}", text, found.changes, reason))
+    return BegunBulk(id_, record.token)
 
 
 def stop_bulk(source: Source, visitor: Visitor, id_: object) -> BulkView:
     """Stop a bulk change; what is done is done. Raises Forbidden, BulkNotFound, BulkEnded."""
     visitor.check(Access.OPERATE)
     number = _checked_id(id_)
-    return _view(number, source.store.write(JobStore.stop_bulk, number, now=source.now()))
+    source.store.write(JobStore.stop_bulk, number, now=source.now())
+    return read_bulk(source, number)
 
 
 def read_bulk(source: Source, id_: object) -> BulkView:
     """Return how far a bulk change is. Raises BulkNotFound."""
     number = _checked_id(id_)
-    record = source.store.read(JobReader.bulk, number)
-    if record is None:
+    seen = source.store.read(JobReader.bulk, number)
+    if seen is None:
         raise BulkNotFound(
             f"no bulk change has the id {number}; the newest {bulk_table.MOST_ENDED} that have"
             " ended are kept"
         )
-    return _view(number, record)
+    return _view(number, seen)
 
 
 def change_jobs(
@@ -219,7 +235,7 @@ def change_jobs(
     visitor = Visitor(Access.OPERATE, name)
     return begin_bulk(
         Source(app), visitor, verb, filter, ids, expect=expect, reason=reason, spread=spread
-    )
+    ).id
 
 
 def stop_jobs(app: AntQ, id: int) -> BulkView:  # noqa: A002 - as the field is named
@@ -287,6 +303,15 @@ def _passing(search: Search) -> Iterator[Sequence[RawJob]]:
             return
 
 
+def _token_of(order: BulkOrder, found: _Found) -> str | None:
+    """Return a token that undoes the change; None: it cannot be undone.
+
+    What runs is told to end, and cannot be told otherwise.
+    """
+    is_undoable = order.verb == bulk_table.CANCEL and not found.running
+    return new_token() if is_undoable and 0 < found.changes <= MOST_CANCELLED else None
+
+
 def _rehearse(source: Source, found: _Found) -> None:
     """Find out which jobs another one, or a limit, keeps from being retried."""
     ids = list(found.changeable[:_MOST_REHEARSED])
@@ -335,11 +360,12 @@ def _checked_id(id_: object) -> int:
     return number
 
 
-def _view(id_: int, record: BulkRecord) -> BulkView:
+def _view(id_: int, seen: SeenBulk) -> BulkView:
+    record = seen.record
     return BulkView(
         id=id_,
         verb=record.verb,
-        filter=record.filter,
+        filter=seen.filter,
         state=record.state,
         total=record.total,
         changed=record.changed,

@@ -62,3 +62,9 @@ def _text(value: object, what: str, or_else: str = "") -> str:
         raise TypeError(f"{what} must be a str{or_else}, got {short_repr(value)}")
     text = escaped(value)
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + _CUT
+
+
+def mark_of(action: Action, *, hides: bool) -> str:
+    """Return what charts say of an action; *hides*: not to what, as that may be a filter."""
+    who = "" if action.name is None else f" by {action.name}"
+    return f"{action.verb}{'' if hides else f' of {action.target}'}{who}"

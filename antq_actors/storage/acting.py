@@ -51,7 +51,7 @@ class Acting:
         self._outer: Token[Acting | None] | None = None
         self.count = 0
         """How many things it has changed so far."""
-        self._token: str | None = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._token: str | None = new_token()
 
     @property
     def undo(self) -> str | None:
@@ -100,6 +100,11 @@ class Acting:
     def is_of(self, client: Client) -> bool:
         """Return whether it is about the store of this client."""
         return self._client is client
+
+
+def new_token() -> str:
+    """Return a token that undoes an action, which nobody can guess."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
 def log_action(entry: AuditEntry) -> None:

@@ -6,7 +6,17 @@ import threading
 import pytest
 from support.apps import until
 
-from antq_actors import AntQ, BulkEnded, BulkNotFound, Concurrency, Fail, Unique, Worker, worker
+from antq_actors import (
+    AntQ,
+    BulkEnded,
+    BulkNotFound,
+    Concurrency,
+    Fail,
+    NotUndoable,
+    Unique,
+    Worker,
+    worker,
+)
 from antq_actors.insights import (
     Access,
     Filter,
@@ -19,8 +29,13 @@ from antq_actors.insights import (
 from antq_actors.insights import bulk as bulk_changes
 from antq_actors.insights.as_json import as_json
 from antq_actors.insights.source import Source
+from antq_actors.jobs import instant
+from antq_actors.storage.admin import maintenance
+from antq_actors.storage.jobs.graph import GraphVerbs
 
 released = threading.Event()
+KEY = b"one key that is long enough for it"
+OPERATOR = Visitor(Access.OPERATE, "ada")
 
 
 @worker(name="bulk:fail", max_attempts=1)
@@ -296,18 +311,17 @@ def test_what_is_hidden_is_not_found_by_a_change(app):
 
 
 def test_a_bulk_change_is_stopped(app, monkeypatch):
-    operator = Visitor(Access.OPERATE, "ada")
     monkeypatch.setattr("antq_actors.queues.services.flow.FlowService.run_once", lambda _: False)
     begun = change_jobs(app, "retry", "status:failed", expect=6)
 
-    stopped = bulk_changes.stop_bulk(Source(app), operator, str(begun))
+    stopped = bulk_changes.stop_bulk(Source(app), OPERATOR, str(begun))
 
     assert (stopped.state, stopped.changed) == ("stopped", 0)
     assert app.count_jobs(status="failed") == 6
     with pytest.raises(BulkEnded, match="is stopped"):
-        bulk_changes.stop_bulk(Source(app), operator, begun)
+        bulk_changes.stop_bulk(Source(app), OPERATOR, begun)
     with pytest.raises(BulkNotFound, match="id 99"):
-        bulk_changes.stop_bulk(Source(app), operator, 99)
+        bulk_changes.stop_bulk(Source(app), OPERATOR, 99)
     with pytest.raises(TypeError, match="has a number, such as 3"):
         Insights(app).bulk("x")
 
@@ -323,6 +337,117 @@ def test_a_process_without_queues_does_it_where_there_is_no_node(tmp_path):
         assert ended(app, begun).changed == 1_200
         assert ended(app, again).state == "done"
         assert app.count_jobs() == 1_200 - Insights(app).bulk(again).changed
+
+
+# ---- the audit, and undo --------------------------------------------------------------------
+
+
+def test_the_audit_counts_what_was_changed(app):
+    app.queue("mail").pause()
+
+    ended(app, change_jobs(app, "retry", "queue:mail", expect=9, reason="is back", name="ada"))
+
+    (entry,) = app.audit()
+    assert (entry.name, entry.verb, entry.target) == ("ada", "bulk retry", "queue:mail")
+    assert (entry.count, entry.reason) == (6, "is back")
+    assert [mark.text for mark in Insights(app).charts().marks if mark.kind == "audit"] == [
+        "bulk retry of queue:mail by ada"
+    ]
+
+
+def test_what_changes_nothing_is_not_in_the_audit(app):
+    assert ended(app, change_jobs(app, "retry", "status:completed,running", expect=4)).changed == 3
+    assert ended(app, change_jobs(app, "run-now", "status:failed", expect=6)).changed == 0
+
+    assert [entry.verb for entry in app.audit()] == ["bulk retry"]
+
+
+def test_a_cancel_is_undone_with_when_jobs_are_due(app, monkeypatch):
+    monkeypatch.setattr("antq_actors.storage.jobs.bulk_table.PAGE_JOBS", 3)
+    before = {job.id: (job.status, job.scheduled_at) for job in app.list_jobs(queue="later")}
+    begun = begin(app, "cancel", "queue:later", expect=4)
+    ended(app, begun.id)
+    assert app.count_jobs(status="cancelled") == 4
+
+    app.antq_undo(begun.undo, "ada")
+
+    after = {job.id: (job.status, job.scheduled_at) for job in app.list_jobs(queue="later")}
+    assert after == before
+    assert [(entry.verb, entry.count) for entry in app.audit()] == [("undo", 4), ("bulk cancel", 4)]
+    with pytest.raises(NotUndoable):
+        app.antq_undo(begun.undo)
+
+
+def test_an_undo_stops_what_still_goes_on(app, monkeypatch):
+    monkeypatch.setattr("antq_actors.storage.jobs.bulk_table.PAGE_JOBS", 2)
+    monkeypatch.setattr("antq_actors.queues.services.flow.FlowService.run_once", lambda _: False)
+    begun = begin(app, "cancel", "queue:later", expect=4)
+    app._runtime().store.write(GraphVerbs.do_task, now=app.antq_clock())
+    assert app.count_jobs(status="cancelled") == 2
+
+    app.antq_undo(begun.undo)
+
+    assert app.count_jobs(status="cancelled") == 0
+    assert Insights(app).bulk(begun.id).state == "stopped"
+
+
+def test_what_cannot_be_undone_gives_no_token(app):
+    assert begin(app, "cancel", "queue:slow", expect=1).undo is None  # it runs
+    assert begin(app, "run-now", "queue:later", expect=4).undo is None
+    assert begin(app, "cancel", "status:failed", expect=6).undo is None  # none is cancelled
+
+
+def test_a_change_is_undone_only_if_all_of_it_can_be(app, monkeypatch):
+    monkeypatch.setattr("antq_actors.storage.jobs.bulk_table.PAGE_JOBS", 2)
+    monkeypatch.setattr("antq_actors.queues.services.flow.FlowService.run_once", lambda _: False)
+    begun = begin(app, "cancel", "queue:later", expect=4)
+    app._runtime().store.write(GraphVerbs.do_task, now=app.antq_clock())
+    later = app.antq_clock() + 60 * instant.SECOND
+    app._runtime().store.write(GraphVerbs.do_task, now=later)
+
+    with pytest.raises(NotUndoable):
+        app.antq_undo(begun.undo)
+    assert app.count_jobs(status="cancelled") == 4
+
+
+def begin(app, verb, found, **options):
+    return bulk_changes.begin_bulk(Source(app), OPERATOR, verb, found, None, **options)
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    file = tmp_path / "key"
+    file.write_bytes(KEY + b"\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_an_encrypted_store_shows_no_filter_on_the_disk(tmp_path, key_file):
+    path = tmp_path / "jobs"
+    with AntQ(path, start_queues=False, encryption_key_file=key_file) as app:
+        app.enqueue(plain, {"n": "private"})
+        done = ended(app, change_jobs(app, "cancel", "arg.n:private", expect=1, reason="wrong one"))
+        assert done.filter == "arg.n:private"
+    with AntQ(path, start_queues=False) as app:
+        assert Insights(app).bulk(done.id).filter == "<encrypted>"
+
+    stored = (path / "data.mdb").read_bytes()
+    assert b"private" not in stored
+    assert b"wrong one" not in stored
+
+
+def test_a_reseal_encrypts_what_a_change_is_about(tmp_path, key_file):
+    path = tmp_path / "jobs"
+    with AntQ(path, start_queues=False) as app:
+        app.enqueue(plain, {"n": 1})
+        done = ended(app, change_jobs(app, "cancel", "arg.n:1", expect=1))
+
+    maintenance.reseal(path, [], encryption_keys=[KEY])
+
+    with AntQ(path, start_queues=False) as app:
+        assert Insights(app).bulk(done.id).filter == "<encrypted>"
+    with AntQ(path, start_queues=False, encryption_key_file=key_file) as app:
+        assert Insights(app).bulk(done.id).filter == "arg.n:1"
 
 
 # ---- the lines that do the same -------------------------------------------------------------

@@ -33,8 +33,8 @@ def jobs(store, count, outcome=None, *, now=50, **options):
 
 
 def begin(store, verb, ids, **options):
-    record = BulkRecord(verb, "queue:mail", len(ids), BEGAN, **options)
-    return store.begin_bulk(record, pages_of(ids))
+    record = BulkRecord(verb, len(ids), BEGAN, **options)
+    return store.begin_bulk(record, "queue:mail", "a test", pages_of(ids))
 
 
 def carry_out(store, verb, ids, **options):
@@ -42,7 +42,7 @@ def carry_out(store, verb, ids, **options):
     bulk = begin(store, verb, ids, **options)
     while store.do_task(now=NOW):
         pass
-    return store.bulk(bulk)
+    return store.bulk(bulk).record
 
 
 def counts(record):
@@ -65,14 +65,14 @@ def test_failed_jobs_are_retried_page_by_page(store):
     bulk = begin(store, "retry", ids)
 
     assert store.do_task(now=NOW)
-    after_one = store.bulk(bulk)
+    after_one = store.bulk(bulk).record
     assert statuses(store, ids) == [Status.ENQUEUED] * 3 + [Status.FAILED] * 4
     assert (after_one.state, counts(after_one), after_one.at) == ("running", (3, 0, 0), NOW)
 
     assert store.do_task(now=NOW)
     assert store.do_task(now=NOW + 1)
     assert not store.do_task(now=NOW)
-    done = store.bulk(bulk)
+    done = store.bulk(bulk).record
     assert (done.state, counts(done), done.total, done.at) == ("done", (7, 0, 0), 7, NOW + 1)
     assert statuses(store, ids) == [Status.ENQUEUED] * 7
 
@@ -171,7 +171,7 @@ def test_a_stopped_bulk_change_leaves_the_rest_as_it_is(store):
 def test_a_bulk_change_of_no_jobs_has_ended_at_once(store):
     bulk = begin(store, "retry", [])
 
-    assert store.bulk(bulk).state == "done"
+    assert store.bulk(bulk).record.state == "done"
     assert not store.has_task()
 
 
@@ -182,7 +182,7 @@ def test_two_bulk_changes_take_turns(store):
     assert store.do_task(now=NOW)
     assert store.do_task(now=NOW)
 
-    assert [store.bulk(each).changed for each in (first, second)] == [3, 3]
+    assert [store.bulk(each).record.changed for each in (first, second)] == [3, 3]
 
 
 def test_the_newest_ended_ones_are_kept_and_no_id_is_given_twice(store, monkeypatch):
@@ -201,7 +201,7 @@ def test_a_damaged_job_is_failed_and_changed_as_a_failed_one_is(store, env):
 
     job_store.write(env, lambda store: store.do_task(now=NOW))
 
-    assert counts(store.bulk(bulk)) == (2, 0, 0)
+    assert counts(store.bulk(bulk).record) == (2, 0, 0)
 
 
 def test_jobs_with_many_steps_are_deleted_in_several_transactions(store, monkeypatch):
@@ -213,11 +213,11 @@ def test_jobs_with_many_steps_are_deleted_in_several_transactions(store, monkeyp
     bulk = begin(store, "delete", ids)
 
     assert store.do_task(now=NOW)
-    assert store.bulk(bulk).changed == 1
+    assert store.bulk(bulk).record.changed == 1
     while store.do_task(now=NOW):
         pass
 
-    assert (store.bulk(bulk).changed, store.bulk(bulk).state) == (3, "done")
+    assert (store.bulk(bulk).record.changed, store.bulk(bulk).record.state) == (3, "done")
 
 
 def damaged(store, env, change):

@@ -19,6 +19,7 @@ from antq_actors.storage.format.encoding import contents
 from antq_actors.storage.format.job_cipher import job_cipher
 from antq_actors.storage.jobs.audit_table import reseal_audit
 from antq_actors.storage.jobs.breakpoint_table import reseal_breakpoints
+from antq_actors.storage.jobs.bulk_table import reseal_bulks
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.groups import GroupTable
 from antq_actors.storage.jobs.meta import Meta
@@ -50,6 +51,7 @@ def reseal_all(env: Environment, signer: Signer) -> int:
         env.write(partial(note_that_all_are_encrypted, env.tables))
         env.write(partial(reseal_breakpoints, env.tables, signer.cipher))
         env.write(partial(reseal_audit, env.tables, signer.cipher))
+        env.write(partial(reseal_bulks, env.tables, signer.cipher))
     env.write(partial(reseal_crons, env.tables, signer))
     env.write(partial(reseal_groups, env.tables, signer))
     start: bytes | None = b""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from antq_actors.jobs.audit import mark_of
 from antq_actors.storage.format.records import BulkResult
 from antq_actors.storage.jobs.audit_table import MOST_ENTRIES, AuditTable
 from antq_actors.storage.jobs.charts import AUDIT
@@ -104,7 +105,7 @@ def note(store: JobStore, entry: Entry, changed: int, *, is_marked: bool = False
         table.add_count(entry.number, changed)
         return entry.number
     if not is_marked:
-        store.mark_in_charts(AUDIT, _mark(entry.action, hides=store._tables.cipher is not None))
+        store.mark_in_charts(AUDIT, mark_of(entry.action, hides=store._tables.cipher is not None))
     return table.add(entry.action, changed, entry.now)
 
 
@@ -141,12 +142,6 @@ def page(reader: JobReader, limit: int, after: int | None, before: int | None) -
     is_last = next(table.below(last), None) is None
     entries = [entry for _, entry in found]
     return EntryPage(entries, None if is_last else last, None if is_first else first)
-
-
-def _mark(action: Action, *, hides: bool) -> str:
-    """Return what charts say of an action; *hides*: not to what, as that may be a filter."""
-    who = "" if action.name is None else f" by {action.name}"
-    return f"{action.verb}{'' if hides else f' of {action.target}'}{who}"
 
 
 def _take_changes(store: JobStore) -> bool:

@@ -5,15 +5,21 @@
 
 A turn takes the first page, and what it does to the jobs and this table is one transaction. So each
 job is changed once, wherever a process dies. What ended is kept for its page, the newest ones.
+
+What finds the jobs, and why they are changed, is encrypted where there is a key, as in the audit.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from antq_actors.errors import DamagedRecord
+from antq_actors.jobs.audit import UNREADABLE
 from antq_actors.jobs.instant import Instant  # msgspec reads annotations
+from antq_actors.storage.format.cipher import is_sealed
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import delete_range, items_from, keys_from, value_of
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.storage.format.cipher import Cipher
     from antq_actors.storage.lmdb.tables import Tables
 
 TABLE: Final = "bulks"
@@ -53,13 +60,13 @@ class BulkRecord(msgspec.Struct, frozen=True, array_like=True):
     """A bulk change: what is asked for, and what became of the jobs."""
 
     verb: str
-    filter: str
-    """What finds the jobs."""
     total: int
     began: Instant
     """When the jobs were found."""
     by: str | None = None
-    reason: str | None = None
+    """Who has begun it."""
+    token: str | None = None
+    """What undoes it for a while; None: it cannot be undone."""
     is_strict: bool = True
     """Whether a job that has changed since then is left as it is."""
     takes_completed: bool = False
@@ -76,10 +83,28 @@ class BulkRecord(msgspec.Struct, frozen=True, array_like=True):
     """Jobs that could not be changed."""
     at: Instant = 0
     """When something was done last."""
+    entry: int | None = None
+    """The number of its entry in the audit; None: it has changed nothing so far."""
+    about: bytes = b""
+    """What finds the jobs, and why they are changed, encoded and perhaps encrypted."""
+
+
+class SeenBulk(NamedTuple):
+    """A bulk change as it is read."""
+
+    record: BulkRecord
+    filter: str
+    """What finds the jobs."""
+    reason: str | None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], BulkRecord]] = msgspec.msgpack.Decoder(BulkRecord).decode
+_decode_about: Final = msgspec.msgpack.Decoder(tuple[str, str | None]).decode
+_PURPOSE: Final = b"bulk"
+"""What filters and reasons are encrypted for."""
+_OF_NO_JOB: Final = b""
+"""What is authenticated with them: they belong to no job."""
 
 
 def pages_of(ids: Iterable[int]) -> Iterator[Page]:
@@ -99,11 +124,50 @@ class BulkTable:
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn: Any = txn
         self._table = tables.further(txn, TABLE)
+        self._cipher = tables.cipher
 
     def get(self, id_: int) -> BulkRecord | None:
         """Read a bulk change; None: there is none, or it is damaged."""
         stored = value_of(self._txn, self._table, keys.job_key(id_)) if keys.is_id(id_) else None
         return None if stored is None else _decoded(stored)
+
+    def seen(self, id_: int) -> SeenBulk | None:
+        """Read a bulk change with what it is about; None: there is none, or it is damaged."""
+        record = self.get(id_)
+        return None if record is None else SeenBulk(record, *self.about(record))
+
+    def sealed(self, filter_: str, reason: str | None) -> bytes:
+        """Return what a change is about as it is stored."""
+        about = _encode((filter_, reason))
+        return about if self._cipher is None else self._cipher.seal(about, _PURPOSE, _OF_NO_JOB)
+
+    def about(self, record: BulkRecord) -> tuple[str, str | None]:
+        """Return what finds the jobs, and why they are changed, as far as a key shows it."""
+        about = record.about
+        try:
+            if is_sealed(about):
+                if self._cipher is None:
+                    return UNREADABLE, None
+                about = self._cipher.open(about, _PURPOSE, _OF_NO_JOB)
+            return _decode_about(about)
+        except (DamagedRecord, *DAMAGES):
+            return UNREADABLE, None
+
+    def reseal(self, cipher: Cipher) -> None:
+        """Encrypt what all changes are about anew; what no key fits stays as it is."""
+        for id_ in list(self.ids()):
+            seen = self.seen(id_)
+            if seen is not None and seen.filter != UNREADABLE:
+                about = cipher.seal(_encode(seen[1:]), _PURPOSE, _OF_NO_JOB)
+                self.put(id_, msgspec.structs.replace(seen.record, about=about))
+
+    def running_with(self, token: str) -> int | None:
+        """Read which bulk change goes on that this token undoes; None: none does."""
+        for id_ in self.ids():
+            record = self.get(id_)
+            if record is not None and record.token == token and record.state == RUNNING:
+                return id_
+        return None
 
     def put(self, id_: int, record: BulkRecord) -> None:
         """Write how far a bulk change is."""
@@ -196,3 +260,9 @@ def verify_bulks(txn: lmdb.Transaction, tables: Tables) -> Iterator[str]:
     """Yield what is wrong with bulk changes."""
     if tables.has_rows(txn, TABLE):
         yield from BulkTable(txn, tables).findings()
+
+
+def reseal_bulks(tables: Tables, cipher: Cipher, txn: lmdb.Transaction) -> None:
+    """Encrypt what all bulk changes are about anew."""
+    if tables.has_rows(txn, TABLE):
+        BulkTable(txn, replace(tables, cipher=cipher)).reseal(cipher)

@@ -2,7 +2,7 @@
 
 The jobs are named when it begins, and its task is stored with them. Each is changed as if it were
 the only one; one that has changed since it was found is skipped, and one that the rules keep from
-being changed is refused.
+being changed is refused. Its entry in the audit counts those that were changed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ from antq_actors.errors import (
     StorageError,
 )
 from antq_actors.jobs import history, instant, lifecycle
+from antq_actors.jobs.audit import action, mark_of
 from antq_actors.jobs.state import Status
 from antq_actors.storage.jobs import bulk_table
 from antq_actors.storage.jobs.arrivals import Arrivals
+from antq_actors.storage.jobs.audit_table import AuditTable
 from antq_actors.storage.jobs.bulk_table import BulkTable
+from antq_actors.storage.jobs.charts import AUDIT
 from antq_actors.storage.jobs.tasks import ChangeJobs
+from antq_actors.storage.jobs.undo_table import UndoNotes, UndoTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,11 +47,13 @@ class BulkTasks(Arrivals):
     def _bulks(self) -> BulkTable:
         return BulkTable(self._txn, self._tables)
 
-    def begin_bulk(self, record: BulkRecord, pages: Iterable[Page]) -> int:
+    def begin_bulk(
+        self, record: BulkRecord, filter_: str, reason: str | None, pages: Iterable[Page]
+    ) -> int:
         """Store a bulk change of the jobs in these pages, and its task; return its id."""
-        if not record.total:
-            record = replace(record, state=bulk_table.DONE)
-        id_ = self._bulks.add(record, pages)
+        bulks = self._bulks
+        state = record.state if record.total else bulk_table.DONE
+        id_ = bulks.add(replace(record, state=state, about=bulks.sealed(filter_, reason)), pages)
         if record.total:
             self.composition.dependents.tasks.add(ChangeJobs(id_))
         self.has_changed = True
@@ -73,6 +79,13 @@ class BulkTasks(Arrivals):
         self.has_changed = True
         return record
 
+    def stop_what_is_undone(self, token: str, *, now: Instant) -> None:
+        """Store that a bulk change which is being undone does not go on."""
+        if self._tables.has_rows(self._txn, bulk_table.TABLE):
+            id_ = self._bulks.running_with(token)
+            if id_ is not None:
+                self.stop_bulk(id_, now=now)
+
     def go_on_changing(self, bulk: int, *, now: Instant) -> None:
         """Change the next jobs of a bulk change; what is left then is a task again."""
         bulks = self._bulks
@@ -82,8 +95,15 @@ class BulkTasks(Arrivals):
         found = bulks.first_page(bulk)
         if found is not None:
             key, page = found
+            if self._jobs.journal is not None:
+                self._jobs.journal.by = record.by or f"bulk change {bulk}"
+            self.undo = UndoNotes()
+            before = record.changed
             record, left = self._change_page(record, page, now)
+            notes, self.undo = self.undo, None
             bulks.replace_page(key, left)
+            if record.changed > before:
+                record = self._note_in_audit(record, record.changed - before, notes, now)
         if bulks.first_page(bulk) is None:
             record = replace(record, state=bulk_table.DONE)
         else:
@@ -109,6 +129,26 @@ class BulkTasks(Arrivals):
             refused=record.refused + counts[_REFUSED],
         )
         return record, page[counts.total() * (len(page) // len(ids)) :]
+
+    def _note_in_audit(
+        self, record: BulkRecord, changed: int, notes: UndoNotes, now: Instant
+    ) -> BulkRecord:
+        """Note that so many more jobs were changed, and what undoes that."""
+        entries = AuditTable(self._txn, self._tables)
+        undos = UndoTable(self._txn, self._tables)
+        if record.entry is None:
+            filter_, reason = self._bulks.about(record)
+            done = action(record.by, f"bulk {record.verb}", filter_, reason)
+            self.mark_in_charts(AUDIT, mark_of(done, hides=self._tables.cipher is not None))
+            record = replace(record, entry=entries.add(done, changed, now))
+        else:
+            entries.add_count(record.entry, changed)
+            if record.token is not None and undos.get(record.token) is None:
+                return replace(record, token=None)  # what came before cannot be undone any more
+        if record.token is None or record.entry is None:
+            return record
+        is_kept = undos.keep(record.token, record.entry, notes, now)
+        return record if is_kept else replace(record, token=None)
 
     # ---- one job ---------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.format.records import Filter, PauseRecord
-    from antq_actors.storage.jobs.bulk_table import BulkRecord
+    from antq_actors.storage.jobs.bulk_table import SeenBulk
     from antq_actors.storage.jobs.upkeep import Upkeep
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -90,11 +90,11 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
         """Read whether something is left to do of a change that was too large for a transaction."""
         return not TaskTable(self._txn, self._tables).is_empty()
 
-    def bulk(self, id_: int) -> BulkRecord | None:
+    def bulk(self, id_: int) -> SeenBulk | None:
         """Read how far a bulk change is; None: there is none, or it was long ago."""
         if not self._tables.has_rows(self._txn, BULKS):
             return None
-        return BulkTable(self._txn, self._tables).get(id_)
+        return BulkTable(self._txn, self._tables).seen(id_)
 
     def is_active(self, id_: int) -> bool:
         """Read whether a job is stored and has not ended; a damaged one has."""

@@ -63,6 +63,7 @@ def undo(
     for change in found.changes:
         _check_change(store, change, table, found, reports)
     records = {id_: _cancelled_still(store, id_, job, now) for id_, job in jobs}
+    store.stop_what_is_undone(token, now=now)
     for change in reversed(found.changes):
         _undo_change(store, change, reports)
     for id_, job in jobs:
