@@ -1,7 +1,7 @@
 """What is shown of an application: one read model for pages, the terminal, ``--json`` and the API.
 
 ``Insights(app)`` reads, and what it returns are frozen values whose fields are the keys of the JSON
-API. Nothing here knows HTTP.
+API. ``Insights(app).verbs(visitor)`` does what web, terminal and API do. Nothing here knows HTTP.
 
 reader.py      ``Insights``, one line for each question
 source.py      what every reading is given: the application, its store, its time, what is hidden
@@ -23,6 +23,8 @@ charts.py      what happened to jobs over a span of time, as series of numbers
 redaction.py   what is hidden
 as_json.py     a value of insights as what the JSON API answers
 access.py      who may do what
+verbs.py       what can be done; doing.py how, for whom and with what answer, and what it is told in
+               fields.py; job_verbs.py, queue_verbs.py and flow_verbs.py have the verbs
 """
 
 from __future__ import annotations

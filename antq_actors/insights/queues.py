@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -135,9 +136,9 @@ def handle_of(source: Source, name: str) -> QueueHandle:
     """
     if not isinstance(name, str):
         raise TypeError(f"queue must be a name (str), got {short_repr(name)}")
-    names = known_names(source)
-    if name in source.runtime.own_queues:
+    with suppress(UnknownQueue):
         return source.app.queue(name)
+    names = known_names(source)
     if name not in names:
         raise UnknownQueue(f"there is no queue {name!r}{list_known(name, names)}")
     return QueueHandle(name, None, source.store, source.now)

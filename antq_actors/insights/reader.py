@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from antq_actors.app.antq import AntQ
 from antq_actors.checks import short_repr
 from antq_actors.insights import bulk, search
+from antq_actors.insights.access import Visitor
 from antq_actors.insights.audit import PAGE_ENTRIES, read_audit
 from antq_actors.insights.changes import read_state, read_version
 from antq_actors.insights.chaos import do_chaos
@@ -37,6 +38,7 @@ from antq_actors.insights.recordings import (
 from antq_actors.insights.source import Source
 from antq_actors.insights.store import read_store
 from antq_actors.insights.trees import read_tree, search_below
+from antq_actors.insights.verbs import Verbs
 from antq_actors.insights.why import read_checks, read_queue_why, read_why
 
 if TYPE_CHECKING:
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.flow.limits import LimitInfo
-    from antq_actors.insights.access import Visitor
     from antq_actors.insights.audit import AuditPage
     from antq_actors.insights.changes import State, Version
     from antq_actors.insights.chaos import Aim, ChaosDone
@@ -97,6 +98,15 @@ class Insights:
                 f" got {short_repr(redact)}"
             )
         self._source = Source(app, redact)
+
+    def verbs(self, visitor: Visitor) -> Verbs:
+        """Return what can be done for a visitor; each verb checks their level first.
+
+        Raises TypeError for what is no visitor.
+        """
+        if not isinstance(visitor, Visitor):
+            raise TypeError(f"visitor must be a Visitor, got {short_repr(visitor)}")
+        return Verbs(self._source, visitor)
 
     def tree(
         self,

@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from antq_actors.insights.access import Access
 from antq_actors.insights.as_json import as_json
+from antq_actors.insights.doing import Done
 from antq_actors.insights.reader import Insights
 from antq_actors.web import static_files
 from antq_actors.web.guard import is_own_host, is_same_origin, security_headers
@@ -227,7 +228,9 @@ def _carry_out(verb: Verb, view: View) -> Response:
     """Carry out a verb; or return the page that asks, where it was not confirmed."""
     if view.is_api:
         done = verb.act(view)
-        return done if isinstance(done, Response) else _json(as_json(done))
+        if isinstance(done, Response):
+            return done
+        return _json(as_json(done.answer() if isinstance(done, Done) else done))
     where = view.next_page(verb.next)
     if verb.is_asked(view.fields):
         sent = {name: view.sent(name) for name in view.fields if name not in FORM_FIELDS}

@@ -53,6 +53,8 @@ def refusal_of(error: Exception) -> Refusal | None:
     if isinstance(error, Refusal):
         return error
     name, text = type(error).__name__, str(error)
+    if type(error) is LookupError:  # of insights; a KeyError would be a fault of ours
+        return not_found(text)
     for kind, status, code in _STATUSES:
         if isinstance(error, kind):
             return Refusal(status, code or name, text)

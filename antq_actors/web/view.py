@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from antq_actors import AntQ
     from antq_actors.insights.access import Visitor
     from antq_actors.insights.reader import Insights
+    from antq_actors.insights.verbs import Verbs
     from antq_actors.web.options import Options
     from antq_actors.web.routes import Routes, Verb
 
@@ -61,6 +62,11 @@ class View:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     fields: Mapping[str, Any] = field(default_factory=dict)
     """What a verb was sent; of forms lists of texts, of JSON any value."""
+
+    @property
+    def verbs(self) -> Verbs:
+        """What can be done for the visitor."""
+        return self.insights.verbs(self.visitor)
 
     @property
     def depth(self) -> int:
