@@ -189,6 +189,37 @@ def test_actions_of_two_threads_at_once_are_two_entries(app):
     assert app.count_jobs(status=Status.CANCELLED) == 20
 
 
+UNTIL_IT_IS_KILLED = """
+import sys
+from antq_actors import AntQ
+from support.apps import Plain
+with AntQ(sys.argv[1], start_queues=False) as app:
+    ids = app.enqueue_many(Plain, [{}] * 2_000, queue="default")
+    for number, id_ in enumerate(ids):
+        with app.antq_acting("ada", "cancel", f"job {id_}") as acting:
+            app.cancel_job(id_)
+        if number % 3 == 0:
+            app.antq_undo(acting.undo)
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [0, 1, 7, 40, 111])
+def test_after_a_kill_entries_and_jobs_agree(program, tmp_path, after):
+    path = tmp_path / "store"
+    killed = program("-c", UNTIL_IT_IS_KILLED, path)
+    killed.lines_until(str(after))
+    killed.kill()
+
+    with AntQ(path, start_queues=False) as app:
+        entries = app.audit(10_000)
+        undone = {each.target for each in entries if each.verb == "undo"}
+        told = {each.target for each in entries if each.verb == "cancel"} - undone
+        assert told == {f"job {job.id}" for job in app.list_jobs(status="cancelled")}
+        assert len(told) + len(undone) > after
+        assert app.verify() == []
+
+
 def test_entries_are_kept_over_a_restart(tmp_path):
     with AntQ(tmp_path, start_queues=False) as app, app.antq_acting("ada", "v", "t") as acting:
         acting.note(3)

@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 from support.apps import Fails, Plain, settled, until
 from support.controlled_jobs import ControlledJob, ControlledJobs
-from support.programs import Program
 
 import antq_actors
 from antq_actors import (
@@ -450,11 +449,11 @@ def test_an_undo_is_a_record_of_logging(app, caplog):
     )
 
 
-def test_another_process_undoes_what_one_has_done(tmp_path):
+def test_another_process_undoes_what_one_has_done(program, tmp_path):
     path = tmp_path / "store"
     with AntQ(path, queues={"default": 3}) as app:
-        program = Program(["-c", DOES_AND_HANDS_OVER, path], tmp_path)
-        tokens = program.line().split()
+        other = program("-c", DOES_AND_HANDS_OVER, path)
+        tokens = other.line().split()
         until(lambda: slots_of(app) == 8, "the command")
 
         for token in tokens[::-1]:
@@ -463,4 +462,4 @@ def test_another_process_undoes_what_one_has_done(tmp_path):
         until(lambda: slots_of(app) == 3, "the command back")
         (job,) = app.list_jobs()
         assert settled(app, job).status is Status.COMPLETED
-        assert program.end() == (0, "", "")
+        assert other.end() == (0, "", "")
