@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from urllib.parse import urljoin
 
 from axe_playwright_python.sync_playwright import Axe
@@ -37,6 +38,8 @@ class Visits:
     fingerprint: str
     """Of the errors of the shop, which stands where a path has {fingerprint}."""
     complaints: list[str] = field(default_factory=list)
+    refused: set[int] = field(default_factory=set)
+    """Statuses that pages are answered with, and which are no complaint."""
     pages: list[Page] = field(default_factory=list)
 
     def __call__(
@@ -52,6 +55,8 @@ class Visits:
         **options,
     ):
         """Return the page of a *path* below *at*, after it has answered with *status*."""
+        if status >= HTTPStatus.BAD_REQUEST:
+            self.refused.add(status)
         context = self.new_context(
             base_url=urljoin(self.site, at),
             viewport={"width": size[0], "height": size[1]},
@@ -67,7 +72,7 @@ class Visits:
         self.pages.append(page)
         if scripts:
             page.add_init_script(TELL_VIOLATIONS)
-        page.on("console", lambda message: self._note(message, status))
+        page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(f"raised: {error}"))
         page.on("dialog", self._refuse)
         answer = page.goto(path.replace("{fingerprint}", self.fingerprint).lstrip("/") or "./")
@@ -78,10 +83,10 @@ class Visits:
         self.complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
-    def _note(self, message, status):
+    def _note(self, message):
         failed = FAILED_TO_LOAD.search(message.text)
-        if failed and int(failed[1]) == status:
-            return  # the page itself, which is to be refused
+        if failed and int(failed[1]) in self.refused:
+            return
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text} ({message.location})")
 
