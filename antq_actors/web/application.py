@@ -28,7 +28,7 @@ from antq_actors.web.notices import with_done
 from antq_actors.web.refusals import Refusal, not_found, refusal_of
 from antq_actors.web.regions import Regions
 from antq_actors.web.rendering import render, render_refusal
-from antq_actors.web.routes import COMMON_FIELDS, FORM_FIELDS, Method, Page, Routes, Verb
+from antq_actors.web.routes import COMMON_FIELDS, FORM_FIELDS, Download, Method, Page, Routes, Verb
 from antq_actors.web.site import ALL_ROUTES
 from antq_actors.web.view import View, body_of, form_of, json_of, query_of
 from antq_actors.web.ways_in import OuterSite, bearer_of
@@ -64,8 +64,8 @@ class Dashboard:
         self._pace = Pace()
         self._streams = Streams(self._insights, self._pace)
         self._regions = Regions(self._streams, self._pace)
-        live = Page(path="/live", name="live", read=self._stream, has_api=False)
-        region = Page(path="/region/{name}", name="region", read=self._regions.show, has_api=False)
+        live = Download(path="/live", name="live", read=self._stream)
+        region = Download(path="/region/{name}", name="region", read=self._regions.show)
         self.routes = Routes((*ALL_ROUTES, live, region))
         """All that is answered, for those who look at what there is."""
         self._headers = [
@@ -134,7 +134,7 @@ class Dashboard:
         routes = {
             method: route
             for method, route in routes.items()
-            if (route.has_api if is_api else not isinstance(route, Page) or route.has_page)
+            if (route.has_api if is_api else route.has_page or isinstance(route, Download))
         }
         view = request.scope["antq.view"] = View(
             request=request,

@@ -32,7 +32,8 @@ class Line:
     name: str
     points: str
     """Of its polylines, one after the other where values are missing, separated by "|"."""
-    total: float
+    shown: float | None
+    """Its sum; of seconds, the last value."""
 
     @property
     def parts(self) -> list[str]:
@@ -101,7 +102,7 @@ def picture(charts: Charts, series: Sequence[Series]) -> Picture:
         Line(
             each.name,
             "|".join(_runs(each.values, x_step, y)),
-            sum(value for value in each.values if value is not None),
+            _shown(each),
         )
         for each in series
     )
@@ -118,6 +119,13 @@ def picture(charts: Charts, series: Sequence[Series]) -> Picture:
         times=times,
         marks=tuple(_marks(charts)),
     )
+
+
+def _shown(series: Series) -> float | None:
+    values = [value for value in series.values if value is not None]
+    if series.unit == "jobs":
+        return sum(values)
+    return values[-1] if values else None
 
 
 def _runs(values: Sequence[float | None], step: float, y: Callable[[float], float]) -> list[str]:

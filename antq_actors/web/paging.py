@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT: Final = 100
 MOST: Final = 1_000
+_MOST_DIGITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +84,16 @@ def node_in(view: View) -> int | None:
     if not (given.isascii() and given.isdigit()):
         raise bad_field(f"node must be the number of a node, got {given!r}")
     return int(given[:20])
+
+
+def cursor_in(view: View, name: str) -> int | None:
+    """Return a cursor of the query that is a number, such as the id of a job; None: there is none.
+
+    Raises Refusal.
+    """
+    given = view.one(name)
+    if given is None or given == "":
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS):
+        raise bad_field(f"{name} must be a number that a page has led to, got {given!r}")
+    return int(given)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import HTMLResponse, Response
 
 from antq_actors.web.refusals import not_found
-from antq_actors.web.rendering import render_region
+from antq_actors.web.rendering import has_region, render_region
 from antq_actors.web.routes import Page
 from antq_actors.web.settings import settings_of
 
@@ -67,7 +67,7 @@ class Regions:
     def _page(self, view: View) -> Page:
         name = str(view.params["name"])
         for route in view.routes:
-            if isinstance(route, Page) and route.has_region and route.name == name:
+            if isinstance(route, Page) and route.name == name and has_region(route):
                 return route
         raise not_found(f"There is no region {name}.")
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from antq_actors.web.refusals import Refusal
+    from antq_actors.web.routes import Page
     from antq_actors.web.view import View
 
 
@@ -69,6 +70,11 @@ def render_region(view: View, name: str, value: Any, **more: Any) -> str:
     """Return the block "region" of a page alone."""
     template = environment().get_template(f"{name}.html")
     return template.render({**_context(view, name, value), "is_region": True}, **more)
+
+
+def has_region(page: Page) -> bool:
+    """Return whether a page has a part that is fetched anew by itself."""
+    return page.has_page and "region" in environment().get_template(f"{page.name}.html").blocks
 
 
 def _context(view: View, name: str, value: Any) -> dict[str, Any]:

@@ -45,9 +45,15 @@ class Page:
     level: Access = Access.READ
     has_api: bool = True
     has_page: bool = True
-    has_region: bool = False
-    """Whether the block "region" of its template is fetched anew by itself."""
     method: Method = field(default=Method.GET, init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download(Page):
+    """A file that a page leads to: no page by itself, and not of the API."""
+
+    has_api: bool = False
+    has_page: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +91,7 @@ class Verb:
     """The page that it leads to, unless the form says another."""
     level: Access = Access.OPERATE
     has_api: bool = True
+    has_page: bool = True
     method: Method = field(default=Method.POST, init=False)
 
     def title(self, values: Mapping[str, Any]) -> str:

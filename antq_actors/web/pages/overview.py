@@ -113,7 +113,7 @@ def _settings(view: View) -> Response:
 
 
 ROUTES: Final[Sequence[Route]] = (
-    Page(path="/", name="overview", read=_overview, more=_more, has_region=True),
+    Page(path="/", name="overview", read=_overview, more=_more),
     Page(path="/about", name="about", read=_about, more=_keyboard, has_api=False),
     Verb(
         path="/settings",

@@ -56,7 +56,7 @@ def _nodes(view: View) -> Listed:
 
 
 ROUTES: Final[Sequence[Route]] = (
-    Page(path="/queues", name="queues", read=_queues, more=_sparks, has_region=True),
-    Page(path="/queue", name="queue", read=_queue, more=_chart, has_region=True),
-    Page(path="/nodes", name="nodes", read=_nodes, has_region=True),
+    Page(path="/queues", name="queues", read=_queues, more=_sparks),
+    Page(path="/queue", name="queue", read=_queue, more=_chart),
+    Page(path="/nodes", name="nodes", read=_nodes),
 )
