@@ -15,6 +15,7 @@
     metrics.py      metrics
     enqueue.py      enqueue                      user_code.py imports the user's modules
     overview.py     overview queues info
+    top.py          top
     maintenance.py  verify backup restore compact migrate reseal export import
     store.py        opens the store that a command works on
     render.py       jobs and other facts as text, JSON and tables

@@ -132,6 +132,10 @@ COMMANDS: Final = {
         "overview:queues",
         "Show each queue: what waits, what runs in how many slots, and where that is heading.",
     ),
+    "top": Command(
+        "top:top",
+        "Watch a store in the terminal: overview, jobs, queues, supervision tree and nodes.",
+    ),
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
     "why": Command("why:why", "Show why a job does not run, or why a queue does nothing."),

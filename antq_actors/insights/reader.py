@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         ErrorGroup,
         ErrorPage,
         FilmStop,
+        JobItem,
         JobPage,
         JobView,
     )
@@ -304,6 +305,10 @@ class Insights:
         """
         page = search.PageOf(after, before, limit, order)
         return search.find_jobs(self._source, filter, page, budget)
+
+    def some_jobs(self, ids: Sequence[int]) -> list[JobItem]:
+        """Return the jobs with these ids as they stand now, in this order, without those gone."""
+        return search.read_some(self._source, ids)
 
     def job(self, id: int) -> JobView:  # noqa: A002 - as the field is named
         """Return a job with its executions, its history and what it has to do with others.

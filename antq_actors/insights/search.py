@@ -89,6 +89,12 @@ def find_jobs(source: Source, filter_: str | Filter, page: PageOf, budget: float
     return _backward(source, search, page)
 
 
+def read_some(source: Source, ids: Sequence[int]) -> list[JobItem]:
+    """Read the jobs with these ids, in this order; one that is gone is left out."""
+    stored = source.store.read(JobReader.stored_among, ids)
+    return items_of(source, [each.decode() for each in stored])
+
+
 def _forward(source: Source, search: Search, page: PageOf) -> JobPage:
     span = page.span()
     taken = search.take(span, page.limit)
