@@ -381,6 +381,16 @@ def test_who_paused_a_queue_is_kept_until_it_is_resumed(tmp_path, queues):
         assert pause_of(app) is None
 
 
+@pytest.mark.parametrize("queues", [True, False])
+@pytest.mark.parametrize("name", ["by", "reason"])
+def test_a_pause_for_a_reason_that_cannot_be_stored_is_refused(tmp_path, queues, name):
+    with AntQ(tmp_path / "jobs", start_queues=queues) as app:
+        with pytest.raises(ValueError, match=f"{name} must be text that UTF-8 can carry"):
+            app.queue("default").pause(**{name: "deploy \udcff"})
+
+        assert pause_of(app) is None
+
+
 def pause_of(app):
     return app.antq_here().store.read(JobReader.pause_of, "default")
 

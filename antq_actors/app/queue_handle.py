@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.app.queries import id_of, worker_name
-from antq_actors.checks import check_whole, short_repr, whole
+from antq_actors.checks import check_whole, is_utf8, short_repr, whole
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.new_job import check_args
@@ -45,10 +45,15 @@ ANSWER_TIMEOUT_SECONDS: Final = 30.0
 
 
 def check_why(by: object, reason: object) -> None:
-    """Raise TypeError unless both are text or None: who pauses a queue, and why."""
+    """Raise unless both are text or None: who pauses a queue, and why.
+
+    TypeError for anything else, ValueError for text that UTF-8, and so the store, cannot carry.
+    """
     for name, value in (("by", by), ("reason", reason)):
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} must be a str or None, got {short_repr(value)}")
+        if value is not None and not is_utf8(value):
+            raise ValueError(f"{name} must be text that UTF-8 can carry, got {short_repr(value)}")
 
 
 class QueueHandle:
@@ -111,7 +116,8 @@ class QueueHandle:
         """Have the queue claim no more jobs, on every node of the path, also after restarts.
 
         Running jobs go on. *by* and *reason* say who wants that, and why: they are kept until it is
-        resumed, and told in the event ``QueuePaused``. Raises TypeError for what is no text.
+        resumed, and told in the event ``QueuePaused``. Raises TypeError for what is no text, and
+        ValueError for text that UTF-8 cannot carry.
         """
         check_why(by, reason)
         if self._actor is None or self._store.is_acting:
