@@ -81,8 +81,17 @@ def own_frames(stack_trace: str) -> tuple[Frame, ...]:
     own = stack_trace if members is None else stack_trace[: members.start()]
     last = own.rpartition(_HEADING)[2]
     found = [Frame(file, int(line), function) for file, line, function in _FRAME.findall(last)]
-    users = [frame for frame in found if is_users(frame.file) and not _LIBRARY.search(frame.file)]
+    users = [frame for frame in found if is_own(frame.file)]
     return tuple((users or found)[-MOST_FRAMES:])
+
+
+def is_own(file: str) -> bool:
+    """Return whether a file of a stack trace is the user's, and no library's.
+
+    >>> is_own("/srv/shop/mail.py"), is_own("/usr/lib/python3.13/smtplib.py")
+    (True, False)
+    """
+    return is_users(file) and not _LIBRARY.search(file)
 
 
 def without_numbers(text: str) -> str:

@@ -55,6 +55,8 @@ class Check:
     ok: str
     """``"yes"``, ``"no"``, or ``"unknown"``: that is another process's to know."""
     text: str
+    reason: Mapping[str, Any] | None = None
+    """The reason as `WhyView` has it; None: the condition holds."""
 
 
 def read_why(source: Source, id_: int) -> WhyView:
@@ -83,8 +85,12 @@ def _view(id_: int | None, found: Explanation, redactor: Redactor) -> WhyView:
         said = sentence(shown)
         if shown is not reason:
             text = text.replace(sentence(reason), said)
-        rows.append({"code": reason.code, "text": said, **msgspec.structs.asdict(shown)})
+        rows.append(_row(shown))
     return WhyView(id=id_, reasons=tuple(rows), text=text)
+
+
+def _row(reason: Reason) -> Mapping[str, Any]:
+    return {"code": reason.code, "text": sentence(reason), **msgspec.structs.asdict(reason)}
 
 
 def _shown(reason: Reason, redactor: Redactor) -> Reason:
@@ -141,4 +147,4 @@ def checks(reasons: Sequence[Reason], *, is_waiting: bool) -> list[Check]:
 
 def _broken(reason: Reason) -> Check:
     ok = UNKNOWN if isinstance(reason, known.WorkerUnknown) else NO
-    return Check(reason.code, ok, sentence(reason))
+    return Check(reason.code, ok, sentence(reason), _row(reason))

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
+
+from markupsafe import escape
 
 from antq_actors.insights.as_json import shown_leaf
 from antq_actors.storage.format.cipher import SHOWN, Encrypted
@@ -20,6 +24,18 @@ if TYPE_CHECKING:
 
 LINE_CHARACTERS: Final = 100
 """Of the arguments of a job in a list."""
+PAGE_BYTES: Final = 800_000
+"""What the texts of the page of one job may take; the page itself stays below a megabyte."""
+TEXT_CHARACTERS: Final = 400
+"""Of a text in the arguments of a job."""
+MOST_NODES: Final = 500
+MOST_CHILDREN: Final = 100
+MOST_LEVELS: Final = 24
+OPEN_LEVELS: Final = 3
+"""Arguments that are open at first; what is further in is folded."""
+_NODE_BYTES: Final = 250
+"""What a value takes beside its text."""
+_LEAST_BYTES: Final = 2_000
 _LEAF_CHARACTERS: Final = 60
 _MOST_LEAVES: Final = 40
 _MOST_LEVELS: Final = 8
@@ -136,3 +152,117 @@ def cut(text: str, most: int) -> str:
     line = " ".join(text[: most * 2].split())
     is_whole = len(text) <= most * 2 and len(line) <= most
     return line if is_whole else line[: most - 1] + "…"
+
+
+# ---- on the page of one job -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A text, or the beginning of one."""
+
+    text: str
+    rest: int
+    """Characters that are not shown."""
+    path: str
+    """What asks for all of it."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How much text a page may still hold, and what was asked to be shown whole."""
+
+    left: int = PAGE_BYTES
+    whole: str | None = None
+
+    def cut(self, text: str, most: int, path: str) -> Cut:
+        """Return at most *most* characters of a text; as many as fit, where all were asked for."""
+        limit = self.left if path == self.whole else min(most, self.left)
+        shown = text[:limit]
+        size = escaped_bytes(shown)
+        while size > self.left:
+            shown = shown[: len(shown) // 2]
+            size = escaped_bytes(shown)
+        self.left -= size
+        return Cut(shown, len(text) - len(shown), path)
+
+    def is_asked(self, path: str) -> bool:
+        """Return whether all of what is at *path* was asked for, or of something in it."""
+        return self.whole is not None and (self.whole + ".").startswith(path + ".")
+
+    def whole_below(self, path: str) -> str:
+        """Return which value in the one at *path* was asked for, by its number."""
+        return (self.whole or "")[len(path) + 1 :].partition(".")[0]
+
+
+def escaped_bytes(text: str) -> int:
+    """Return how many bytes a text takes on a page."""
+    return len(str(escape(text)).encode("utf-8", "replace"))
+
+
+@dataclass(slots=True)
+class Node:
+    """A value of arguments, with those in it."""
+
+    key: str | None
+    """None: it is the whole."""
+    kind: str
+    """``text``, ``value``, or ``branch``."""
+    shown: Cut
+    """Of a branch, how large it is."""
+    children: list[Node] = field(default_factory=list)
+    rest: int = 0
+    """Values in it that are not shown."""
+    is_open: bool = True
+
+
+def tree_of(value: Any, path: str, budget: Budget) -> Node:
+    """Return arguments as a tree, as much of it as a page has room for."""
+    return _Tree(budget).node(None, value, path, 0)
+
+
+@dataclass(slots=True)
+class _Tree:
+    """What is made of a tree, and how many more values it may have."""
+
+    budget: Budget
+    room: int = MOST_NODES
+
+    def node(self, key: str | None, value: Any, path: str, level: int) -> Node:
+        """Return a value with as many of those in it as there is room for."""
+        self.room -= 1
+        if isinstance(value, str):
+            return Node(key, "text", self.budget.cut(value, TEXT_CHARACTERS, path))
+        items = _items(value)
+        if items is None:
+            text = scalar(value, TEXT_CHARACTERS)
+            return Node(key, "value", self.budget.cut(text, TEXT_CHARACTERS, path))
+        node = Node(key, "branch", Cut(scalar(value, 0), 0, path))
+        is_asked = self.budget.is_asked(path)
+        node.is_open = level < OPEN_LEVELS or is_asked
+        for at, (name, each) in enumerate(islice(items, self._most(len(items), path, level))):
+            if self.budget.left < _LEAST_BYTES or (self.room <= 0 and not is_asked):
+                break
+            self.budget.left -= _NODE_BYTES
+            node.children.append(self.node(name, each, f"{path}.{at}", level + 1))
+        node.rest = len(items) - len(node.children)
+        return node
+
+    def _most(self, count: int, path: str, level: int) -> int:
+        """Return how many of the values in one are shown."""
+        if self.budget.whole == path:
+            return count
+        if self.budget.is_asked(path):
+            return max(MOST_CHILDREN, 1 + int(self.budget.whole_below(path)))
+        return MOST_CHILDREN if level < MOST_LEVELS else 0
+
+
+def _items(value: Any) -> Sequence[tuple[str, Any]] | None:
+    """Return what is in a collection, by how it is called there; None: *value* is none."""
+    if isinstance(value, Encrypted):
+        return None
+    if isinstance(value, Mapping):
+        return [(key_text(key), each) for key, each in value.items()]
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        return [(str(at), each) for at, each in enumerate(value)]
+    return None

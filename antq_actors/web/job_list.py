@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.insights.filter_values import Text, show_text
@@ -11,7 +11,7 @@ from antq_actors.jobs.state import Status
 from antq_actors.web.job_args import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from antq_actors.insights.values import JobItem, JobPage
@@ -61,7 +61,7 @@ class JobRow:
     @property
     def same_worker(self) -> str:
         """The filter of the jobs of its worker."""
-        return f"worker:{show_text(Text(self.job.worker))}"
+        return worker_filter(self.job.worker)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +83,23 @@ class JobList:
     """Jobs that pass and were not there when the page was made."""
     order: str = "newest"
     limit: int = 50
+    place: Mapping[str, str] = field(default_factory=dict)
+    """The query that leads to this page again."""
 
     @property
     def wrong(self) -> tuple[str, str]:
         """What was typed up to where it is no filter, and the rest."""
         at = 0 if self.error is None else self.error.position
         return self.typed[max(0, at - _SHOWN_CHARACTERS) : at], self.typed[at:][:_SHOWN_CHARACTERS]
+
+
+def worker_filter(worker: str) -> str:
+    """Return the filter of the jobs of a worker.
+
+    >>> worker_filter("shop:Send"), worker_filter("a b")
+    ('worker:shop:Send', 'worker:"a b"')
+    """
+    return f"worker:{show_text(Text(worker))}"
 
 
 def rows_of(items: tuple[JobItem, ...], now: datetime) -> tuple[JobRow, ...]:

@@ -30,6 +30,9 @@ MOST_BODY_BYTES: Final = 2**20
 NEXT_PAGES: Final = ("overview", "jobs", "job", "queues", "queue", "tree", "errors")
 """What a form may name as ``next``."""
 
+LIST_QUERY: Final = ("q", "order", "limit", "after", "before")
+"""What the list of jobs is asked for."""
+
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 _PATHS: Final = {"overview": "/", "job": "/jobs", "queue": "/queues"}
 
@@ -152,10 +155,21 @@ class View:
             raise bad_field(f"next must be one of {', '.join(NEXT_PAGES)}, got {name!r}")
         return self.page_url(name)
 
+    @property
+    def place(self) -> dict[str, str]:
+        """What the query says of a part of the list of jobs."""
+        return {name: self.query[name][0] for name in LIST_QUERY if name in self.query}
+
     def page_url(self, name: str) -> str:
-        """Return the URL of a page: of one job or queue, that which the request is about."""
-        if name == "job" and "id" in self.params:
-            return self.url(f"/jobs/{self.params['id']}")
+        """Return the URL of a page: of one job or queue, that which the request is about.
+
+        Of the list of jobs, the part of it that the query names.
+        """
+        job = self.names.get("id")
+        if name == "job" and job is not None and str(job).isdecimal():
+            return self.url(f"/jobs/{job}")
+        if name == "jobs":
+            return self.url("/jobs", **self.place)
         if name == "queue" and "name" in self.query:
             return self.url("/queue", name=self.query["name"][0])
         return self.url(_PATHS.get(name, f"/{name}"))

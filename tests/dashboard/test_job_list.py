@@ -173,7 +173,7 @@ def test_new_jobs_are_counted_since_the_page_was_made(app):
     app.queue("mail").pause()
     app.enqueue_many(send, [{"n": n} for n in range(3)], queue="mail")
 
-    again = insights.get("/jobs", params={"q": "queue:mail", "since": 6, "had": 6})
+    again = insights.get("/region/jobs", params={"q": "queue:mail", "since": 6, "had": 6})
 
     assert '<button data-testid="new-rows">Show 3 new</button>' in again.text
 

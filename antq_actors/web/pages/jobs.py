@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.responses import Response
+
 from antq_actors.insights.filters import Filter, FilterError
+from antq_actors.web.job_args import Budget
 from antq_actors.web.job_list import JobList, chips_of, count_new, rows_of, statuses_of
+from antq_actors.web.job_page import NEEDS_QUEUE, json_of_job, page_of, why_rows
 from antq_actors.web.paging import number_in
 from antq_actors.web.refusals import bad_field
 from antq_actors.web.rendering import render
@@ -43,22 +46,31 @@ def _jobs(view: View) -> Any:
         asked = Filter.parse(typed)
     except FilterError as error:
         return render(view, "jobs", JobList(typed=typed, error=error), 400)
+    if view.request.scope["antq.path"].startswith("/region/"):
+        return JobList(typed=typed, new=_new(view, asked), limit=limit)
     page = find(asked)
     stored = view.insights.jobs(limit=1)
-    since, had = _cursor(view, "since"), _cursor(view, "had")
-    quickly = partial(view.insights.jobs, budget=_NEW_BUDGET_SECONDS)
     return JobList(
         typed=typed,
         page=page,
-        rows=rows_of(page.items, datetime.now(UTC)),
+        rows=rows_of(page.items, view.now),
         chips=chips_of(asked),
         statuses=statuses_of(asked),
         stored=stored.count,
         newest=stored.items[0].id if stored.items else 0,
-        new=0 if since is None else count_new(quickly, asked, since, had),
         order=order,
         limit=limit,
+        place=view.place,
     )
+
+
+def _new(view: View, asked: Filter) -> int:
+    """Return how many jobs pass that were not on the page that asks."""
+    since = _cursor(view, "since")
+    if since is None:
+        return 0
+    quickly = partial(view.insights.jobs, budget=_NEW_BUDGET_SECONDS)
+    return count_new(quickly, asked, since, _cursor(view, "had"))
 
 
 def _cursor(view: View, name: str) -> int | None:
@@ -71,10 +83,45 @@ def _cursor(view: View, name: str) -> int | None:
 
 
 def _job(view: View) -> Any:
-    return view.insights.job(view.params["id"])
+    id_ = view.params["id"]
+    job = view.insights.job(id_)
+    if view.is_api:
+        return job
+    if view.one("as") == "json":
+        return _file(f"job-{id_}.json", json_of_job(job))
+    stops = view.insights.film(id_)
+    now = view.now
+    checks = view.insights.checks(id_)
+    needs_queue = any(check.reason and check.code in NEEDS_QUEUE for check in checks)
+    queue = view.insights.queue(job.queue_name) if needs_queue else None
+    return page_of(
+        job,
+        stops,
+        why_rows(checks, job, queue, now),
+        number=_stop(view, len(stops)),
+        now=now,
+        budget=Budget(whole=view.one("show")),
+        path=None if view.app.is_volatile else str(view.app.path),
+    )
+
+
+def _stop(view: View, count: int) -> int:
+    """Return the number of the stop of the film that is asked for, the last one if none is."""
+    given = view.one("at")
+    if given is None or given == "":
+        return count - 1
+    if not (given.isascii() and given.isdigit() and int(given[:9]) < count):
+        raise bad_field(f"at must be a stop of the film, 0 to {count - 1}, got {given!r}")
+    return int(given)
+
+
+def _file(name: str, text: str) -> Response:
+    """Return a text to be saved as a file."""
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(text.encode("utf-8", "replace"), headers=headers, media_type="application/json")
 
 
 ROUTES: Final[Sequence[Route]] = (
     Page(path="/jobs", name="jobs", read=_jobs),
-    Page(path="/jobs/{id:int}", name="job", read=_job, has_page=False),
+    Page(path="/jobs/{id:int}", name="job", read=_job),
 )

@@ -74,7 +74,7 @@
     const body = new URLSearchParams(new FormData(form, submitter));
     let response;
     try {
-      response = await fetch(form.action, {method: "POST", body, credentials: "same-origin"});
+      response = await fetch(submitter?.hasAttribute("formaction") ? submitter.formAction : form.action, {method: "POST", body, credentials: "same-origin"});
     } catch {
       say("The server does not answer. Nothing was done, and nothing will be sent later.", dialog);
       return;

@@ -34,4 +34,37 @@
   });
   window.addEventListener("pageshow", show);
   show();
+
+  // ---- the page of one job -------------------------------------------------------------------------
+
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element && event.target.closest("[data-copy-link]");
+    if (link) navigator.clipboard.writeText(location.href.split("#")[0]).then(() => { link.dataset.copied = ""; });
+  });
+
+  // The slider shows what its stop says at once, and the stop itself when it is let go.
+  const stopsOf = (slider) => [...slider.closest("[data-testid=film]").querySelectorAll("[data-testid=film-stop]")];
+  document.addEventListener("input", (event) => {
+    const slider = event.target;
+    if (!(slider instanceof HTMLInputElement) || !slider.matches("[data-testid=film] input[type=range]")) return;
+    slider.setAttribute("aria-valuetext", stopsOf(slider)[slider.value].dataset.text);
+  });
+  let asked = 0;
+  document.addEventListener("change", async (event) => {
+    const slider = event.target;
+    if (!(slider instanceof HTMLInputElement) || !slider.matches("[data-testid=film] input[type=range]")) return;
+    const number = ++asked, film = slider.closest("[data-testid=film]");
+    const url = new URL(stopsOf(slider)[slider.value].querySelector("a").href);
+    let text;
+    try { text = await (await fetch(url, {credentials: "same-origin"})).text(); } catch { return; }
+    if (number !== asked) return;
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const found = page.querySelector("[data-testid=film]");
+    if (!found) { location.assign(url); return; }
+    film.dataset.status = found.dataset.status;
+    for (const part of ["ol", ".shown"]) film.querySelector(part).replaceWith(found.querySelector(part));
+    const region = slider.closest("[data-region]"), fresh = page.querySelector("[data-region^='job?']");
+    if (region && fresh) region.dataset.region = fresh.dataset.region;
+    history.replaceState(null, "", url.pathname + url.search);
+  });
 })();

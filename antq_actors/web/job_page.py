@@ -1,0 +1,365 @@
+"""One job as its page shows it: its film, why it does not run, and what is copied from it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from math import log1p
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors.insights.as_json import as_json
+from antq_actors.jobs.state import ENDED, WAITING, Status
+from antq_actors.web.job_args import Budget, Cut, Node, tree_of
+from antq_actors.web.job_list import worker_filter
+from antq_actors.web.job_runs import Attempt, ErrorOfAttempts, Section, attempts_of, sections_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from antq_actors.insights.queues import QueueDetail
+    from antq_actors.insights.values import FilmStop, JobView
+    from antq_actors.insights.why import Check
+    from antq_actors.jobs.control import Progress
+
+BAR_WIDTH: Final = 1_000
+"""Units of the drawing in which a film's spans are."""
+_LEAST_BAR: Final = 6
+_ERROR_CHARACTERS: Final = 1_000
+_TRACE_CHARACTERS: Final = 20_000
+_COPIED_CHARACTERS: Final = 20_000
+_RAW_CHARACTERS: Final = 20_000
+_MOST_TRACES: Final = 10
+
+RELATED_WORDS: Final = {
+    "parents": "Waits for",
+    "children": "Waited for by",
+    "cause": "Cut off by",
+    "same_args": "Same arguments",
+    "same_error": "Same error",
+}
+"""What each kind of other jobs has to do with a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop of the film."""
+
+    number: int
+    status: str
+    at: datetime
+    text: str
+    """What the slider says of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A span between two stops, or a part of one: how it was spent."""
+
+    kind: str
+    """A status; ``due`` and ``not-due`` of those that wait."""
+    seconds: float
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """The life of a job: its stops, the spans between them, and the stop that is shown."""
+
+    stops: tuple[Stop, ...]
+    bars: tuple[Bar, ...]
+    shown: FilmStop
+    number: int
+    error: Cut | None
+    changes: tuple[tuple[str, str, str], ...]
+    """What differs from the stop before: a name, what it was, and what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhyRow:
+    """A condition for the job to start, with what else is known of it."""
+
+    code: str
+    ok: str
+    text: str
+    reason: Any
+    facts: tuple[str, ...]
+    """More sentences."""
+    jobs: tuple[int, ...]
+    """Other jobs that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownError:
+    """An error, cut, with its trace in sections."""
+
+    group: ErrorOfAttempts
+    text: Cut
+    sections: tuple[Section, ...]
+    trace: Cut | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A text that a button copies."""
+
+    word: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPageView:
+    """All of the page."""
+
+    job: JobView
+    film: Film
+    why: tuple[WhyRow, ...]
+    attempts: tuple[Attempt, ...]
+    errors: tuple[ShownError, ...]
+    args: Node
+    meta: Node | None
+    opts: Node | None
+    stack: tuple[Section, ...]
+    raw: Cut
+    copied: tuple[Copied, ...]
+    related: tuple[tuple[str, str, tuple[int, ...]], ...]
+    """Kinds of other jobs, each with its word and their ids."""
+    name: str
+    """The part of the worker's name behind its colon."""
+    module: str
+    seconds: float | None
+    """How long it ran, or has been running; None: it has not run."""
+
+    @property
+    def same_worker(self) -> str:
+        """The filter of the jobs of its worker."""
+        return worker_filter(self.job.worker)
+
+    @property
+    def progress(self) -> Progress | None:
+        """What it has reported last, while it runs."""
+        return self.job.progress if self.job.status is Status.RUNNING else None
+
+
+# ---- its film -------------------------------------------------------------------------------
+
+
+def film_of(stops: Sequence[FilmStop], number: int, now: datetime, budget: Budget) -> Film:
+    """Return the film with the stop of a *number* shown."""
+    shown = stops[number]
+    error = None
+    if shown.error is not None:
+        error = budget.cut(shown.error.summary, _ERROR_CHARACTERS, f"film.{number}")
+    return Film(
+        stops=tuple(
+            Stop(
+                at,
+                each.status.value,
+                each.at,
+                f"{each.status.value}, {each.at:%Y-%m-%d %H:%M:%S} UTC",
+            )
+            for at, each in enumerate(stops)
+        ),
+        bars=tuple(bars_of(stops, now)),
+        shown=shown,
+        number=number,
+        error=error,
+        changes=tuple(
+            (name, short_text(was), short_text(is_)) for name, (was, is_) in shown.changes.items()
+        ),
+    )
+
+
+def short_text(value: object) -> str:
+    """Return what a stop has, on one line."""
+    if value is None:
+        return "–"
+    text = str(value.value) if isinstance(value, Status) else str(value)
+    line = " ".join(text[:400].split())
+    return line if len(line) <= 200 else line[:199] + "…"  # noqa: PLR2004 - characters of a line
+
+
+def bars_of(stops: Sequence[FilmStop], now: datetime) -> list[Bar]:
+    """Return the spans of a life, drawn so that short ones are seen and long ones folded."""
+    spans: list[tuple[str, float]] = []
+    for at, stop in enumerate(stops):
+        if at + 1 < len(stops):
+            until = stops[at + 1].at
+        elif stop.status in ENDED:
+            break
+        else:
+            until = now
+        spans += _parts(stop, until)
+    widths = [_LEAST_BAR + 40 * log1p(seconds) for _, seconds in spans]
+    scale = BAR_WIDTH / sum(widths) if widths else 0.0
+    bars, x = [], 0.0
+    for (kind, seconds), width in zip(spans, widths, strict=True):
+        bars.append(Bar(kind, seconds, round(x, 1), round(width * scale, 1)))
+        x += width * scale
+    return bars
+
+
+def _parts(stop: FilmStop, until: datetime) -> list[tuple[str, float]]:
+    """Return how the time from a stop until the next was spent."""
+    whole = max(0.0, (until - stop.at).total_seconds())
+    if stop.status not in WAITING:
+        return [(stop.status.value, whole)]
+    early = 0.0 if stop.due is None else (min(stop.due, until) - stop.at).total_seconds()
+    parts = [("not-due", max(0.0, early)), ("due", whole - max(0.0, early))]
+    return [part for part in parts if part[1] > 0] or [("due", whole)]
+
+
+# ---- why it does not run --------------------------------------------------------------------
+
+
+def why_rows(
+    checks: Sequence[Check], job: JobView, queue: QueueDetail | None, now: datetime
+) -> tuple[WhyRow, ...]:
+    """Return what has to hold for a job to start; *queue*: what is known of its queue."""
+    return tuple(
+        WhyRow(
+            check.code,
+            check.ok,
+            check.text,
+            check.reason or {},
+            tuple(_facts(check, job, queue, now)),
+            _jobs_of(check),
+        )
+        for check in checks
+    )
+
+
+NEEDS_QUEUE: Final = frozenset({"paused", "slots_full", "behind", "running", "global_full"})
+"""Reasons of which the queue knows more."""
+
+
+def _facts(check: Check, job: JobView, queue: QueueDetail | None, now: datetime) -> list[str]:
+    """Return what is known beyond the sentence of a reason."""
+    if check.reason is None or queue is None:
+        return []
+    if check.code == "paused" and queue.paused is not None:
+        pause = queue.paused
+        by = f"Paused by {pause.by}" if pause.by else "Paused"
+        at = f", {pause.at:%Y-%m-%d %H:%M} UTC" if pause.at else ""
+        return [f"{by}{at}{f': {pause.reason}' if pause.reason else ''}."]
+    if check.code == "behind":
+        return _until_turn(check.reason["n"], queue.per_minute.out)
+    if check.code == "running":
+        return _compared(job, queue)
+    if check.code in ("slots_full", "global_full"):
+        running = [cell for cell in queue.cells if cell.job is not None and cell.since is not None]
+        oldest = sorted(running, key=lambda cell: cell.since or now)[:_MOST_SLOTS]
+        return [
+            f"Job {cell.job} has run for {_seconds((now - cell.since).total_seconds())}."
+            for cell in oldest
+            if cell.since is not None
+        ]
+    return []
+
+
+_MOST_SLOTS: Final = 8
+
+
+def _until_turn(ahead: object, out_per_minute: float) -> list[str]:
+    if not isinstance(ahead, int) or out_per_minute <= 0:
+        return []
+    seconds = ahead / (out_per_minute / 60)
+    return [f"At {out_per_minute:,.0f} a minute that takes about {_seconds(seconds)}."]
+
+
+def _compared(job: JobView, queue: QueueDetail) -> list[str]:
+    cell = next((each for each in queue.cells if each.job == job.id), None)
+    if cell is None or cell.p95 is None:
+        return []
+    return [f"19 of 20 jobs of its worker have ended within {_seconds(cell.p95)} lately."]
+
+
+def _seconds(seconds: float) -> str:
+    minute, hour = 60, 3_600
+    if seconds < 2 * minute:
+        return f"{seconds:,.1f} s" if seconds < 10 else f"{seconds:,.0f} s"  # noqa: PLR2004
+    return f"{seconds / minute:,.0f} min" if seconds < 2 * hour else f"{seconds / hour:,.1f} h"
+
+
+def _jobs_of(check: Check) -> tuple[int, ...]:
+    """Return the ids of other jobs in a reason."""
+    reason = check.reason or {}
+    several = reason.get("jobs") or reason.get("holders") or ()
+    one = reason.get("job")
+    return tuple(several) if several else (one,) if isinstance(one, int) else ()
+
+
+# ---- the whole ------------------------------------------------------------------------------
+
+
+def page_of(
+    job: JobView,
+    stops: Sequence[FilmStop],
+    why: tuple[WhyRow, ...],
+    *,
+    number: int,
+    now: datetime,
+    budget: Budget,
+    path: str | None,
+) -> JobPageView:
+    """Return the page of a job with the stop of a *number* of its film shown.
+
+    *path*: the directory of the store; None: it is in memory.
+    """
+    attempts, groups = attempts_of(job)
+    module, colon, name = job.worker.rpartition(":")
+    ended = now if job.status is Status.RUNNING else job.ended_at
+    args = tree_of(job.args, "args", budget)
+    film = film_of(stops, number, now, budget)
+    errors = tuple(_shown_error(group, budget) for group in groups[:_MOST_TRACES])
+    return JobPageView(
+        job=job,
+        film=film,
+        why=why,
+        attempts=tuple(attempts),
+        errors=errors,
+        args=args,
+        meta=tree_of(job.meta, "meta", budget) if job.meta else None,
+        opts=tree_of(job.opts, "opts", budget) if job.opts else None,
+        stack=tuple(sections_of(budget.cut(job.stack, _TRACE_CHARACTERS, "stack").text))
+        if job.stack
+        else (),
+        raw=budget.cut(json_of_job(job), _RAW_CHARACTERS, "raw"),
+        copied=tuple(_copied(job, path)),
+        related=tuple(
+            (kind, RELATED_WORDS.get(kind, kind), ids) for kind, ids in job.related.items()
+        ),
+        name=name,
+        module=module + colon,
+        seconds=None
+        if job.started_at is None or ended is None
+        else max(0.0, (ended - job.started_at).total_seconds()),
+    )
+
+
+def _shown_error(group: ErrorOfAttempts, budget: Budget) -> ShownError:
+    text = budget.cut(group.title, _ERROR_CHARACTERS, f"error.{group.number}")
+    if group.stack_trace is None:
+        return ShownError(group, text, (), None)
+    trace = budget.cut(group.stack_trace, _TRACE_CHARACTERS, f"trace.{group.number}")
+    return ShownError(group, text, tuple(sections_of(trace.text)), trace)
+
+
+def json_of_job(job: JobView) -> str:
+    """Return a job as JSON, in lines."""
+    return json.dumps(as_json(job), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _copied(job: JobView, path: str | None) -> list[Copied]:
+    """Return what buttons copy, but for what is too long."""
+    args = json.dumps(as_json(job.args), ensure_ascii=False, allow_nan=False)
+    texts = [
+        Copied("id", str(job.id)),
+        Copied("arguments", args),
+        Copied("Python", f"app.get_job({job.id})"),
+    ]
+    if path is not None:
+        texts.append(Copied("command", f"antq show {job.id} --path {shlex.quote(path)}"))
+    return [each for each in texts if len(each.text) <= _COPIED_CHARACTERS]

@@ -1,0 +1,303 @@
+"""The page of one job: its head, why it does not run, its film, attempts and arguments."""
+
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+from html import unescape
+
+import pytest
+from dashboard.sites import bearer, site
+from support.apps import until
+
+from antq_actors import AntQ, Job, Status, worker
+from antq_actors.insights.values import FilmStop
+from antq_actors.web import Access
+from antq_actors.web.job_args import Budget, escaped_bytes, tree_of
+from antq_actors.web.job_page import bars_of
+from antq_actors.web.job_runs import LIBRARY, OWN, TEXT, sections_of
+
+HOSTILE = '<script>document.title="taken"</script>'
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+released = threading.Event()
+
+
+@worker(name="paged:Fail", max_attempts=2, retry_delay=0)
+def fail(**given):
+    raise ValueError(next(iter(given.values()), "no arguments"))
+
+
+@worker(name="paged:Hold")
+def hold(job: Job):
+    job.progress(0.25, "a quarter")
+    released.wait(60)
+
+
+@pytest.fixture
+def app(tmp_path):
+    with AntQ(path=tmp_path / "jobs", queues={"mail": 2, "low": 1}) as app:
+        released.clear()
+        app.queue("low").pause(by="ada", reason="the provider is down")
+        yield app
+        released.set()
+
+
+def failed(app, args):
+    """Return the id of a job that has failed in both of its attempts."""
+    job = app.enqueue(fail, args, queue="mail")
+    until(lambda: app.get_job(job.id).status is Status.FAILED, "the job to fail")
+    return job.id
+
+
+def shown(page):
+    """Return the text of a page."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
+
+
+@pytest.mark.parametrize("prefix", ["", "/a/b"])
+def test_a_job_has_its_name_status_and_worker_on_its_page(app, prefix):
+    id_ = failed(app, {"to": "a@b.c"})
+
+    page = site(app, prefix=prefix).get(f"{prefix}/jobs/{id_}")
+
+    assert page.status_code == 200
+    assert f"<title>Job {id_} · jobs · antq</title>" in page.text
+    assert f"<h1>Job {id_}</h1>" in page.text
+    assert re.search('data-testid="job-head" data-status="failed"', page.text)
+    assert 'aria-current="page"' in page.text
+    assert "paged: Fail in mail" in shown(page)
+
+
+def test_the_page_of_a_job_that_there_is_not_is_one_of_the_shell(app):
+    page = site(app).get("/jobs/4711")
+
+    assert page.status_code == 404
+    assert 'data-testid="nav-jobs"' in page.text
+
+
+def test_a_job_that_waits_shows_all_conditions_and_who_paused_its_queue(app):
+    job = app.enqueue(fail, {"to": "a"}, queue="low")
+    client = site(app)
+
+    page = client.get(f"/jobs/{job.id}")
+    rows = re.findall(r'data-testid="why-row" data-ok="(\w+)" data-code="(\w+)"', page.text)
+
+    assert [code for ok, code in rows if ok != "yes"] == [
+        reason.code for reason in app.explain(job.id).reasons
+    ]
+    assert ("no", "paused") in rows
+    assert sum(ok == "yes" for ok, _ in rows) > 5
+    assert "Paused by ada" in shown(page)
+    assert "the provider is down" in shown(page)
+
+
+def test_equal_errors_are_shown_once_with_their_number(app):
+    id_ = failed(app, {"to": HOSTILE})
+
+    page = site(app).get(f"/jobs/{id_}")
+
+    assert page.text.count('data-testid="attempt"') == 2
+    assert page.text.count('data-testid="traceback"') == 1
+    assert "×2" in page.text
+    assert HOSTILE not in page.text
+    assert HOSTILE in unescape(page.text)
+
+
+def test_the_film_has_a_stop_for_each_change_and_shows_the_one_that_is_asked_for(app):
+    id_ = failed(app, {"to": "a"})
+    client = site(app)
+
+    last = client.get(f"/jobs/{id_}")
+    first = client.get(f"/jobs/{id_}", params={"at": 0})
+    stops = re.findall(r'data-testid="film-stop" data-status="(\w+)"', last.text)
+
+    assert stops == ["enqueued", "running", "retrying", "running", "failed"]
+    assert re.search(r'data-testid="film" data-status="failed"', last.text)
+    assert re.search(r'data-testid="film" data-status="enqueued"', first.text)
+    assert re.search('data-testid="job-head" data-status="failed"', first.text)
+    assert first.text.count('aria-current="step"') == 1
+    assert 'min="0" max="4" value="0"' in first.text
+    assert f'aria-label="Life of job {id_}"' in first.text
+    assert re.search(r'aria-valuetext="enqueued, [^"]+ UTC"', first.text)
+    for wrong in ("5", "-1", "x", "1.5", "9" * 30):
+        assert client.get(f"/jobs/{id_}", params={"at": wrong}).status_code == 400
+
+
+def test_a_running_job_shows_its_progress_and_where_it_is(app):
+    job = app.enqueue(hold, {}, queue="mail")
+    until(lambda: app.get_job(job.id).last_progress is not None, "its progress")
+
+    page = site(app).get(f"/jobs/{job.id}")
+
+    assert "25 % a quarter" in shown(page)
+    assert "released.wait(60)" in page.text
+    assert 'data-code="running"' in page.text
+    assert "This is where" not in page.text
+
+
+def test_what_is_left_of_the_film_is_its_spans():
+    def stop(status, seconds, due=None):
+        return FilmStop(
+            at=NOON + timedelta(seconds=seconds),
+            status=status,
+            attempt=0,
+            node=0,
+            cause=None,
+            due=None if due is None else NOON + timedelta(seconds=due),
+            args={},
+            error=None,
+            changes={},
+        )
+
+    bars = bars_of(
+        [stop(Status.SCHEDULED, 0, due=60), stop(Status.RUNNING, 70), stop(Status.COMPLETED, 75)],
+        NOON + timedelta(days=1),
+    )
+
+    assert [(bar.kind, bar.seconds) for bar in bars] == [
+        ("not-due", 60),
+        ("due", 10),
+        ("running", 5),
+    ]
+    assert bars[0].x == 0
+    assert sum(bar.width for bar in bars) == pytest.approx(1_000, abs=1)
+
+
+TRACE = """Traceback (most recent call last):
+  File "/srv/shop/mail.py", line 7, in send
+    client.post(url)
+  File "/usr/lib/python3.11/site-packages/httpx/_client.py", line 1, in post
+    return self.request()
+           ^^^^^^^^^^^^^^
+  File "/usr/lib/python3.11/site-packages/httpx/_client.py", line 2, in request
+    raise Timeout
+httpx.Timeout: too late
+    with a second line"""
+
+
+def test_frames_of_libraries_are_folded():
+    found = sections_of(TRACE)
+
+    assert [(each.kind, each.frames, each.is_open) for each in found] == [
+        (TEXT, 0, True),
+        (OWN, 1, True),
+        (LIBRARY, 2, False),
+        (TEXT, 0, True),
+    ]
+    assert "\n".join(each.text for each in found) == TRACE
+
+
+def test_the_innermost_frames_are_open_where_none_is_the_users():
+    found = sections_of(TRACE.replace("/srv/shop", "/usr/lib/python3.11/site-packages"))
+
+    assert [each.is_open for each in found] == [True, True, True]
+
+
+# ---- arguments ------------------------------------------------------------------------------
+
+
+def test_arguments_are_a_tree_without_secrets(app):
+    id_ = failed(app, {"user": {"id": 7, "tags": ["a", HOSTILE]}, "password": "s3cret", "n": None})
+
+    page = site(app).get(f"/jobs/{id_}")
+
+    assert "user {2 keys} id : 7 tags [2 items] 0 : a" in shown(page)
+    assert "n : null" in shown(page)
+    assert "s3cret" not in page.text
+    assert HOSTILE not in page.text
+
+
+def test_a_long_text_is_cut_and_shown_whole_when_asked_for(app):
+    text = "x" * 50_000 + "the end"
+    id_ = failed(app, {"a": 1, "text": text})
+    client = site(app)
+
+    page = client.get(f"/jobs/{id_}")
+    link = unescape(re.search(r'<a class="rest" href="([^"]*)">Show all</a>', page.text)[1])
+    whole = client.get(f"/jobs/{link.split('/jobs/')[1]}")
+
+    assert text not in page.text
+    assert text in whole.text
+
+
+LARGE = {
+    "ten megabytes": "0123456789<" * 1_000_000,
+    "ten thousand keys": {f"key {number}": number for number in range(10_000)},
+    "lists": [[[number] * 50] * 50 for number in range(50)],
+    "quotes": ['"' * 10_000] * 200,
+    "a large number": 10**4_000,
+}
+
+
+@pytest.mark.parametrize("what", LARGE)
+@pytest.mark.parametrize("show", [None, "args.0", "raw", "error.1"])
+def test_the_page_of_a_job_stays_below_a_megabyte(app, what, show):
+    app.queue("mail").pause()
+    job = app.enqueue(fail, {what: LARGE[what]}, queue="mail")
+
+    page = site(app).get(f"/jobs/{job.id}", params={} if show is None else {"show": show})
+
+    assert page.status_code == 200
+    assert len(page.content) < 1_000_000
+
+
+def test_deep_arguments_end_somewhere():
+    deep = None
+    for _ in range(60):
+        deep = {"down": deep}
+
+    tree = tree_of(deep, "args", Budget())
+    asked = tree_of(deep, "args", Budget(whole="args" + ".0" * 60))
+
+    def depth(node):
+        return 1 + max(map(depth, node.children), default=0)
+
+    assert depth(tree) < 30
+    assert depth(asked) == 61
+
+
+@pytest.mark.parametrize("text", ["<" * 1_000, "é" * 1_000, "\ud800" * 1_000, "plain"])
+def test_a_budget_is_not_exceeded(text):
+    budget = Budget(left=500)
+
+    cut = budget.cut(text, 10_000, "args")
+
+    assert escaped_bytes(cut.text) <= 500
+    assert len(cut.text) + cut.rest == len(text)
+
+
+def test_all_of_a_job_can_be_saved(app):
+    id_ = failed(app, {"text": "x" * 50_000, "token": "s3cret"})
+
+    saved = site(app).get(f"/jobs/{id_}", params={"as": "json"})
+
+    assert saved.headers["content-disposition"] == f'attachment; filename="job-{id_}.json"'
+    assert saved.json()["args"] == {"text": "x" * 50_000, "token": "<redacted>"}
+
+
+def test_other_jobs_with_the_same_error_are_links(app):
+    first, second = (failed(app, {"to": "a"}) for _ in range(2))
+
+    page = site(app).get(f"/jobs/{second}")
+    related = page.text.split('data-testid="related"')[1]
+
+    assert f'href="../jobs/{first}"' in related
+    assert "Same error" in related
+
+
+def test_the_region_of_a_job_is_its_moving_part_alone(app):
+    id_ = failed(app, {"to": "a"})
+
+    part = site(app).get("/region/job", params={"id": id_})
+
+    assert part.status_code == 200
+    assert part.text.count('data-testid="job-head"') == 1
+    assert "<h1>" not in part.text
+    assert f'href="../jobs/{id_}?at=0#film"' in part.text
+
+
+def test_the_api_answers_a_job_with_its_runs(app):
+    id_ = failed(app, {"to": "a"})
+
+    job = site(app).get(f"/api/v1/jobs/{id_}", headers=bearer(Access.READ)).json()
+
+    assert [run["outcome"] for run in job["runs"]] == ["failed", "failed"]
