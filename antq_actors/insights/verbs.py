@@ -10,9 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from antq_actors.errors import StorageError
 from antq_actors.insights import fields
 from antq_actors.insights.access import Access
-from antq_actors.insights.doing import Done, done
+from antq_actors.insights.doing import Done, NotPossible, done
 from antq_actors.insights.flow_verbs import FlowVerbs
 from antq_actors.insights.job_verbs import JobVerbs
 from antq_actors.insights.queue_verbs import QueueVerbs
@@ -49,9 +50,12 @@ class Verbs(JobVerbs, QueueVerbs, FlowVerbs):
             app = self._source.app
             given = fields.text(target, "target")
             place = self._beside() if given is None else Path(given)
-            if place.exists():
+            if _is_taken(place):
                 raise ValueError(f"target must be a new directory, and {place} exists")
-            copied = app.backup(place)
+            try:
+                copied = app.backup(place)
+            except StorageError as error:
+                raise NotPossible(f"no backup was made: {error}") from error
             acting.note()
         return done(acting, read_store(self._source), target=str(copied))
 
@@ -67,3 +71,11 @@ class Verbs(JobVerbs, QueueVerbs, FlowVerbs):
         path = self._source.runtime.path
         now = datetime_for_display(self._source.now())
         return path.with_name(f"{path.name}-{now:%Y%m%d-%H%M%S}")
+
+
+def _is_taken(place: Path) -> bool:
+    """Return whether there is something at a path; what is no path is no place of anything."""
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # too long, or it has a NUL
+        return False

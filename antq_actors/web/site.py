@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.web import verbs
 from antq_actors.web.pages import flows, jobs, operations, overview, queues, trees
 
 if TYPE_CHECKING:
@@ -18,4 +19,5 @@ ALL_ROUTES: Final[Sequence[Route]] = (
     *trees.ROUTES,
     *operations.ROUTES,
     *flows.ROUTES,
+    *verbs.ROUTES,
 )

@@ -34,7 +34,10 @@ LIST_QUERY: Final = ("q", "order", "limit", "after", "before")
 """What the list of jobs is asked for."""
 
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
-_PATHS: Final = {"overview": "/", "job": "/jobs", "queue": "/queues"}
+_OF_IDS: Final = {"job": "jobs", "batch": "batches", "workflow": "workflows"}
+"""Pages of one thing with an id, by name; and the lists of these."""
+_OF_NAMES: Final = {"queue": "queues", "cron": "crons", "limit": "limits"}
+"""The same, of those with a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +164,19 @@ class View:
         return {name: self.query[name][0] for name in LIST_QUERY if name in self.query}
 
     def page_url(self, name: str) -> str:
-        """Return the URL of a page: of one job or queue, that which the request is about.
+        """Return the URL of a page: of one job or queue, say, that which the request is about.
 
         Of the list of jobs, the part of it that the query names.
         """
-        job = self.names.get("id")
-        if name == "job" and job is not None and str(job).isdecimal():
-            return self.url(f"/jobs/{job}")
+        id_ = self.names.get("id")
+        if name in _OF_IDS and id_ is not None and str(id_).isdecimal():
+            return self.url(f"/{_OF_IDS[name]}/{id_}")
         if name == "jobs":
             return self.url("/jobs", **self.place)
-        if name == "queue" and "name" in self.query:
-            return self.url("/queue", name=self.query["name"][0])
-        return self.url(_PATHS.get(name, f"/{name}"))
+        if name in _OF_NAMES and "name" in self.query:
+            return self.url(f"/{name}", name=self.query["name"][0])
+        path = _OF_IDS.get(name) or _OF_NAMES.get(name) or name
+        return self.url("/" if path == "overview" else f"/{path}")
 
 
 def query_of(raw: bytes) -> dict[str, list[str]]:

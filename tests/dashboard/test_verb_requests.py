@@ -1,5 +1,7 @@
 """A verb is sent as a form or as JSON, and done by insights for whoever has sent it."""
 
+from urllib.parse import parse_qs, urljoin, urlsplit
+
 import pytest
 from dashboard.sites import OWN, bearer, site
 from support.apps import Plain
@@ -7,34 +9,10 @@ from support.apps import Plain
 from antq_actors import AntQ, Status
 from antq_actors.insights import Access
 from antq_actors.web import Visitor
-from antq_actors.web.routes import Routes, Verb
-from antq_actors.web.verbs import act
+from antq_actors.web.routes import Asks
+from antq_actors.web.verbs import ROUTES
 
-VERBS = (
-    Verb(path="/jobs/{id:int}/cancel", act=act("cancel", "id"), words="Cancel job {id}"),
-    Verb(
-        path="/jobs/{id:int}/reschedule",
-        act=act("reschedule", "id"),
-        words="Reschedule job {id}",
-        fields=frozenset({"at", "in"}),
-    ),
-    Verb(
-        path="/queue/step",
-        act=act("step", "name"),
-        words="Step",
-        fields=frozenset({"n", "id"}),
-    ),
-    Verb(path="/nodes/{number:int}/drain", act=act("drain", "number"), words="Drain {number}"),
-)
-
-
-def client_of(app, **options):
-    """Return a client of a dashboard that has these verbs."""
-    client = site(app, **options)
-    ours = {verb.path for verb in VERBS}
-    others = [route for route in client.app.routes if route.path not in ours]
-    client.app.routes = Routes([*others, *VERBS])
-    return client
+OPERATE = bearer(Access.OPERATE)
 
 
 @pytest.fixture
@@ -45,7 +23,7 @@ def still(tmp_path):
 
 def test_form_leads_to_a_page_and_notes_who_sent_it(still):
     job = still.enqueue(Plain)
-    client = client_of(still, access=lambda _request: Visitor(Access.OPERATE, "ada"))
+    client = site(still, access=lambda _request: Visitor(Access.OPERATE, "ada"))
 
     answer = client.post(f"/jobs/{job.id}/cancel", data={"reason": "late"}, headers=OWN)
 
@@ -58,7 +36,7 @@ def test_json_is_answered_with_the_number_and_the_item(still):
     job = still.enqueue(Plain)
     operate = bearer(Access.OPERATE)
 
-    answer = client_of(still).post(f"/api/v1/jobs/{job.id}/cancel", json={}, headers=operate)
+    answer = site(still).post(f"/api/v1/jobs/{job.id}/cancel", json={}, headers=operate)
 
     assert answer.status_code == 200
     assert set(answer.json()) == {"changed", "item"}
@@ -68,7 +46,7 @@ def test_json_is_answered_with_the_number_and_the_item(still):
 
 def test_word_of_python_is_a_field_and_a_step_answers_ids(still):
     job = still.enqueue(Plain)
-    client, operate = client_of(still), bearer(Access.OPERATE)
+    client, operate = site(still), bearer(Access.OPERATE)
     path = f"/api/v1/jobs/{job.id}"
 
     assert client.post(f"{path}/reschedule", json={"in": "1h"}, headers=operate).is_success
@@ -94,7 +72,7 @@ def test_word_of_python_is_a_field_and_a_step_answers_ids(still):
 def test_refused_verb_says_why_and_changes_nothing(still, path, sent, refused, says):
     job = still.enqueue(Plain)
 
-    answer = client_of(still).post(f"/api/v1/{path}", json=sent, headers=bearer(Access.OPERATE))
+    answer = site(still).post(f"/api/v1/{path}", json=sent, headers=bearer(Access.OPERATE))
 
     assert (answer.status_code, answer.json()["error"]["code"]) == refused
     assert says in answer.json()["error"]["message"]
@@ -105,10 +83,76 @@ def test_refused_verb_says_why_and_changes_nothing(still, path, sent, refused, s
 def test_level_below_operate_is_refused_by_its_name(still):
     job = still.enqueue(Plain)
 
-    answer = client_of(still).post(
-        f"/api/v1/jobs/{job.id}/cancel", json={}, headers=bearer(Access.READ)
-    )
+    answer = site(still).post(f"/api/v1/jobs/{job.id}/cancel", json={}, headers=bearer(Access.READ))
 
     assert answer.status_code == 403
     assert "OPERATE" in answer.json()["error"]["message"]
     assert still.get_job(job.id) == job
+
+
+def filled(route):
+    """Return the URL of a verb about something that is not there."""
+    path = route.path.replace("{id:int}", "99").replace("{number:int}", "99")
+    query = "?fingerprint=0123456789abcdef" if "/error/" in path else "?name=nowhere"
+    return path + query
+
+
+@pytest.mark.parametrize("sent", ["5", "soon", "", "\x00<script>", "9" * 50])
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_no_verb_breaks_whatever_its_fields_hold(still, tmp_path, route, sent):
+    if "target" in route.fields and sent not in ("", "\x00<script>"):
+        sent = str(tmp_path / f"copy-{sent}")
+    fields = dict.fromkeys(route.fields, sent)
+
+    answer = site(still).post(f"/api/v1{filled(route)}", json=fields, headers=OPERATE)
+
+    assert answer.status_code in {200, 400, 404, 409}, answer.text
+    assert answer.is_success or answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_verb_that_asks_changes_nothing_before_it_was_confirmed(still, route):
+    job = still.enqueue(Plain)
+    path = filled(route).replace("99", str(job.id)).replace("nowhere", "default")
+
+    answer = site(still).post(path, data={}, headers=OWN)
+
+    if route.asks is not Asks.NEVER:
+        assert answer.status_code == 200
+        assert 'name="confirm"' in answer.text
+        assert still.audit() == []
+    else:
+        assert answer.status_code in {303, 400, 404, 409}
+
+
+@pytest.mark.parametrize("prefix", ["", "/a/b"])
+@pytest.mark.parametrize(
+    ("path", "sent", "where"),
+    [
+        ("jobs/1/cancel", {}, "/jobs/1"),
+        ("jobs/1/cancel", {"next": "jobs"}, "/jobs"),
+        ("queue/pause?name=default", {"reason": "deploy"}, "/queue"),
+        ("store/verify", {}, "/store"),
+    ],
+)
+def test_verb_leads_to_the_page_of_what_it_was_done_to(still, prefix, path, sent, where):
+    still.enqueue(Plain)
+
+    answer = site(still, prefix=prefix).post(f"{prefix}/{path}", data=sent, headers=OWN)
+
+    led = urlsplit(urljoin(f"http://localhost{prefix}/{path}", answer.headers["location"]))
+    assert led.path == prefix + where
+    assert parse_qs(led.query)["changed"] == ["1"]
+
+
+def test_pause_is_undone_by_the_token_of_the_page_it_leads_to(still):
+    still.enqueue(Plain)
+    client = site(still)
+    led = client.post("/queue/pause?name=default", data={"confirm": "1"}, headers=OWN)
+    token = parse_qs(urlsplit(led.headers["location"]).query)["undo"]
+
+    undone = client.post("/undo", data={"token": token}, headers=OWN)
+    again = client.post("/undo", data={"token": token}, headers=OWN)
+
+    assert (undone.status_code, again.status_code) == (303, 409)
+    assert not still.queue("default").status().paused
