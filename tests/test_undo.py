@@ -1,6 +1,7 @@
 """What was done by hand is undone, as users have it."""
 
 import logging
+from random import Random as Chance
 
 import pytest
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from antq_actors import (
     AntQ,
     Concurrency,
     NotUndoable,
+    RateLimit,
     Status,
     Worker,
 )
@@ -40,6 +42,16 @@ class Unique(Worker, unique=antq_actors.Unique(args=["n"])):
 
 
 class OneByOne(Worker, concurrency=Concurrency(1, key="name")):
+    def perform(self, job):
+        pass
+
+
+class Strict(Worker, concurrency=Concurrency(1, key="name", order="strict")):
+    def perform(self, job):
+        pass
+
+
+class Rated(Worker, rate_limit=RateLimit(3, per=3_600)):
     def perform(self, job):
         pass
 
@@ -147,6 +159,26 @@ def test_jobs_with_limits_come_back_to_their_gates(app):
 
     app.queue("default").resume()
     assert all(settled(app, app.get_job(id_)).status is Status.COMPLETED for id_ in ids)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_order_of_claims_is_what_it_was_whatever_was_cancelled(seed):
+    chance = Chance(seed)  # noqa: S311 - no secret
+    with AntQ(queues={"default": 4}) as app:
+        queue = app.queue("default")
+        queue.pause()
+        ids = []
+        for _ in range(14):
+            worker = chance.choice([OneByOne, Strict, Rated, Plain])
+            args = {} if worker in (Rated, Plain) else {"name": chance.choice("ab")}
+            due, priority = chance.choice([0, 0, 3_600]), chance.choice([-1, 0, 0, 1])
+            ids.append(app.enqueue(worker, args, schedule_in=due, priority=priority).id)
+        before = queue.preview(20)
+
+        app.antq_undo(cancelled(app, *chance.sample(ids, chance.choice([1, 2, 4, 8]))))
+
+        assert queue.preview(20) == before
+        assert app.verify() == []
 
 
 def test_a_job_that_a_step_let_through_is_let_through_still(app, controlled):

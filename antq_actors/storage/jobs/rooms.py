@@ -71,22 +71,24 @@ class Rooms(WaitingJobs):
     ) -> JobState:
         """Return the state of a job that comes in front of these gates, as far as they let it."""
         queue_name, priority = state.queue_name, state.priority
+        who, turn = self.comes_back or (0, None)
+        comes_back = who == id_
         for ref in refs:
             gate = self.gate(ref, now)
             room = gate.room(queue_name)
             closed = self._closed(ref, gate, now)
             if closed is None and room.head:
-                if gates.goes_before(is_front, priority, room):
+                if comes_back or gates.goes_before(is_front, priority, room):
                     self._swap_out(room.head, ref.gate, now)
                 else:
                     return self._wait(state, ref, gate, closed, is_front=is_front)
-            elif closed is not None or (room.waiting and not is_front):
+            elif closed is not None or (room.waiting and not (is_front or comes_back)):
                 return self._wait(state, ref, gate, closed, is_front=is_front)
             room.head, room.priority, room.is_front = id_, priority, is_front
         self._due.add(queue_name)
         if self.lead is None or -priority < self.lead:
             self.lead = -priority
-        return placed(state, ticket=self._draw())
+        return placed(state, ticket=turn if comes_back else self._draw())
 
     def _wait(
         self,

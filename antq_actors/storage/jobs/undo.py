@@ -199,7 +199,12 @@ def _undo_cancel(
         history=record.state.history + 1,
         limited=_placeless(before.limited),
     )
-    if not store._move(id_, record, state, now=now, cause=history.UNDO):
+    if before.limited is not None and before.limited.ticket is not None:
+        store.limited.comes_back = id_, before.limited.ticket
+    was_moved = store._move(id_, record, state, now=now, cause=history.UNDO)
+    if before.limited is not None:
+        store.limited.comes_back = None
+    if not was_moved:
         raise DamagedRecord(f"job {id_} is damaged, so its cancelling cannot be undone")
     store.due.add(before.queue_name)
     if job.is_through and store.is_paused(before.queue_name):

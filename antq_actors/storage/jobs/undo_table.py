@@ -82,6 +82,8 @@ class CancelledJob(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ended_at: Instant
     is_through: bool = False
     """Whether a step had let it through."""
+    number: int = 0
+    """How many its action had cancelled before."""
 
 
 @dataclass(slots=True)
@@ -134,8 +136,9 @@ class UndoTable:
             return False
         undo = Undo(now, entry, (*known.changes, *notes.changes), cancelled)
         self._txn.put(_key(token), _encode(undo), db=self._table)
-        for id_, job in notes.cancelled:
-            self._txn.put(_job_key(token, id_), _encode(job), db=self._table)
+        for number, (id_, job) in enumerate(notes.cancelled, known.cancelled):
+            row = _encode(msgspec.structs.replace(job, number=number))
+            self._txn.put(_job_key(token, id_), row, db=self._table)
         return True
 
     def get(self, token: str) -> Undo | None:
@@ -145,14 +148,17 @@ class UndoTable:
         return _decoded(value_of(self._txn, self._table, _key(token)))
 
     def jobs(self, token: str) -> list[tuple[int, CancelledJob]]:
-        """Read the jobs that an action has cancelled, by id; damaged rows are left out."""
+        """Read the jobs that an action has cancelled, the last first; without damaged rows.
+
+        The cancelling of one may have let another come to the front that was cancelled later.
+        """
         found = []
         for key, row in items_with(self._txn, self._table, _job_key(token)):
             try:
                 found.append((keys.id_at_end(key), _decode_job(row)))
             except DAMAGES:
                 continue
-        return found
+        return sorted(found, key=lambda each: -each[1].number)
 
     def later(self, entry: int) -> Iterator[QueueChange]:
         """Yield what actions have changed of queues whose entries come after one."""

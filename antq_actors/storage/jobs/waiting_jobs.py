@@ -117,6 +117,9 @@ class WaitingJobs:
         """The spec of which the gates were looked up last, and these."""
         self.lead: int | None = None
         """The order of the best job that came to the front since the first ones were read."""
+        self.comes_back: tuple[int, tuple[int, int]] | None = None
+        """A job that was in front of its gates, and gets this turn of then back: its cancelling is
+        undone."""
         self.table = GateTable(txn, tables)
         self._gates = self.table.found
         self.order = StrictOrder(txn, tables, self.table, self._touched)
