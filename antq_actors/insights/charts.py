@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from antq_actors.insights.source import Source
     from antq_actors.jobs.instant import Instant
-    from antq_actors.storage.jobs.charts import ChartRow, Kind
+    from antq_actors.storage.jobs.chart_counts import Kind
+    from antq_actors.storage.jobs.charts import ChartRow
 
 
 class _Span(NamedTuple):

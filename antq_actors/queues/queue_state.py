@@ -81,7 +81,7 @@ HOLD_SECONDS: Final = 0.005
 MOST_HELD: Final = 256
 """Outcomes held, with those that are stored by now."""
 
-_settlement: Final[Callable[[tuple[int, int, Outcome, None]], Settlement]] = partial(
+_settlement: Final[Callable[[tuple[int, int, Outcome, None, str]], Settlement]] = partial(
     tuple.__new__, Settlement
 )
 """Make one of a tuple, without a call of a Python function."""
@@ -384,7 +384,8 @@ class QueueState:
 
         The *checkpoint* is stored with it.
         """
-        self.unsent.append(Settlement(job.id, job.state.execution, outcome, checkpoint))
+        worker = job.spec.worker
+        self.unsent.append(Settlement(job.id, job.state.execution, outcome, checkpoint, worker))
 
     def take_completed(self, exits: deque[tuple[ActorCell, ExitReason]]) -> None:
         """Remove the exits at the head of *exits* with which attempts completed; note each outcome.
@@ -403,7 +404,9 @@ class QueueState:
                 return
             job = attempt.job
             # Twice does no harm, so what is removed is noted by then.
-            unsent.append(_settlement((job.id, job.state.execution, outcome, None)))
+            unsent.append(
+                _settlement((job.id, job.state.execution, outcome, None, job.spec.worker))
+            )
             del running[cell]
             exits.popleft()
 
@@ -436,7 +439,8 @@ class QueueState:
             elif isinstance(end, NotRun):
                 end = GivenBack()
         job, checkpoint = running.attempt.job, running.attempt.control.checkpoint
-        self.unsent.append(Settlement(job.id, job.state.execution, end, checkpoint))
+        worker = job.spec.worker
+        self.unsent.append(Settlement(job.id, job.state.execution, end, checkpoint, worker))
         return running, end
 
     def orphans_counted(self, number: int) -> bool:

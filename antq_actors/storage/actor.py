@@ -28,7 +28,7 @@ from antq_actors.storage.commit_watch import Committed, CommitWatch, Sweep
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.idle_waiters import IdleLooks, IdleWaiters, LookForIdle, WatchForIdle
 from antq_actors.storage.job_waiters import JobLooks, JobWaiters, WatchForJobs
-from antq_actors.storage.jobs.chart_counts import MOST_NOTES, WRITE_SECONDS
+from antq_actors.storage.jobs.chart_counts import MOST_WAITING
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.tracker import JobTracker
@@ -39,16 +39,15 @@ from antq_actors.storage.requests import LaterWrite, Read, StandingClaim, Write
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.storage.jobs.chart_counts import ChartCounts, Note
+    from antq_actors.storage.jobs.chart_counts import ChartCounts, Note, Rows
     from antq_actors.storage.jobs.journal import Journal
 
 Done: TypeAlias = (
-    "tuple[int | None, list[tuple[object, ...]], Sequence[int] | None, list[Note],"
-    " Mapping[Note, int] | None]"
+    "tuple[int | None, list[tuple[object, ...]], Sequence[int] | None, list[Note], Rows | None]"
 )
 """The number of a transaction, what is to be logged, the jobs that it ended, what it did to jobs
 and what it has written for charts."""
@@ -369,10 +368,9 @@ class StorageActor(GenServer):
             if written is not None:
                 self._counts.forget(written)
             if counted:
-                self._counts.notes += counted
-                is_full = len(self._counts.notes) > MOST_NOTES
-                due = 0.0 if is_full else time.monotonic() + WRITE_SECONDS
-                self._counts.due = min(self._counts.due, due)
+                self._counts.waiting.append(counted)
+                if self._counts.due == math.inf or len(self._counts.waiting) > MOST_WAITING:
+                    self._counts.begin_or_add_up()
         self._keep_standing(requests, taken)
         if transaction is None:
             return findings

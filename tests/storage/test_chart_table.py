@@ -10,9 +10,18 @@ from hypothesis import strategies as st
 
 from antq_actors import AlreadyExists, AntQ, Cancel, QueueConfig, Snooze, Unique, Worker, worker
 from antq_actors.jobs.instant import from_datetime
+from antq_actors.jobs.outcome import COMPLETED
+from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import chart_counts, charts
-from antq_actors.storage.jobs.chart_counts import ChartCounts, bounds_of, bucket_of
+from antq_actors.storage.jobs.chart_counts import (
+    MOST_KINDS,
+    OTHERS,
+    ChartCounts,
+    bounds_of,
+    bucket_of,
+)
 from antq_actors.storage.jobs.charts import HOUR
+from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.testing import TestClock
 
@@ -93,6 +102,36 @@ def test_jobs_are_counted_once_however_they_came_in_and_ended(tmp_path):
         ("mail", "Other", chart_counts.CANCELLED): 2,
         ("mail", "Other", chart_counts.SNOOZED): 1,
     }
+
+
+def test_jobs_of_several_workers_that_change_together_are_counted_apart():
+    with AntQ(queues={"default": 20}) as app:
+        app.queue("default").pause()
+        for _ in range(5):
+            app.enqueue(fulfil)
+            app.enqueue_many(Other, [{}] * 2)
+        app.queue("default").resume()
+        app.wait_idle(timeout=30)
+
+        found = totals(app)
+
+    for what in (chart_counts.ENQUEUED, chart_counts.WAITED, chart_counts.COMPLETED):
+        assert found["default", "fulfil", what] == 5
+        assert found["default", "Other", what] == 10
+
+
+@pytest.mark.parametrize("size", [0, 2_000])  # in its record, and beside it
+def test_a_settlement_that_names_no_worker_is_counted_by_the_record_of_its_job(clock, size):
+    with AntQ(start_queues=False, clock=clock) as app:
+        store = app.antq_here().store
+        app.enqueue_many(fulfil, [{"text": "x" * size}] * 2)
+        now = from_datetime(START)
+        store.write(JobStore.add_node, 7, ["default"])
+        claim = store.write(JobStore.work, "default", [], node=7, limit=2, now=now)
+        ends = [Settlement(job.id, job.state.execution, COMPLETED) for job in claim.jobs]
+        store.write(JobStore.work, "default", ends, node=7, limit=0, now=now)
+
+        assert totals(app)["default", "fulfil", chart_counts.COMPLETED] == 2
 
 
 def test_an_attempt_that_fails_for_good_is_a_failure():
@@ -224,13 +263,14 @@ def test_the_row_of_an_hour_has_what_its_minutes_have(clock):
 
 def test_workers_beyond_the_most_are_counted_together():
     counts = ChartCounts(lambda: LATER)
-    for number in range(charts.MOST_KINDS + 3):
-        counts.notes.append((7, "default", f"w{number}", None, chart_counts.ENQUEUED, -1, 1))
+    for number in range(MOST_KINDS + 3):
+        came_in = chart_counts.ENQUEUED, chart_counts.NO_TIME, 1
+        counts.waiting.append([(7, "default", f"w{number}", None, *came_in)])
 
     ((_, _, kinds),) = charts.pending_rows(counts)
 
-    assert len(kinds) == charts.MOST_KINDS + 1
-    assert kinds[-1].worker == charts.OTHERS
+    assert len(kinds) == MOST_KINDS + 1
+    assert kinds[-1].worker == OTHERS
     assert kinds[-1].counts == {chart_counts.ENQUEUED: 3}
 
 

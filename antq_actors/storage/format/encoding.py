@@ -468,20 +468,6 @@ def worker_in(record: bytes) -> str:
         return UNREADABLE
 
 
-def all_have_worker(records: Sequence[bytes], worker: str) -> bool:
-    """Return whether these specs' stored bytes name the *worker* of the first of them.
-
-    False: not all of them, or it has to be looked at one by one.
-    """
-    first, size = records[0], len(worker.encode())
-    if not is_protected(first):
-        return False
-    start = _SUM_END + 1 if first.startswith(_SUM) else _SIGNED_END + 1
-    head = 1 if size <= _SHORT_TEXT else 2 if size < 1 << 8 else 3
-    name = first[start : start + head + size]
-    return all(map(bytes.startswith, records, repeat(name), repeat(start)))
-
-
 def is_protected(record: bytes) -> bool:
     """Return whether a spec's stored bytes begin with a checksum or a signature.
 

@@ -98,6 +98,8 @@ class Settlement(NamedTuple):
     outcome: Outcome
     checkpoint: bytes | None = None
     """The last one of the execution, if it is not stored yet."""
+    worker: str = ""
+    """The name of the job's worker, as its claim told it; "": it is read from the job's record."""
 
 
 Cancellation: TypeAlias = tuple[int, int]

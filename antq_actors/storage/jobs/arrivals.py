@@ -63,7 +63,8 @@ class Arrivals(StepWriter):
 
         Each is a NewJob, or a tuple like one, which takes less time to make.
         """
-        queues = {state.queue_name for state, _, _ in news}
+        runs = _runs_of(news)
+        queues = {queue_name for queue_name, _, _ in runs}
         for queue_name in queues:
             keys.lane(Status.ENQUEUED, queue_name)
         if not news:
@@ -74,7 +75,7 @@ class Arrivals(StepWriter):
         if self._jobs.journal is not None:
             self._jobs.journal.stored_together(first, news)
         if self._jobs.chart_notes is not None:
-            note_new_together(self._jobs.chart_notes, news)
+            note_new_together(self._jobs.chart_notes, news[0][0].updated_at, runs)
         self.due |= queues
         return range(first, self._next_id)
 
@@ -123,7 +124,8 @@ class Arrivals(StepWriter):
         if self._jobs.journal is not None and shown is not None:
             self._jobs.journal.stored(id_, state, shown)
         if self._jobs.chart_notes is not None and spec is not None:
-            note_new_together(self._jobs.chart_notes, [(state, spec, None)])
+            run = state.queue_name, spec.worker, 1
+            note_new_together(self._jobs.chart_notes, state.updated_at, [run])
         if state.limited is not None:
             self.limited.promote(state.updated_at)
         self.due.add(state.queue_name)
@@ -235,7 +237,7 @@ class Arrivals(StepWriter):
         """Do :meth:`.JobWriter.settle`, and store what a completed execution has produced."""
         if not super().settle(settlement, now=now):
             return False
-        id_, _, outcome, checkpoint = settlement
+        id_, _, outcome, checkpoint, _ = settlement
         if checkpoint is not None:
             self._put_checkpoint(id_, self._existing(id_), checkpoint, now)
         if type(outcome) is Completed and outcome.produced is not None:
@@ -311,3 +313,20 @@ class Arrivals(StepWriter):
         state = replace(state, updated_at=now)
         new = NewJob(state, spec, follow_up.new.keys)
         return self.insert_waiting(new, [(follow_up.after, Condition.SUCCESS)], now=now)
+
+
+def _runs_of(news: Sequence[tuple[JobState, JobSpec, object]]) -> list[tuple[str, str, int]]:
+    """Return the queue, the worker and the number of new jobs of each run that has one of both."""
+    runs: list[tuple[str, str, int]] = []
+    count, queue_name, worker, last = 0, "", "", None
+    for state, spec, _ in news:
+        # Jobs that are enqueued together mostly share their state, and the name of their worker.
+        if state is not last or spec.worker is not worker:
+            if count and (state.queue_name != queue_name or spec.worker != worker):
+                runs.append((queue_name, worker, count))
+                count = 0
+            queue_name, worker, last = state.queue_name, spec.worker, state
+        count += 1
+    if count:
+        runs.append((queue_name, worker, count))
+    return runs

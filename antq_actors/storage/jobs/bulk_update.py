@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections import Counter, deque
 from itertools import compress, groupby, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,17 +18,18 @@ import msgspec
 from antq_actors.errors import StorageError
 from antq_actors.jobs.state import JobState
 from antq_actors.storage.format import encoding
-from antq_actors.storage.jobs.chart_counts import COMPLETED, MINUTE, WAITED, bucket_between
+from antq_actors.storage.jobs.chart_counts import COMPLETED, WAITED
 from antq_actors.storage.jobs.table import Places, add_row, places_of
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import StoredJob
+    from antq_actors.jobs.state import JobSpec
+    from antq_actors.storage.format.records import Settlement
     from antq_actors.storage.jobs.chart_counts import Note
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -48,7 +50,7 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
 def plan(
     heads: list[bytes | None],
     decide: Callable[[JobState], JobState | None],
-    dues: dict[bytes, Instant | None] | None = None,
+    dues: dict[bytes | None, Instant | None] | None = None,
 ) -> list[tuple[Transition | None, slice]]:
     """Return what becomes of jobs with these *heads*: for each run of jobs, and where it is.
 
@@ -83,7 +85,7 @@ def _decided(
     head: bytes,
     decide: Callable[[JobState], JobState | None],
     last: Transition | None,
-    dues: dict[bytes, Instant | None] | None,
+    dues: dict[bytes | None, Instant | None] | None,
 ) -> Transition | None:
     """Decide what becomes of jobs with this *head*; None: each has to change by itself.
 
@@ -185,61 +187,91 @@ _consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).ex
 
 
 # ---- what charts show of it -------------------------------------------------------------------
+#
+# Each run of jobs comes by here, and mostly has one worker, so that has few steps.
 
 
-def note_claimed(
+def note_claimed(  # noqa: PLR0917 - names cost time
     notes: list[Note],
-    jobs: Sequence[StoredJob],
-    dues: Sequence[Instant | None],
+    after: JobState,
+    ids: Sequence[bytes],
+    heads: Sequence[bytes | None],
+    specs: Sequence[JobSpec],
+    dues: Mapping[bytes | None, Instant | None],
     changed: Sequence[bytes],
 ) -> None:
-    """Note that the *changed* ones of *jobs*, due at *dues*, were claimed: they have one state."""
-    state, count = jobs[0].state, len(jobs)
-    if len(changed) < count:
-        there = set(map(int.from_bytes, changed))
-        pairs = [each for each in zip(jobs, dues, strict=True) if each[0].id in there]
-        jobs, dues = [job for job, _ in pairs], [due for _, due in pairs]
-        count = len(jobs)
+    """Note that those of the jobs *ids* that are *changed* were claimed, alike *after* that.
+
+    *dues* has when they had been due, by the *heads* of their records.
+    """
+    count = len(changed)
+    if count < len(ids):
+        is_changed = list(map(set(changed).__contains__, ids))
+        heads, specs = list(compress(heads, is_changed)), list(compress(specs, is_changed))
         if not count:
             return
-    now, worker, due = state.updated_at, jobs[0].spec.worker, dues[0]
-    about = now // MINUTE, state.queue_name
-    workers = [job.spec.worker for job in jobs]
-    if workers.count(worker) == count and dues.count(due) == count:
-        # As bucket_between does: each claimed job comes by here.
-        waited = max(0, now - due) if due is not None else 0
-        shift = max(0, waited.bit_length() - 3)
-        bucket = (shift << 2) + (waited >> shift)
-        notes.append((*about, worker, state.node, WAITED, bucket, count))
-        return
-    for (name, due_at), number in Counter(zip(workers, dues, strict=True)).items():
-        bucket = bucket_between(due_at, now)
-        notes.append((*about, name, state.node, WAITED, bucket, number))
+    head, worker, now = heads[0], specs[0].worker, after.updated_at
+    if count > 1:
+        is_alike = len(dues) == 1 or heads.count(head) == count
+        for spec in specs:
+            if spec.worker != worker:
+                is_alike = False
+                break
+        if not is_alike:
+            _note_claimed_apart(notes, after, heads, specs, dues)
+            return
+    due = dues[head]
+    waited = 0 if due is None else now - due
+    notes.append((now, after.queue_name, worker, after.node, WAITED, waited, count))
 
 
-def note_completed(  # noqa: PLR0917 - each job comes by here, and names cost time
-    notes: list[Note] | None,
-    bulk: BulkUpdate,
-    ids: list[bytes],
-    specs: list[bytes],
-    changed: list[bytes],
+def _note_claimed_apart(
+    notes: list[Note],
     after: JobState,
+    heads: Sequence[bytes | None],
+    specs: Sequence[JobSpec],
+    dues: Mapping[bytes | None, Instant | None],
 ) -> None:
-    """Note that the *changed* ones of some jobs completed on this node, alike *after* that."""
-    if notes is None or not changed:
+    """Do what `note_claimed` does for jobs of several workers, or due at several instants."""
+    now, node = after.updated_at, after.node
+    waits = {head: now - (dues[head] or now) for head in set(heads)}
+    workers = [spec.worker for spec in specs]
+    alike = Counter(zip(workers, map(waits.__getitem__, heads), strict=True))
+    for (worker, waited), count in alike.items():
+        notes.append((now, after.queue_name, worker, node, WAITED, waited, count))
+
+
+def note_completed(  # noqa: PLR0917 - names cost time
+    notes: list[Note],
+    bulk: BulkUpdate,
+    after: JobState,
+    settlements: Sequence[Settlement],
+    ids: Sequence[bytes],
+    specs: Sequence[bytes],
+    changed: Sequence[bytes],
+) -> None:
+    """Note that those of the jobs *ids* that are *changed* completed here, alike *after* that.
+
+    Their *settlements* know the workers, or their stored *specs* do.
+    """
+    count = len(changed)
+    if count < len(ids):
+        is_changed = list(map(set(changed).__contains__, ids))
+        settlements = list(compress(settlements, is_changed))
+        specs = list(compress(specs, is_changed))
+        if not count:
+            return
+    worker, now, started = settlements[0].worker, after.updated_at, after.started_at
+    ran = 0 if started is None else now - started
+    if worker and (count == 1 or list(map(_WORKER, settlements)).count(worker) == count):
+        notes.append((now, after.queue_name, worker, None, COMPLETED, ran, count))
         return
-    if len(changed) < len(ids):
-        specs = list(compress(specs, map(set(changed).__contains__, ids)))
-    if not all(specs):
-        specs = bulk.complete(changed, specs)
-    now = after.updated_at
-    about = now // MINUTE, after.queue_name
-    ran = max(0, now - after.started_at) if after.started_at is not None else 0
-    shift = max(0, ran.bit_length() - 3)  # as bucket_between does
-    bucket = (shift << 2) + (ran >> shift)
-    worker, count = encoding.worker_in(specs[0]), len(specs)
-    if count == 1 or encoding.all_have_worker(specs, worker):
-        notes.append((*about, worker, None, COMPLETED, bucket, count))
-        return
-    for worker, number in Counter(map(encoding.worker_in, specs)).items():
-        notes.append((*about, worker, None, COMPLETED, bucket, number))
+    workers = list(map(_WORKER, settlements))
+    if not all(workers):
+        whole = specs if all(specs) else bulk.complete(list(changed), list(specs))
+        workers = list(map(encoding.worker_in, whole))
+    for each, number in Counter(workers).items():
+        notes.append((now, after.queue_name, each, None, COMPLETED, ran, number))
+
+
+_WORKER: Final = itemgetter(4)

@@ -18,16 +18,16 @@ import msgspec
 
 from antq_actors.checks import escaped
 from antq_actors.storage.format.encoding import DAMAGES
-from antq_actors.storage.jobs.chart_counts import MINUTE, NO_TIME, WAITED
+from antq_actors.storage.jobs.chart_counts import MINUTE, Kind, kind_in
 from antq_actors.storage.lmdb.scan import delete_range, items_from, keys_with, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.storage.jobs.chart_counts import ChartCounts, Note
+    from antq_actors.storage.jobs.chart_counts import ChartCounts, Rows
     from antq_actors.storage.lmdb.tables import Tables
 
 TABLE: Final = "charts"
@@ -38,10 +38,6 @@ KEPT_MINUTES: Final = DAY
 """How long rows of minutes are kept."""
 KEPT_HOURS: Final = 14 * DAY
 """How long rows of hours, and marks, are kept."""
-MOST_KINDS: Final = 500
-"""Pairs of queue and worker in a row. What comes beyond is counted together, by queue."""
-OTHERS: Final = ""
-"""Stands for the workers that are counted together."""
 MOST_MARKS: Final = 1_000
 """Marks that are kept."""
 
@@ -57,26 +53,6 @@ _HOUR: Final = b"h"
 _MARK: Final = b"x"
 _TIME_BYTES: Final = 8
 _NUMBER_BYTES: Final = 8
-
-
-class Kind(msgspec.Struct, array_like=True, gc=False):
-    """What was counted of the jobs of a queue and a worker on a node, in a minute or an hour."""
-
-    queue: str
-    worker: str
-    counts: dict[int, int]
-    """How many there were, by what is counted."""
-    waits: dict[int, int]
-    """How many executions began after a wait of a bucket."""
-    runs: dict[int, int]
-    """How many executions ended that took as long as a bucket."""
-
-    def add(self, what: int, bucket: int, number: int) -> None:
-        """Count *number* jobs more."""
-        self.counts[what] = self.counts.get(what, 0) + number
-        if bucket != NO_TIME:
-            times = self.waits if what == WAITED else self.runs
-            times[bucket] = times.get(bucket, 0) + number
 
 
 class Mark(NamedTuple):
@@ -117,17 +93,20 @@ class ChartTable:
         self._txn = txn
         self._table = tables.further(txn, TABLE)
 
-    def add(self, counts: ChartCounts) -> None:
-        """Write what was counted, and delete what is too old."""
+    def add(self, rows: Rows) -> None:
+        """Add the *rows* that were counted, and delete what is too old."""
         at = 0
-        for (at, node), notes in _by_row(counts).items():
-            self._merge(_key(_MINUTE, at, node), notes)
-            self._merge(_key(_HOUR, at - at % HOUR, node), notes)
+        for minute, node in sorted(rows):
+            at, kinds = minute * MINUTE, rows[minute, node].values()
+            self._merge(_key(_MINUTE, at, node), kinds)
+            self._merge(_key(_HOUR, at - at % HOUR, node), kinds)
         self._delete_old(at)
 
-    def _merge(self, key: bytes, notes: Mapping[Note, int]) -> None:
+    def _merge(self, key: bytes, kinds: Iterable[Kind]) -> None:
         known = {(each.queue, each.worker): each for each in self._row(key)}
-        self._txn.put(key, _encode(_merged(known, notes)), db=self._table)
+        for kind in kinds:
+            kind_in(known, kind.queue, kind.worker).add(kind)
+        self._txn.put(key, _encode(list(known.values())), db=self._table)
 
     def _row(self, key: bytes) -> list[Kind]:
         found = value_of(self._txn, self._table, key)
@@ -189,32 +168,13 @@ class ChartTable:
                 yield f"charts: the row {key!r} is damaged on disk, and is not shown"
 
 
-def _merged(known: dict[tuple[str, str], Kind], notes: Mapping[Note, int]) -> list[Kind]:
-    """Add *notes* to what is *known* by queue and worker; return all of it."""
-    for (_, queue, worker, _, what, bucket, number), times in notes.items():
-        kind = known.get((queue, worker))
-        if kind is None:
-            name = worker if len(known) < MOST_KINDS else OTHERS
-            kind = known.setdefault((queue, name), Kind(queue, name, {}, {}, {}))
-        kind.add(what, bucket, number * times)
-    return list(known.values())
-
-
 def pending_rows(counts: ChartCounts) -> list[ChartRow]:
     """Return as rows of minutes what was counted and is not written yet."""
-    rows = _by_row(counts).items()
-    return [ChartRow(at, node, _merged({}, notes)) for (at, node), notes in rows]
-
-
-def _by_row(counts: ChartCounts) -> dict[tuple[Instant, int], dict[Note, int]]:
-    """Return what was counted by minute and node, in the order of time."""
-    own = counts.node
-    found: dict[tuple[Instant, int], dict[Note, int]] = {}
-    for note, times in sorted(counts.merged().items(), key=lambda each: each[0][0]):
-        minute, _, _, node, *_ = note
-        row = minute * MINUTE, own if node is None else node
-        found.setdefault(row, {})[note] = times
-    return found
+    rows = counts.rows()
+    return [
+        ChartRow(minute * MINUTE, node, list(rows[minute, node].values()))
+        for minute, node in sorted(rows)
+    ]
 
 
 def _key(prefix: bytes, at: Instant, number: int) -> bytes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import partial
-from itertools import compress, islice
+from itertools import compress, islice, repeat
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -195,20 +195,23 @@ class JobStore(BulkTasks, BulkWriter, ImportVerbs, SteppedClaims):
         completed.sort(key=_ID)
         ids = list(map(keys.job_key, map(_ID, completed)))
         heads, specs = encoding.split_records(list(map(bulk.jobs.get, ids)))
+        notes = self._jobs.chart_notes
         for transition, run in plan(heads, decide):
             if transition is None:
                 continue
             execution = transition.result.execution
-            current = [each.execution == execution for each in completed[run]]
-            those, theirs = ids[run], specs[run]
-            if not all(current):
+            those, theirs, ended = ids[run], specs[run], completed[run]
+            executions = list(map(_EXECUTION, ended))
+            if executions.count(execution) < len(executions):
+                current = [each == execution for each in executions]
                 those, theirs = list(compress(those, current)), list(compress(theirs, current))
+                ended = list(compress(ended, current))
             changed = bulk.change(those, theirs, transition)
             settled.update(changed)
             if self._jobs.journal is not None:
                 self._jobs.journal.completed_together(changed, transition.result)
-            notes = self._jobs.chart_notes
-            note_completed(notes, bulk, those, theirs, changed, transition.result)
+            if notes is not None:
+                note_completed(notes, bulk, transition.result, ended, those, theirs, changed)
             now, composed = transition.result.updated_at, transition.result.composed
             # A job that has a result and nothing to do with others has neither.
             if composed is not None and (composed.group or composed.has_dependents):
@@ -262,22 +265,19 @@ class JobStore(BulkTasks, BulkWriter, ImportVerbs, SteppedClaims):
             or (len(due) > 1 and len(set(due)) < len(due))
         ):
             heads = [None] * len(due)  # each by itself
-        are_dues_told = (
-            self._jobs.notes_due
-            or self._jobs.journal is not None
-            or self._jobs.chart_notes is not None
-        )
-        dues: dict[bytes, Instant | None] | None = {} if are_dues_told else None
+        notes = self._jobs.chart_notes
+        are_dues_told = self._jobs.journal is not None or self._jobs.notes_due
+        dues: dict[bytes | None, Instant | None] = {}
         for transition, run in plan(heads, partial(_claimed, node=node, now=now), dues):
             alone = ids = due[run]
             if transition is not None and specs is not None:
                 changed = bulk.change(ids, signed[run], transition)
-                state = transition.result
-                jobs = [
-                    _stored((id_, state, spec, ()))
-                    for id_, spec in zip(map(int.from_bytes, ids), specs[run], strict=True)
-                ]
-                if dues is not None:
+                state, theirs = transition.result, specs[run]
+                numbers = map(int.from_bytes, ids)
+                jobs = list(map(_stored, zip(numbers, repeat(state), theirs, repeat(()))))
+                if notes is not None:
+                    note_claimed(notes, state, ids, heads[run], theirs, dues, changed)
+                if are_dues_told:
                     jobs = self._note_claimed(jobs, heads[run], dues, changed)
                 if len(changed) == len(ids):
                     claimed += jobs
@@ -295,21 +295,17 @@ class JobStore(BulkTasks, BulkWriter, ImportVerbs, SteppedClaims):
         self,
         jobs: list[StoredJob],
         heads: list[bytes | None],
-        dues: Mapping[bytes, Instant | None],
+        dues: Mapping[bytes | None, Instant | None],
         changed: list[bytes],
     ) -> list[StoredJob]:
         """Note that jobs were claimed, and return them, knowing when they were due if need be.
 
         Their records had these *heads*, which tell that; only *changed* ones are claimed.
         """
-        if len(dues) == 1:
-            due_of = list(dues.values()) * len(jobs)
-        else:
-            due_of = [None if head is None else dues.get(head) for head in heads]
+        one = len(dues) == 1
+        due_of = list(dues.values()) * len(jobs) if one else list(map(dues.get, heads))
         if self._jobs.journal is not None:
             self._jobs.journal.claimed_together(jobs, due_of, changed)
-        if self._jobs.chart_notes is not None:
-            note_claimed(self._jobs.chart_notes, jobs, due_of, changed)
         return _with_due(jobs, due_of) if self._jobs.notes_due else jobs
 
     def _due(
@@ -352,6 +348,7 @@ class JobStore(BulkTasks, BulkWriter, ImportVerbs, SteppedClaims):
 
 
 _ID: Final = itemgetter(0)
+_EXECUTION: Final = itemgetter(1)
 _IS_ENCRYPTED: Final = attrgetter("encrypted")
 _ENQUEUED: Final = Status.ENQUEUED
 _RUNNING: Final = Status.RUNNING

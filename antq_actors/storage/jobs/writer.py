@@ -30,7 +30,7 @@ from antq_actors.storage.format.cipher import Undecipherable, is_encrypted
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import limited_jobs, upkeep
-from antq_actors.storage.jobs.chart_counts import ENQUEUED, MINUTE, NO_TIME
+from antq_actors.storage.jobs.chart_counts import ENQUEUED, NO_TIME
 from antq_actors.storage.jobs.charts import NODE_DOWN, NODE_UP, ChartTable
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gates import limit_digest
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome, RateLimited
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
-    from antq_actors.storage.jobs.chart_counts import ChartCounts, Note
+    from antq_actors.storage.jobs.chart_counts import ChartCounts, Note, Rows
     from antq_actors.storage.jobs.composition import Composition
     from antq_actors.storage.jobs.limited_jobs import LimitedJobs
     from antq_actors.storage.jobs.progress import Reported
@@ -127,10 +127,10 @@ class JobWriter(StoppingQueues):
         """Have jobs that are claimed know when they were due, if that is wanted."""
         self._jobs.notes_due = wanted
 
-    def put_charts(self, counts: ChartCounts) -> Mapping[Note, int]:
+    def put_charts(self, counts: ChartCounts) -> Rows:
         """Write what was counted of transactions before this one, and return it."""
-        written = counts.merged()
-        ChartTable(self._txn, self._tables).add(counts)
+        written = counts.take()
+        ChartTable(self._txn, self._tables).add(written)
         self.has_changed = True
         return written
 
@@ -207,9 +207,9 @@ class JobWriter(StoppingQueues):
         self._jobs.add(id_, state, spec, self._signer, errors)
         if self._jobs.journal is not None:
             self._jobs.journal.stored(id_, state, spec)
-        if self._jobs.chart_notes is not None:
-            about = state.updated_at // MINUTE, state.queue_name, spec.worker, None
-            self._jobs.chart_notes.append((*about, ENQUEUED, NO_TIME, 1))
+        if (notes := self._jobs.chart_notes) is not None:
+            about = state.updated_at, state.queue_name, spec.worker, None, ENQUEUED, NO_TIME, 1
+            notes.append(about)
         if state.limited is not None:
             self.limited.promote(state.updated_at)
         self.due.add(new.state.queue_name)
@@ -389,7 +389,7 @@ class JobWriter(StoppingQueues):
 
         False: it was deleted, or given back and perhaps claimed again; the outcome is dropped.
         """
-        id_, execution, outcome, _ = settlement
+        id_, execution, outcome, *_ = settlement
         try:
             record = self._read_or_fail(id_, now)
         except JobNotFound:
