@@ -9,6 +9,8 @@ from antq_actors.web.notices import notice_of
 from antq_actors.web.view import NEXT_PAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from antq_actors.insights.access import Access
     from antq_actors.web.notices import Notice
     from antq_actors.web.view import View
@@ -75,6 +77,8 @@ class Shell:
     notice: Notice | None
     next: str
     """What a form of the page names as ``next``."""
+    about: Mapping[str, str]
+    """The query that says of which job or queue, or part of a list, that page is."""
 
 
 def shell_of(view: View, page: str) -> Shell:
@@ -90,8 +94,15 @@ def shell_of(view: View, page: str) -> Shell:
         is_streaming="antq.wsgi" not in view.request.scope,
         notice=notice_of(view),
         next=page if page in NEXT_PAGES else "overview",
+        about=_about(view),
         is_chaos=view.options.chaos and view.visitor.access.name == "CHAOS",
     )
+
+
+def _about(view: View) -> dict[str, str]:
+    """Return the query that makes ``next`` lead to the page of a view."""
+    here = {"id": view.params.get("id"), "name": view.query.get("name", [None])[0]}
+    return {**view.place, **{name: str(value) for name, value in here.items() if value is not None}}
 
 
 def store_name(view: View) -> str:

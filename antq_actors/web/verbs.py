@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.responses import RedirectResponse, Response
+
+from antq_actors.web.notices import with_done
 from antq_actors.web.routes import FORM_FIELDS, REASON, Asks, Input, Verb
 
 if TYPE_CHECKING:
@@ -73,6 +77,16 @@ def _of_queue(path: str, words: str, does: str, *inputs: Input, **how: Any) -> V
     return _verb(f"/queue/{path}", words, does, "name", *inputs, next="queue", **how)
 
 
+def _again(view: View) -> Done | Response:
+    """Enqueue a copy of a job; a form that says no other leads to the page of the copy."""
+    done = act("again", "id")(view)
+    verb = view.routes.verb(f"/jobs{_ID}again")
+    if view.is_api or view.sent("next") is not None or verb is None:
+        return done
+    where = with_done(view.url(f"/jobs/{done.item.id}"), verb, done)
+    return RedirectResponse(where, status_code=303)
+
+
 _FIELDS, _ALWAYS = Asks.FOR_FIELDS, Asks.ALWAYS
 
 ROUTES: Final = (
@@ -81,7 +95,7 @@ ROUTES: Final = (
     _of_job("delete", "Delete job {id}", asks=_ALWAYS, next="jobs"),
     _of_job("run-now", "Run job {id} now", does="run_now"),
     _of_job("reschedule", "Reschedule job {id}", _IN, _AT, asks=_FIELDS),
-    _of_job("again", "Run job {id} again"),
+    replace(_of_job("again", "Run job {id} again"), act=_again),
     _of_queue("pause", "Pause {name}", "pause", REASON, asks=_FIELDS),
     _of_queue("resume", "Resume {name}", "resume"),
     _of_queue(

@@ -4,9 +4,10 @@ import re
 import threading
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import pytest
-from dashboard.sites import bearer, site
+from dashboard.sites import OWN, bearer, site
 from support.apps import until
 
 from antq_actors import AntQ, Job, Status, worker
@@ -14,7 +15,7 @@ from antq_actors.insights.values import FilmStop
 from antq_actors.web import Access
 from antq_actors.web.job_args import Budget, escaped_bytes, tree_of
 from antq_actors.web.job_page import bars_of
-from antq_actors.web.job_runs import LIBRARY, OWN, TEXT, sections_of
+from antq_actors.web.job_runs import sections_of
 
 HOSTILE = '<script>document.title="taken"</script>'
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
@@ -178,10 +179,10 @@ def test_frames_of_libraries_are_folded():
     found = sections_of(TRACE)
 
     assert [(each.kind, each.frames, each.is_open) for each in found] == [
-        (TEXT, 0, True),
-        (OWN, 1, True),
-        (LIBRARY, 2, False),
-        (TEXT, 0, True),
+        ("text", 0, True),
+        ("own", 1, True),
+        ("library", 2, False),
+        ("text", 0, True),
     ]
     assert "\n".join(each.text for each in found) == TRACE
 
@@ -301,3 +302,119 @@ def test_the_api_answers_a_job_with_its_runs(app):
     job = site(app).get(f"/api/v1/jobs/{id_}", headers=bearer(Access.READ)).json()
 
     assert [run["outcome"] for run in job["runs"]] == ["failed", "failed"]
+
+
+# ---- what is done from it -------------------------------------------------------------------
+
+
+def buttons(page):
+    """Return the buttons of verbs: for each name, whether it can be pressed, and why not."""
+    found = re.findall(r'<button[^>]*aria-label="([^"]*job \d+[^"]*)"([^>]*)>', page.text)
+    titles = {name: re.search(r'disabled title="([^"]*)"', rest) for name, rest in found}
+    return {name: None if title is None else unescape(title[1]) for name, title in titles.items()}
+
+
+def test_what_cannot_be_done_is_disabled_and_says_why(app):
+    id_ = failed(app, {"to": "a"})
+
+    shown_ = buttons(site(app).get(f"/jobs/{id_}"))
+
+    assert shown_[f"Retry job {id_}"] is None
+    assert "has ended" in shown_[f"Cancel job {id_}"]
+    assert shown_[f"Run job {id_} again"] is None
+    assert shown_[f"Delete job {id_}"] is None
+    assert {f"Run job {id_} now", f"Reschedule job {id_}"} <= set(shown_)
+
+
+def test_those_who_may_only_look_get_no_buttons(app):
+    id_ = failed(app, {"to": "a"})
+
+    assert buttons(site(app, Access.READ).get(f"/jobs/{id_}")) == {}
+
+
+def test_a_refused_verb_is_a_sentence_and_changes_nothing(app):
+    id_ = failed(app, {"to": "a"})
+    before = app.get_job(id_)
+
+    answer = site(app).post(f"/jobs/{id_}/cancel", data={}, headers=OWN)
+
+    assert answer.status_code == 409
+    assert 'data-testid="alert"' in answer.text
+    assert app.get_job(id_) == before
+
+
+def test_a_copy_leads_to_its_own_page(app):
+    job = app.enqueue(fail, {"to": "a"}, queue="low")
+    client = site(app, prefix="/a/b")
+
+    answer = client.post(f"/a/b/jobs/{job.id}/again", data={}, headers=OWN)
+    page = client.get(urljoin(f"/a/b/jobs/{job.id}/again", answer.headers["location"]))
+
+    assert answer.status_code == 303
+    assert f"<h1>Job {job.id + 1}</h1>" in page.text
+    assert "Enqueued a copy." in page.text
+
+
+def test_what_is_undone_leads_back_to_the_job(app):
+    job = app.enqueue(fail, {"to": "a"}, queue="low")
+    client = site(app)
+
+    answer = client.post(f"/jobs/{job.id}/cancel", data={"next": "job"}, headers=OWN)
+    page = client.get(urljoin(f"/jobs/{job.id}/cancel", answer.headers["location"]))
+    undo = re.search(
+        r'<form method="post" action="([^"]*)" data-testid="undo">.*?name="token" value="([^"]*)"',
+        page.text,
+        re.DOTALL,
+    )
+    undone = client.post(
+        urljoin(f"/jobs/{job.id}", unescape(undo[1])),
+        data={"token": undo[2], "next": "job"},
+        headers=OWN,
+    )
+
+    assert app.get_job(job.id).status is Status.ENQUEUED
+    assert urljoin("/undo", undone.headers["location"]).startswith(f"/jobs/{job.id}?")
+
+
+def test_deleting_asks_first(app):
+    id_ = failed(app, {"to": "a"})
+    client = site(app)
+
+    asked = client.post(f"/jobs/{id_}/delete", data={}, headers=OWN)
+    done = client.post(f"/jobs/{id_}/delete", data={"confirm": "1"}, headers=OWN)
+
+    assert asked.status_code == 200
+    assert f"<h1>Delete job {id_}</h1>" in asked.text
+    assert done.status_code == 303
+    assert client.get(f"/jobs/{id_}").status_code == 404
+
+
+def test_a_verb_of_the_list_leads_back_to_the_same_part_of_it(app):
+    job = app.enqueue(fail, {"to": "a"}, queue="low")
+    client = site(app)
+    query = {"q": "queue:low -status:failed", "limit": "100"}
+
+    page = client.get("/jobs", params=query)
+    action = re.search(
+        rf'formaction="([^"]*/cancel[^"]*)" aria-label="Cancel job {job.id}"', page.text
+    )
+    done = client.post(urljoin("/jobs", unescape(action[1])), data={"next": "jobs"}, headers=OWN)
+    where = urlsplit(urljoin(f"/jobs/{job.id}/cancel", done.headers["location"]))
+
+    assert where.path == "/jobs"
+    assert query.items() <= dict(parse_qsl(where.query)).items()
+
+
+def test_a_paused_queue_is_resumed_from_the_job_that_waits_for_it(app):
+    job = app.enqueue(hold, {}, queue="low")
+    client = site(app)
+
+    page = client.get(f"/jobs/{job.id}")
+    action = re.search(r'action="([^"]*queue/resume[^"]*)"', page.text)
+    done = client.post(
+        urljoin(f"/jobs/{job.id}", unescape(action[1])), data={"next": "job"}, headers=OWN
+    )
+
+    queue = client.get("/api/v1/queue?name=low", headers=bearer(Access.READ)).json()
+    assert queue["paused"] is None
+    assert urljoin("/queue/resume", done.headers["location"]).startswith(f"/jobs/{job.id}?")
