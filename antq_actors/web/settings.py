@@ -37,14 +37,20 @@ def settings_of(request: Request) -> Settings:
 
 
 def keep_settings(response: Response, fields: Any, root: str, *, is_secure: bool) -> None:
-    """Set the cookies of the settings in *fields*. Raises Refusal for what is not a choice."""
+    """Set the cookies of the settings in *fields*. Raises Refusal for what is not a choice.
+
+    The last of several values counts: a box that is not ticked is not sent, so the one of "off"
+    stands before it.
+    """
     for name, choices in _CHOICES.items():
-        for text in fields.get(name, ()):
+        texts = fields.get(name, ())
+        for text in texts:
             if text not in choices:
                 raise bad_field(f"{name} must be one of {', '.join(choices)}, got {text!r}")
+        if texts:
             response.set_cookie(
                 f"antq_{name}",
-                text,
+                texts[-1],
                 max_age=_KEPT_SECONDS,
                 path=root,
                 samesite="lax",
