@@ -86,7 +86,7 @@ def _carry_out(app: AntQ, found: FoundJobs, preview: BulkPreview) -> BulkView:
         expect=preview.matches,
         reason=found.reason,
         spread=found.spread or 0.0,
-        name=_user(),
+        name=user_name(),
     )
     try:
         return _awaited(app, begun)
@@ -125,7 +125,7 @@ def _tell_refused(preview: BulkPreview) -> None:
         output.write_stderr(f"{each.count} refused: {each.reason}")
 
 
-def _user() -> str | None:
+def user_name() -> str | None:
     """Return the name of who calls the command; None: the system has none."""
     try:
         return getpass.getuser()

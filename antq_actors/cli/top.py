@@ -8,6 +8,7 @@ import typer
 
 from antq_actors import AntqError
 from antq_actors.cli import output, user_code
+from antq_actors.cli.found import user_name
 from antq_actors.cli.store import StorePath, open_shown_store
 from antq_actors.top.look import Look
 from antq_actors.top.reading import Reading
@@ -54,7 +55,8 @@ def top(
             return 0
         _check_terminal()
         watch = _load_program().watch
-        code: int = watch(app, Look(ascii_only=ascii), interval, is_read_only=read_only)
+        look = Look(ascii_only=ascii)
+        code: int = watch(app, look, interval, is_read_only=read_only, user=user_name())
         return code
 
 

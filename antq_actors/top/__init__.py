@@ -8,9 +8,11 @@
     details.py   one job, queue or actor, as lines
     keys.py      the keys, and what they do
     reading.py   asks insights for what a view needs, and for all of it at once
-    program.py   the program in a terminal
-    table.py     its table                     screens.py what lies over it
+    operator.py  does what a key asks for, and tells what came of it
+    pages.py     which page of the dashboard shows the same
+    program.py   the program in a terminal: what its keys do
+    view.py      what it shows     table.py its table     screens.py what lies over it
 
-The last three alone need Textual, the extra ``top``. All others know no terminal, so what is shown
+The last four alone need Textual, the extra ``top``. All others know no terminal, so what is shown
 is tested as values.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from rich.text import Text
 
@@ -22,8 +22,6 @@ class Row:
     key: str
     """What it is about; the same in the next frame. Unique in its table."""
     cells: tuple[Text, ...]
-    actions: Mapping[str, bool | str] | None = None
-    """Each verb: True, or the sentence why it cannot be done now; None: there are no verbs."""
     target: str = ""
     """The path of the page of the dashboard that it leads to; "": to none."""
 

@@ -20,7 +20,7 @@ from antq_actors.top.tabs import since
 from antq_actors.top.texts import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from rich.text import Text
@@ -65,8 +65,10 @@ class Listed:
         return replace(self, page=replace(self.page, items=tuple(kept)), new=new)
 
 
-def jobs_frame(found: Listed, now: datetime, look: Look) -> Frame:
-    """Return a page of jobs."""
+def jobs_frame(
+    found: Listed, now: datetime, look: Look, ticked: Collection[int] = frozenset()
+) -> Frame:
+    """Return a page of jobs; *ticked*: the ids of those that a key is to change together."""
     page = found.page
     new = f"{found.new:,} new, press ." if found.new else ""
     more = "]: older ones" if page.next is not None and page.complete else ""
@@ -74,6 +76,7 @@ def jobs_frame(found: Listed, now: datetime, look: Look) -> Frame:
     head = look.joined(
         look.text(found.place.filter or "all jobs", STRONG),
         look.text(counted(page)),
+        look.text(f"{len(ticked):,} ticked" if ticked else "", STRONG),
         look.text(new, WARN),
         look.text(newer, QUIET),
         look.text(more, QUIET),
@@ -81,10 +84,10 @@ def jobs_frame(found: Listed, now: datetime, look: Look) -> Frame:
     return Frame(
         head=(head,),
         columns=(
-            *("id", "state", "worker", "queue", "tries", "when", "ran", "node", "error"),
+            *("id", "", "state", "worker", "queue", "tries", "when", "ran", "node", "error"),
             "arguments",
         ),
-        rows=tuple(_job_row(item, now, look) for item in page.items),
+        rows=tuple(_job_row(item, now, look, item.id in ticked) for item in page.items),
         empty=look.text(_nothing(found)),
     )
 
@@ -105,9 +108,10 @@ def _nothing(found: Listed) -> str:
     return "There are no jobs. `antq enqueue`, or perform_async() of a worker, adds one."
 
 
-def _job_row(item: JobItem, now: datetime, look: Look) -> Row:
+def _job_row(item: JobItem, now: datetime, look: Look, is_ticked: bool) -> Row:  # noqa: FBT001 - one fact of a row
     cells = (
         look.number(item.id),
+        look.text("x" if is_ticked else "", STRONG),
         look.state(item.status),
         look.text(item.worker.rpartition(":")[2], STRONG),
         look.text(item.queue_name),
@@ -118,7 +122,7 @@ def _job_row(item: JobItem, now: datetime, look: Look) -> Row:
         _error(item, look),
         look.text(brief_args(item.args), QUIET),
     )
-    return Row(str(item.id), cells, actions=item.actions)
+    return Row(str(item.id), cells)
 
 
 def _when(item: JobItem, now: datetime) -> str:

@@ -42,6 +42,11 @@ PLAIN: Final[Mapping[str, str]] = {
     "o": "browser",
     "q": "quit",
     "t": "theme",
+    "x": "tick",
+    "r": "retry",
+    "c": "cancel",
+    "p": "pause",
+    "u": "undo",
 }
 """The action of a letter that is pressed alone."""
 
@@ -54,6 +59,11 @@ KEYS: Final = (
     Key("j k", "move down and up, as the arrows do"),
     Key("[ ]", "newer and older jobs; the node before and after", (Tab.JOBS, Tab.TREE)),
     Key(".", "show the jobs that are new", (Tab.JOBS,)),
+    Key("x", "tick a job, to change several at once", (Tab.JOBS,), changes=True),
+    Key("r", "retry the job, or those that are ticked", (Tab.JOBS,), changes=True),
+    Key("c", "cancel the job, or those that are ticked", (Tab.JOBS,), changes=True),
+    Key("p", "pause the queue, or resume it", (Tab.QUEUES,), changes=True),
+    Key("u", "undo that, for 10 seconds", (Tab.JOBS, Tab.QUEUES), changes=True),
     Key("o", "open the same in the browser, where ANTQ_WEB_URL says"),
     Key("t", "change between dark and light"),
     Key("Ctrl+K", "all commands, to search"),
@@ -62,14 +72,19 @@ KEYS: Final = (
 )
 """All keys, in the order in which the help has them."""
 
-_IN_DETAIL: Final = frozenset({"Esc", "j k", "?", "q"})
+_IN_DETAIL: Final = frozenset({"Esc", "j k", "r", "c", "p", "u", "?", "q"})
 _SHORT: Final = {
-    "Esc": "back",
-    "j k": "move",
     "/": "filter",
     "Enter": "open",
     "[ ]": "pages",
     ".": "new",
+    "Esc": "back",
+    "j k": "move",
+    "x": "tick",
+    "r": "retry",
+    "c": "cancel",
+    "p": "pause or resume",
+    "u": "undo",
     "?": "keys",
 }
 

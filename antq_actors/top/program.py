@@ -1,80 +1,44 @@
-"""The program in a terminal: tabs, keys, and a look at the store each second.
-
-The store is read in one thread of its own, one question at a time: whatever takes long there, keys
-are answered. What was asked for a view that is no longer shown is thrown away.
-"""
+"""The program in a terminal: what its keys do."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-from concurrent.futures import ThreadPoolExecutor
+import os
+import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import parse_qsl
 
-from rich.text import Text
-from textual.app import App
 from textual.binding import Binding
-from textual.css.query import NoMatches
 from textual.widgets import Input, Static
 
 from antq_actors.insights.filters import Filter, FilterError
-from antq_actors.top.frame import Frame, Subject
-from antq_actors.top.jobs_tab import Listed, Place
-from antq_actors.top.keys import LEADS_TO, PLAIN, key_lines, keys_of, lead_line
-from antq_actors.top.look import ALARM, QUIET
-from antq_actors.top.reading import Reading
-from antq_actors.top.screens import DetailsScreen
+from antq_actors.jobs.state import Status
+from antq_actors.top.frame import Subject
+from antq_actors.top.jobs_tab import Place
+from antq_actors.top.keys import LEADS_TO, PLAIN, key_lines, lead_line
+from antq_actors.top.look import ALARM
+from antq_actors.top.operator import Report
+from antq_actors.top.pages import URL_VARIABLE, page_of, page_of_tab, target_of, url_of
+from antq_actors.top.screens import DetailsScreen, Question
 from antq_actors.top.table import FrameTable
 from antq_actors.top.tabs import Tab
+from antq_actors.top.view import ENDING, NOTHING_YET, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from textual.app import ComposeResult
-    from textual.screen import Screen
 
     from antq_actors import AntQ
     from antq_actors.top.look import Look
 
 DARK: Final = "textual-dark"
 LIGHT: Final = "textual-light"
-PAGES: Final = {"tree": Tab.TREE, "nodes": Tab.NODES, "queues": Tab.QUEUES}
-"""The pages of the dashboard that are tabs here."""
-NOTHING_YET: Final = Frame(head=(), columns=(), rows=(), empty=Text())
-_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A question to the store: for which view, how it is asked, and what shows the answer."""
-
-    view: object
-    ask: Callable[[], Any]
-    show: Callable[[Any], None]
-
-
-class TopApp(App[None]):
+class TopApp(View):
     """Shows a store until "q" or a signal ends it."""
 
-    CSS_PATH = None
-    CSS: ClassVar[str] = """
-    #tabs, #status, #keys, #filter { height: 1; }
-    #filter { border: none; padding: 0; background: $boost; display: none; }
-    #filter.asked { display: block; }
-    #head { height: auto; max-height: 8; padding: 0 0 1 0; }
-    #empty { height: auto; padding: 0; display: none; }
-    #empty.shown { display: block; }
-    FrameTable { height: 1fr; }
-    #details { height: 1fr; }
-    #question { width: auto; max-width: 80%; padding: 1 2; background: $boost; }
-    Question { align: center middle; }
-    .ascii * { scrollbar-size: 0 0; }
-    """
     COMMAND_PALETTE_BINDING = "ctrl+k"
     BINDINGS: ClassVar[list[Any]] = [
         *(Binding(str(number + 1), f"tab({number})", show=False) for number in range(len(Tab))),
@@ -87,148 +51,6 @@ class TopApp(App[None]):
         Binding("escape", "close_filter", show=False),
         Binding("ctrl+c", "quit", show=False, priority=True),
     ]
-
-    def __init__(
-        self, app: AntQ, look: Look, interval: float, *, is_read_only: bool = False
-    ) -> None:
-        super().__init__()
-        self.reading = Reading(app, look)
-        self._look, self._interval, self._is_read_only = look, interval, is_read_only
-        self._name = "in memory" if app.is_volatile else app.path.name
-        self.tab = Tab.OVERVIEW
-        self.place = Place()
-        self.node: int | None = None
-        self._listed: Listed | None = None
-        self._turns = 0
-        self._frame = NOTHING_YET
-        self._lane = ThreadPoolExecutor(1, thread_name_prefix="antq top")
-        self._is_asking = False
-        self._is_stale = False
-        self._failed_since: datetime | None = None
-        self._is_leading = False
-        self._filter_error: FilterError | None = None
-
-    def compose(self) -> ComposeResult:
-        """Make the widgets, from the top down."""
-        yield Static(id="tabs")
-        yield Input(placeholder="status:failed queue:mail inserted:<1h", id="filter")
-        yield Static(id="head")
-        yield Static(id="empty")
-        yield FrameTable(id="table")
-        yield Static(id="status")
-        yield Static(id="keys")
-
-    def on_mount(self) -> None:
-        """Look at the store now, and then each interval; end at a signal."""
-        self.set_class(self._look.ascii_only, "ascii")
-        loop = asyncio.get_running_loop()
-        for name in _SIGNALS:
-            # Neither where there are none, nor in a thread that does not get them.
-            with suppress(NotImplementedError, ValueError, RuntimeError):
-                loop.add_signal_handler(getattr(signal, name, signal.SIGTERM), self.exit)
-        self._main.query_one(FrameTable).focus()
-        self._show_bars()
-        self.set_interval(self._interval, self.look_again)
-        self.look_again()
-
-    def on_unmount(self) -> None:
-        """Ask nothing any more."""
-        self._lane.shutdown(wait=False, cancel_futures=True)
-
-    @property
-    def _main(self) -> Screen[Any]:
-        """The screen of the tabs, whatever lies over it."""
-        return self.screen_stack[0]
-
-    @property
-    def _details(self) -> DetailsScreen | None:
-        """What is shown in detail; None: the tabs are."""
-        found = [each for each in self.screen_stack if isinstance(each, DetailsScreen)]
-        return found[-1] if found else None
-
-    # ---- reading the store ------------------------------------------------------------------
-
-    def look_again(self) -> None:
-        """Read what is shown now; while something is being read, as soon as that is there."""
-        if not self.screen_stack:  # it is ending
-            return
-        if self._is_asking:
-            self._is_stale = True
-            return
-        if self._details is not None and self._details.subject.kind == "keys":
-            return
-        self._is_stale = False
-        self._is_asking = True
-        # No coroutine: one that is made while the program ends would never be awaited.
-        answer: Callable[[], Any] = partial(self._answer, self._question())
-        self.run_worker(answer)
-
-    async def _answer(self, asked: _Asked) -> None:
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(self._lane, asked.ask)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is shown and tried again
-            self._show_status(error)
-        else:
-            with suppress(NoMatches):  # it is ending, and the widgets are gone
-                self._show_status()
-                if self.screen_stack and asked.view == self._question().view:
-                    asked.show(found)
-        finally:
-            self._is_asking = False
-        if self._is_stale:
-            self.look_again()
-
-    def _question(self) -> _Asked:
-        """Return what is to be read for what is shown."""
-        details = self._details
-        if details is not None:
-            subject = details.subject
-            return _Asked(subject, lambda: self.reading.details(subject), details.show_lines)
-        if self.tab is Tab.JOBS:
-            place, listed = self.place, self._listed
-            view = (place, self._turns)  # a page that is read anew is another one
-            return _Asked(view, lambda: self.reading.jobs(place, listed), self._show_listed)
-        tab, node = self.tab, self.node
-        return _Asked((tab, node), lambda: self.reading.frame(tab, node), self._show_frame)
-
-    def _show_bars(self) -> None:
-        """Show the tabs, and the keys of the one that is shown."""
-        bar = Text(no_wrap=True)
-        for number, tab in enumerate(Tab, start=1):
-            bar.append(f" {number} {tab} ", "reverse" if tab is self.tab else "")
-        self._main.query_one("#tabs", Static).update(bar)
-        self._main.query_one("#keys", Static).update(self._keys())
-
-    def _show_listed(self, found: Listed) -> None:
-        if self._filter_error is None:
-            self._listed = found
-            self._show_frame(self.reading.jobs_frame(found))
-
-    def _show_frame(self, frame: Frame) -> None:
-        if frame.head != self._frame.head:
-            self._main.query_one("#head", Static).update(Text("\n").join(frame.head))
-        empty = self._main.query_one("#empty", Static)
-        empty.update(frame.empty)
-        empty.set_class(not frame.rows, "shown")
-        self._main.query_one(FrameTable).show_frame(frame)
-        self._frame = frame
-
-    def _show_status(self, error: Exception | None = None) -> None:
-        """Show whether the store can be read; *error*: what was in the way."""
-        look = self._look
-        now = datetime.now().astimezone()
-        if error is None:
-            self._failed_since = None
-            line = look.joined(look.state("up", "live"), look.text(f"{now:%H:%M:%S}", QUIET))
-        else:
-            self._failed_since = self._failed_since or now
-            since = f"{self._failed_since:%H:%M:%S}"
-            text = f"not read since {since}, tried again each {self._interval:g} s: {error}"
-            line = look.shape("failed").append(" ").append_text(look.text(text, ALARM))
-        level = "read only" if self._is_read_only else "operate"
-        line = look.joined(look.text(self._name), look.text(level, QUIET), line)
-        for status in self.screen.query("#status").results(Static):
-            status.update(line)
 
     # ---- keys -------------------------------------------------------------------------------
 
@@ -254,9 +76,6 @@ class TopApp(App[None]):
                 keys.update(self._keys_in_detail() if self._details else self._keys())
         return was_leading
 
-    def _keys(self) -> Text:
-        return keys_of(self.tab, self._look, is_read_only=self._is_read_only)
-
     def press_quit(self) -> None:
         """End."""
         self.exit()
@@ -281,7 +100,17 @@ class TopApp(App[None]):
         self.theme = LIGHT if self.theme == DARK else DARK
 
     def press_browser(self) -> None:
-        """Open what is shown in the browser."""
+        """Open what is shown in the browser, if it is known where the dashboard is."""
+        page = page_of_tab(self.tab, self.place, self._frame.node)
+        if self._details is not None:
+            page = page_of(self._details.subject)
+        url = url_of(os.environ.get(URL_VARIABLE), page)
+        if url is None:
+            text = "Start `antq web`, and set ANTQ_WEB_URL to where it is, http://127.0.0.1:8420/."
+            self._tell(Report(text))
+        else:
+            self.open_url(url)
+            self._tell(Report(f"Opened {url}"))
 
     def action_tab(self, number: int) -> None:
         """Change to the tab with a number, from 0."""
@@ -305,9 +134,6 @@ class TopApp(App[None]):
         lines = list(key_lines(self._look, is_read_only=self._is_read_only))
         self.push_screen(DetailsScreen(Subject("keys"), self._keys_in_detail(), lines))
 
-    def _keys_in_detail(self) -> Text:
-        return keys_of(None, self._look, is_read_only=self._is_read_only)
-
     def action_leave(self) -> None:
         """Return from what is shown in detail."""
         self.pop_screen()
@@ -330,7 +156,7 @@ class TopApp(App[None]):
                 self._go_in_list(Place(self.place.filter, **ids))
 
     def _go_in_list(self, place: Place) -> None:
-        self.place, self._listed = place, None
+        self.place, self._listed, self._ticked = place, None, frozenset()
         self._turns += 1
         self.look_again()
 
@@ -339,6 +165,84 @@ class TopApp(App[None]):
         if nodes:
             at = nodes.index(self._frame.node) if self._frame.node in nodes else -1
             self.node = nodes[(at + step) % len(nodes)]
+            self.look_again()
+
+    # ---- changing -----------------------------------------------------------------------------
+
+    def press_tick(self) -> None:
+        """Tick the job that the cursor is on, or take its tick away."""
+        chosen = self._chosen_job()
+        if chosen is not None and self._details is None and self._listed is not None:
+            self._ticked ^= {chosen}
+            self._show_listed(self._listed)
+
+    def press_retry(self) -> None:
+        """Retry the job, or those that are ticked."""
+        ids = self._chosen_jobs()
+        if ids:
+            self._do(lambda: self._operator.retry(ids))
+
+    def press_cancel(self) -> None:
+        """Cancel the job, or those that are ticked; ask first if one of them runs."""
+        ids = self._chosen_jobs()
+        if not ids:
+            return
+        do = partial(self._do, partial(self._operator.cancel, ids))
+        listed = () if self._listed is None else self._listed.page.items
+        running = [item.id for item in listed if item.id in ids and item.status is Status.RUNNING]
+        if not running or self._is_read_only:
+            do()
+            return
+        which = f"Job {running[0]} runs" if len(running) == 1 else f"{len(running)} of them run"
+        text = self._look.text(f"{which}. Cancel it all the same? That cannot be undone.")
+        self.push_screen(Question(text), lambda answer: do() if answer else None)
+
+    def press_pause(self) -> None:
+        """Pause or resume the queue."""
+        subject = self._details.subject if self._details else None
+        row = self._main.query_one(FrameTable).chosen
+        queue = subject.key if subject is not None and subject.kind == "queue" else None
+        if subject is None and self.tab is Tab.QUEUES and row is not None:
+            queue = row.key
+        if queue is not None:
+            self._do(partial(self._operator.pause_or_resume, queue))
+
+    def press_undo(self) -> None:
+        """Undo what was done last."""
+        tokens = self._report.undo
+        self._do(partial(self._operator.undo, tokens))
+
+    def _chosen_job(self) -> int | None:
+        """Return the job that is shown in detail, else the one that the cursor is on."""
+        if self._details is not None:
+            return self._details.subject.job
+        row = self._main.query_one(FrameTable).chosen
+        return int(row.key) if self.tab is Tab.JOBS and row is not None else None
+
+    def _chosen_jobs(self) -> list[int]:
+        chosen = self._chosen_job()
+        if chosen is not None and self._details is None and self._ticked:
+            return sorted(self._ticked)
+        return [] if chosen is None else [chosen]
+
+    def _do(self, change: Callable[[], Report]) -> None:
+        """Change something in the thread of the store, and show what came of it."""
+        change_and_tell: Callable[[], Any] = partial(self._change, change)
+        self.run_worker(change_and_tell)
+
+    async def _change(self, change: Callable[[], Report]) -> None:
+        try:
+            report = await asyncio.get_running_loop().run_in_executor(self._lane, change)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+            report = Report(f"{type(error).__name__}: {error}")
+        self._ticked = frozenset()
+        self._tell(report)
+
+    def _tell(self, report: Report) -> None:
+        """Show what came of a key, for as long as it can be undone."""
+        self._report, self._reported_at = report, time.monotonic()
+        with suppress(*ENDING):
+            self._show_status()
             self.look_again()
 
     # ---- the filter -------------------------------------------------------------------------
@@ -395,20 +299,22 @@ class TopApp(App[None]):
 
     def _follow(self, target: str) -> None:
         """Open the view of a page of the dashboard."""
-        page, _, query = target.partition("?")
-        values = dict(parse_qsl(query))
-        if page == "queue" and "name" in values:
-            self.go_to(Tab.QUEUES)
-            self._open(Subject("queue", values["name"]))
-        elif page == "jobs":
-            self.go_to(Tab.JOBS)
-            self._go_in_list(Place(values.get("q", "")))
-        elif page in PAGES:
-            self.go_to(PAGES[page])
+        found = target_of(target)
+        if found is None:
+            return
+        tab, subject, filter_ = found
+        self.go_to(tab)
+        if subject is not None:
+            self._open(subject)
+        elif tab is Tab.JOBS:
+            self._go_in_list(Place(filter_))
 
 
-def watch(app: AntQ, look: Look, interval: float, *, is_read_only: bool) -> int:
-    """Show an application's store until that is ended; return the exit code."""
-    program = TopApp(app, look, interval, is_read_only=is_read_only)
+def watch(app: AntQ, look: Look, interval: float, *, is_read_only: bool, user: str | None) -> int:
+    """Show an application's store until that is ended; return the exit code.
+
+    *user*: who is named in the audit.
+    """
+    program = TopApp(app, look, interval, is_read_only=is_read_only, user=user)
     program.run()
     return program.return_code or 0

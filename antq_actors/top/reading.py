@@ -17,7 +17,7 @@ from antq_actors.top.look import WARN
 from antq_actors.top.tabs import Tab, nodes_frame, overview_frame, queues_frame, tree_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from rich.text import Text
 
@@ -71,9 +71,9 @@ class Reading:
     def _new(self, place: Place, newest: int) -> int:
         return self.insights.jobs(f"{place.filter} id:>{newest}", limit=1).count
 
-    def jobs_frame(self, found: Listed) -> Frame:
+    def jobs_frame(self, found: Listed, ticked: Collection[int] = frozenset()) -> Frame:
         """Return a page of jobs as it is shown now."""
-        return jobs_frame(found, self._now(), self.look)
+        return jobs_frame(found, self._now(), self.look, ticked)
 
     def snapshot(self) -> Iterator[str]:
         """Read all tabs, of jobs the newest page, and yield them as lines of plain text."""

@@ -70,4 +70,5 @@ class Terminal:
             seen = self.text
             if all(text in seen for text in texts) and not any(text in seen for text in without):
                 return seen
-            assert time.monotonic() < deadline, f"{texts} not in\n{seen}"
+            is_too_late = time.monotonic() > deadline or not self.program.is_running
+            assert not is_too_late, f"{texts} not in\n{seen}"

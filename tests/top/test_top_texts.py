@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.cipher import Encrypted
-from antq_actors.top import jobs_tab, look, texts
+from antq_actors.top import jobs_tab, look, pages, texts
 from antq_actors.top.jobs_tab import brief_args
 from antq_actors.top.look import SHAPES, Look
 from antq_actors.top.texts import LONGEST_CHARACTERS, shown, shown_lines
 
 
-@pytest.mark.parametrize("module", [texts, look, jobs_tab])
+@pytest.mark.parametrize("module", [texts, look, jobs_tab, pages])
 def test_what_the_docstrings_show_is_true(module):
     found = doctest.testmod(module)
 
