@@ -12,7 +12,7 @@ nodes.py       the processes that run them; store.py the store; composed.py batc
 crons.py       one periodic entry; limits.py one limit; why.py why a job, or a queue, does nothing
 trees.py       supervision trees; replay.py as they were before an event
 recordings.py  what one actor does for a while; asking.py asks a node about its actors
-prediction.py  what follows from an actor's end; chaos.py ends one, for a visitor who may
+prediction.py  what follows from an actor's end; chaos.py ends one, tree_verbs.py for visitors
 filters.py     the grammar of filters; its values are in filter_values.py
 search.py      which jobs a filter finds, within a budget of time; candidates.py has what each has
 bulk.py        many jobs changed at once; bulk_order.py decides which, and which are refused

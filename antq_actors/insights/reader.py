@@ -14,7 +14,6 @@ from antq_actors.insights import bulk, search
 from antq_actors.insights.access import Visitor
 from antq_actors.insights.audit import PAGE_ENTRIES, read_audit
 from antq_actors.insights.changes import read_state, read_version
-from antq_actors.insights.chaos import do_chaos
 from antq_actors.insights.charts import read_charts
 from antq_actors.insights.composed import (
     read_batch,
@@ -29,12 +28,7 @@ from antq_actors.insights.limits import read_limit
 from antq_actors.insights.nodes import read_nodes
 from antq_actors.insights.overview import read_counts, read_overview
 from antq_actors.insights.queues import read_queue, read_queues
-from antq_actors.insights.recordings import (
-    DEFAULT_MESSAGES,
-    DEFAULT_SECONDS,
-    read_recording,
-    start_recording,
-)
+from antq_actors.insights.recordings import read_recording
 from antq_actors.insights.source import Source
 from antq_actors.insights.store import read_store
 from antq_actors.insights.trees import read_tree, search_below
@@ -48,7 +42,6 @@ if TYPE_CHECKING:
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.insights.audit import AuditPage
     from antq_actors.insights.changes import State, Version
-    from antq_actors.insights.chaos import Aim, ChaosDone
     from antq_actors.insights.charts import Charts
     from antq_actors.insights.composed import (
         BatchDetail,
@@ -125,21 +118,6 @@ class Insights:
         """
         return read_tree(self._source, node, trees, shown)
 
-    def harm(
-        self,
-        visitor: Visitor,
-        aim: Aim,
-        *,
-        reason: str | None = None,
-        trees: Sequence[Destination] = (),
-    ) -> ChaosDone:
-        """Do harm to an actor, and return what was predicted beside what came of it.
-
-        Raises Forbidden for a visitor below CHAOS, ValueError, LookupError, NodeUnreachable, and
-        ChaosRefused where it cannot be done now.
-        """
-        return do_chaos(self._source, visitor, aim, reason, trees)
-
     def children(
         self,
         supervisor: str,
@@ -153,32 +131,6 @@ class Insights:
         Raises LookupError for a supervisor or a node that is not there, and NodeUnreachable.
         """
         return search_below(self._source, supervisor, text, node, trees)
-
-    def record(
-        self,
-        visitor: Visitor,
-        actor: str,
-        node: int | None = None,
-        *,
-        messages: int = DEFAULT_MESSAGES,
-        seconds: float = DEFAULT_SECONDS,
-        reason: str | None = None,
-        trees: Sequence[Destination] = (),
-    ) -> Recording:
-        """Record what an actor does, until so many *messages* or *seconds* have passed.
-
-        Raises Forbidden for a visitor below OPERATE, ValueError, LookupError, NodeUnreachable.
-        """
-        return start_recording(
-            self._source,
-            visitor,
-            actor,
-            node=node,
-            messages=messages,
-            seconds=seconds,
-            reason=reason,
-            further=trees,
-        )
 
     def recording(
         self, actor: str, node: int | None = None, *, trees: Sequence[Destination] = ()

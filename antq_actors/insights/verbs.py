@@ -18,10 +18,11 @@ from antq_actors.insights.flow_verbs import FlowVerbs
 from antq_actors.insights.job_verbs import JobVerbs
 from antq_actors.insights.queue_verbs import QueueVerbs
 from antq_actors.insights.store import read_store
+from antq_actors.insights.tree_verbs import TreeVerbs
 from antq_actors.jobs.instant import datetime_for_display
 
 
-class Verbs(JobVerbs, QueueVerbs, FlowVerbs):
+class Verbs(JobVerbs, QueueVerbs, FlowVerbs, TreeVerbs):
     """All verbs, done for one visitor."""
 
     def do(self, verb: str, *about: object, sent: dict[str, Any]) -> Done:

@@ -8,11 +8,16 @@ from support.apps import until
 from antq_actors import AntQ, Status, Worker
 from antq_actors.app.node_report import ChaosRefused
 from antq_actors.insights import Access, Forbidden, Insights, Visitor
-from antq_actors.insights.chaos import Aim
+from antq_actors.insights.chaos import Aim, do_chaos
+from antq_actors.insights.source import Source
 from antq_actors.otp import DynamicSupervisor, GenServer, Restart, Supervisor, stop
 
 ADA = Visitor(Access.CHAOS, "ada")
 gate = threading.Event()
+
+
+def harm(app, visitor, aim, *, reason=None, trees=()):
+    return do_chaos(Source(app), visitor, aim, reason, trees)
 
 
 class Waits(Worker, name="waits", max_attempts=3):
@@ -50,7 +55,7 @@ def actor_of(app, end):
 def test_a_killed_worker_actor_costs_its_job_an_attempt(app, running):
     job, actor = running
 
-    done = Insights(app).harm(ADA, Aim(verb="kill", actor=actor))
+    done = harm(app, ADA, Aim(verb="kill", actor=actor))
 
     assert done.agrees
     assert done.prediction.jobs.retried == done.actual.jobs.retried == (job.id,)
@@ -60,7 +65,7 @@ def test_a_killed_worker_actor_costs_its_job_an_attempt(app, running):
 def test_a_crashed_queue_gives_its_jobs_back(app, running):
     job, _ = running
 
-    done = Insights(app).harm(ADA, Aim(verb="crash", actor=actor_of(app, "default/queue")))
+    done = harm(app, ADA, Aim(verb="crash", actor=actor_of(app, "default/queue")))
 
     assert done.agrees
     assert done.prediction.jobs.interrupted == done.actual.jobs.interrupted == (job.id,)
@@ -76,7 +81,7 @@ def test_an_application_whose_root_is_killed_is_gone_with_its_jobs(tmp_path, pat
         until(lambda: Insights(app).tree().jobs)
         (root,) = Insights(app).tree().trees
 
-        done = Insights(app).harm(ADA, Aim(verb="kill", actor=root.id))
+        done = harm(app, ADA, Aim(verb="kill", actor=root.id))
         gate.set()
 
     assert done.agrees
@@ -88,7 +93,7 @@ def test_an_application_whose_root_is_killed_is_gone_with_its_jobs(tmp_path, pat
 def test_what_ends_nothing_costs_no_job_anything(app, running, verb):
     actor = actor_of(app, "/pruner")
 
-    done = Insights(app).harm(ADA, Aim(verb=verb, actor=actor, seconds=0.1))
+    done = harm(app, ADA, Aim(verb=verb, actor=actor, seconds=0.1))
 
     assert done.agrees
     assert done.actual.restarted == done.actual.stopped == done.actual.jobs.interrupted == ()
@@ -97,19 +102,37 @@ def test_what_ends_nothing_costs_no_job_anything(app, running, verb):
 def test_harm_is_noted_in_the_audit_and_what_is_refused_is_not(app):
     actor = actor_of(app, "/pruner")
 
-    Insights(app).harm(ADA, Aim(verb="crash", actor=actor), reason="a lesson")
+    harm(app, ADA, Aim(verb="crash", actor=actor), reason="a lesson")
     with pytest.raises(LookupError, match="no actor 'antq/none'"):
-        Insights(app).harm(ADA, Aim(verb="crash", actor="antq/none"))
+        harm(app, ADA, Aim(verb="crash", actor="antq/none"))
 
     (entry,) = app.audit()
     assert (entry.name, entry.verb, entry.target) == ("ada", "crash", f"actor {actor}")
     assert entry.reason == "a lesson"
 
 
+def test_a_verb_reads_its_fields_and_answers_what_the_api_does(app):
+    actor = actor_of(app, "/pruner")
+
+    done = Insights(app).verbs(ADA).crash(actor, str(app.node), reason="a lesson")
+    hung = Insights(app).verbs(ADA).hang(actor, seconds="0.1s")
+
+    assert set(done.answer()) == {"changed", "item", "prediction", "actual", "agrees"}
+    assert done.answer()["agrees"]
+    assert done.answer()["actual"].restarted == (actor,)
+    assert hung.answer()["agrees"]
+    with pytest.raises(ValueError, match="seconds must be a span of time"):
+        Insights(app).verbs(ADA).slow(actor, seconds="soon")
+    with pytest.raises(ValueError, match="actor is missing"):
+        Insights(app).verbs(ADA).kill()
+    with pytest.raises(Forbidden, match="CHAOS"):
+        Insights(app).verbs(Visitor(Access.OPERATE)).exit(actor)
+
+
 @pytest.mark.parametrize("level", [Access.NONE, Access.READ, Access.OPERATE])
 def test_harm_takes_the_level_chaos(app, level):
     with pytest.raises(Forbidden, match="CHAOS"):
-        Insights(app).harm(Visitor(level), Aim(verb="kill", actor=actor_of(app, "/pruner")))
+        harm(app, Visitor(level), Aim(verb="kill", actor=actor_of(app, "/pruner")))
 
     assert Insights(app).tree().events == ()
 
@@ -125,14 +148,14 @@ def test_harm_takes_the_level_chaos(app, level):
 )
 def test_what_cannot_be_done_is_refused(app, verb, seconds, text):
     with pytest.raises(ValueError, match=text):
-        Insights(app).harm(ADA, Aim(verb=verb, actor=actor_of(app, "/pruner"), seconds=seconds))
+        harm(app, ADA, Aim(verb=verb, actor=actor_of(app, "/pruner"), seconds=seconds))
 
 
 def test_a_node_refuses_harm_when_its_environment_says_so(app, monkeypatch):
     monkeypatch.setenv("ANTQ_NO_CHAOS", "1")
 
     with pytest.raises(ChaosRefused, match="ANTQ_NO_CHAOS"):
-        Insights(app).harm(ADA, Aim(verb="kill", actor=actor_of(app, "/pruner")))
+        harm(app, ADA, Aim(verb="kill", actor=actor_of(app, "/pruner")))
 
     assert app.audit() == []
 
@@ -141,9 +164,9 @@ def test_a_busy_actor_cannot_crash_but_can_be_killed(app, running, monkeypatch):
     _, actor = running
 
     with pytest.raises(ChaosRefused, match="kill ends it at once"):
-        Insights(app).harm(ADA, Aim(verb="crash", actor=actor))
+        harm(app, ADA, Aim(verb="crash", actor=actor))
 
-    assert Insights(app).harm(ADA, Aim(verb="kill", actor=actor)).agrees
+    assert harm(app, ADA, Aim(verb="kill", actor=actor)).agrees
 
 
 def test_harm_reaches_further_trees_and_children_that_are_folded(app):
@@ -155,7 +178,7 @@ def test_harm_reaches_further_trees_and_children_that_are_folded(app):
         shown = Insights(app).tree(trees=["visitors"]).trees[1]
         asked = Insights(app).tree(trees=["visitors"], shown=last).trees[1]
 
-        done = Insights(app).harm(ADA, Aim(verb="kill", actor=last), trees=["visitors"])
+        done = harm(app, ADA, Aim(verb="kill", actor=last), trees=["visitors"])
 
         assert last not in [each.id for each in shown.children]
         assert last in [each.id for each in asked.children]
@@ -202,7 +225,7 @@ def other(program, tmp_path):
 def test_harm_is_done_by_the_node_that_runs_the_actor(other):
     queue = actor_of(other, "default/queue")
 
-    done = Insights(other).harm(ADA, Aim(verb="kill", actor=queue))
+    done = harm(other, ADA, Aim(verb="kill", actor=queue))
 
     assert done.agrees
     assert done.actual.jobs.interrupted == (1,)
@@ -214,6 +237,6 @@ def test_what_another_node_refuses_is_the_same_error_as_here(other):
     (actor,) = Insights(other).tree().jobs
 
     with pytest.raises(ChaosRefused, match="busy or suspended"):
-        Insights(other).harm(ADA, Aim(verb="crash", actor=actor))
+        harm(other, ADA, Aim(verb="crash", actor=actor))
     with pytest.raises(ValueError, match=r"^seconds must be above 0"):
-        Insights(other).harm(ADA, Aim(verb="hang", actor=actor, seconds=99))
+        harm(other, ADA, Aim(verb="hang", actor=actor, seconds=99))

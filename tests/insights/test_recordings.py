@@ -37,14 +37,14 @@ def steps(recording):
 
 
 def test_a_recording_has_the_types_of_messages_and_whom_they_went_to(shop):
-    begun = shop.record(ADA, "shop/till", trees=["shop"], messages=2)
+    begun = shop.verbs(ADA).trace("shop/till", trees=["shop"], messages=2)
     call("till", 17)
     cast("till", "secret")
     call("till", "one more than asked for")
 
     found = shop.recording("shop/till", trees=["shop"])
 
-    assert (begun.steps, begun.is_over) == ((), False)
+    assert (begun.item.steps, begun.item.is_over) == ((), False)
     assert steps(found) == [
         ("received", None, "handle_call(int)"),
         ("answered", None, "str to int"),
@@ -57,12 +57,12 @@ def test_a_recording_has_the_types_of_messages_and_whom_they_went_to(shop):
 
 
 def test_a_recording_ends_after_its_seconds_and_with_its_actor(shop):
-    shop.record(ADA, "shop/till", trees=["shop"], seconds=0.01)
+    shop.verbs(ADA).trace("shop/till", trees=["shop"], seconds=0.01)
     until(lambda: shop.recording("shop/till", trees=["shop"]).is_over)
     call("till", 1)
     assert shop.recording("shop/till", trees=["shop"]).steps == ()
 
-    shop.record(ADA, "shop/till", trees=["shop"])
+    shop.verbs(ADA).trace("shop/till", trees=["shop"])
     chaos.crash("till")
 
     found = until(lambda: (found := shop.recording("shop/till", trees=["shop"])).is_over and found)
@@ -74,8 +74,8 @@ def test_few_recordings_are_kept_and_one_of_each_actor(shop):
     try:
         for number in range(9):
             DynamicSupervisor.start_child(visitors, Till.child_spec(name=f"v{number}"))
-            shop.record(ADA, f"visitors/v{number}", trees=["visitors"])
-        shop.record(ADA, "visitors/v1", trees=["visitors"])
+            shop.verbs(ADA).trace(f"visitors/v{number}", trees=["visitors"])
+        shop.verbs(ADA).trace("visitors/v1", trees=["visitors"])
 
         kept = [shop.recording(f"visitors/v{number}") for number in range(1, 9)]
 
@@ -88,9 +88,9 @@ def test_few_recordings_are_kept_and_one_of_each_actor(shop):
 
 def test_recording_takes_a_level_and_is_noted_in_the_audit(shop):
     with pytest.raises(Forbidden, match="OPERATE"):
-        shop.record(Visitor(Access.READ), "shop/till", trees=["shop"])
+        shop.verbs(Visitor(Access.READ)).trace("shop/till", trees=["shop"])
 
-    shop.record(ADA, "shop/till", trees=["shop"], reason="slow")
+    shop.verbs(ADA).trace("shop/till", trees=["shop"], reason="slow")
 
     (entry,) = shop.audit()
     assert (entry.verb, entry.target, entry.name) == ("trace", "actor shop/till", "ada")
@@ -99,10 +99,12 @@ def test_recording_takes_a_level_and_is_noted_in_the_audit(shop):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"messages": 0}, ValueError, "messages must be 1 to 200"),
-        ({"messages": "5"}, ValueError, "messages must be a whole number, got '5'"),
-        ({"seconds": 61}, ValueError, "at most 60"),
-        ({"seconds": None}, ValueError, "seconds must be a number"),
+        ({"messages": 0}, ValueError, "messages must be a whole number of at least 1"),
+        ({"messages": "201"}, ValueError, "messages must be 1 to 200"),
+        ({"messages": "few"}, ValueError, "messages must be a whole number"),
+        ({"seconds": "61s"}, ValueError, "at most 60"),
+        ({"seconds": "soon"}, ValueError, "seconds must be a span of time"),
+        ({"actor": ""}, ValueError, "actor is missing"),
         ({"actor": "shop/none"}, LookupError, "no actor 'shop/none'"),
         ({"actor": "elsewhere"}, LookupError, "no actor 'elsewhere'"),
         ({"node": 99}, LookupError, "no living node 99"),
@@ -112,7 +114,7 @@ def test_what_cannot_be_recorded_is_refused(shop, options, error, text):
     options = {"actor": "shop/till", "trees": ["shop"]} | options
 
     with pytest.raises(error, match=text):
-        shop.record(ADA, options.pop("actor"), **options)
+        shop.verbs(ADA).trace(options.pop("actor"), **options)
 
 
 def test_children_that_are_folded_are_found_by_their_names(shop):
@@ -150,7 +152,7 @@ def test_an_actor_of_another_process_is_recorded_there(program, tmp_path):
             each.id for each in insights.tree().trees[0].walk() if each.id.endswith("/queue")
         )
 
-        insights.record(ADA, queue, messages=1)
+        insights.verbs(ADA).trace(queue, messages=1)
         app.queue("default").pause()
         app.queue("default").resume()
         found = until(lambda: (found := insights.recording(queue)).steps and found)

@@ -12,6 +12,7 @@ from antq_actors.otp import (
     Strategy,
     Supervisor,
     stop,
+    trap_exit,
 )
 from antq_actors.otp.inspect.harm import harm
 from antq_actors.otp.inspect.predict import VERBS, predict
@@ -20,6 +21,13 @@ from antq_actors.otp.inspect.snapshot import find_by_id, snapshot
 
 class Leaf(GenServer):
     """Does nothing but live."""
+
+
+class Deaf(GenServer):
+    """Lives on when it is sent an exit signal."""
+
+    def init(self):
+        trap_exit(on=True)
 
 
 @st.composite
@@ -35,10 +43,15 @@ def supervisors(draw, name, depth):
             "restart": restart,
             "significant": may_be and draw(st.booleans()),
         }
-        if depth and draw(st.booleans()):
+        kind = draw(st.sampled_from(["leaf", "deaf", "tree", "dynamic"] if depth else ["leaf"]))
+        if kind == "tree":
             children.append(draw(supervisors(options["id"], depth - 1)) | options)
+        elif kind == "dynamic":
+            below = draw(st.lists(st.sampled_from(list(Restart)), max_size=3))
+            most = draw(st.sampled_from([0, 1, 3]))
+            children.append(options | {"below": below, "max_restarts": most})
         else:
-            children.append(options)
+            children.append(options | {"class": Deaf if kind == "deaf" else Leaf})
     return {
         "children": children,
         "strategy": draw(st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"])),
@@ -50,8 +63,11 @@ def supervisors(draw, name, depth):
 def spec_of(child):
     options = {name: child[name] for name in ("id", "significant")}
     options["restart"] = Restart(child["restart"])
+    if "below" in child:
+        most = child["max_restarts"]
+        return DynamicSupervisor.child_spec(max_restarts=most, max_seconds=3600.0, **options)
     if "children" not in child:
-        return Leaf.child_spec(**options)
+        return child["class"].child_spec(**options)
     return Supervisor.child_spec(
         [spec_of(each) for each in child["children"]], **rules(child), **options
     )
@@ -66,11 +82,30 @@ def rules(child):
     }
 
 
+def populate(root, place, children):
+    """Start the children of dynamic supervisors, at the begin."""
+    for child in children:
+        id_ = f"{place}/{child['id']}"
+        populate(root, id_, child.get("children", ()))
+        for restart in child.get("below", ()):
+            dynamic = find_by_id(root, id_).ref
+            DynamicSupervisor.start_child(dynamic, Leaf.child_spec(restart=restart))
+
+
+def stop_one(root, data):
+    """Terminate a child of the root, as a person does: it stays stopped."""
+    ids = [each.id for each in Supervisor.which_children(root) if each.ref is not None]
+    if len(ids) > 1 and data.draw(st.booleans(), label="whether one is stopped"):
+        Supervisor.terminate_child(root, data.draw(st.sampled_from(ids), label="stopped"))
+
+
 @given(tree=supervisors("c", 2), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_predicted_comes_to_pass(tree, data):
     root = Supervisor.start([spec_of(each) for each in tree["children"]], **rules(tree))
     try:
+        populate(root, str(root), tree["children"])
+        stop_one(root, data)
         for _ in range(data.draw(st.integers(1, 3), label="how often")):
             before = snapshot(root)
             living = [view.id for view in before.walk() if view.urn is not None]
