@@ -113,6 +113,7 @@ def _backward(source: Source, search: Search, page: PageOf) -> JobPage:
     span = page.span()
     taken = search.take(span, page.limit)
     if taken.is_last and len(taken.jobs) < page.limit:  # so it is the first page
+        search.searched = 0  # what was looked at is looked at again
         return _forward(source, search, page._replace(before=None))
     items = items_of(source, taken.jobs)[::-1]
     previous = None

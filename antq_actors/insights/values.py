@@ -124,6 +124,8 @@ class ErrorGroup:
     """Failures that are alike: the same class of exception, raised in the same place."""
 
     fingerprint: str
+    """What is common to them. All failures that no key here decrypts have one, and the text
+    ``<encrypted>``: they are not told apart."""
     error_type: str | None
     text: str
     """The newest one's."""

@@ -359,7 +359,8 @@ class StorageClient:
         with in_words(self._path):
             node_lock.hold(self._path, node, metadata)
         # Only now: a recorded node whose lock can be taken is a dead one.
-        self.write(JobStore.add_node, node, queues)
+        version = node_lock.read_info(node, metadata, alive=True, running=0).version
+        self.write(JobStore.add_node, node, queues, version)
         nodes = self.read(JobReader.nodes)
         with in_words(self._path):
             node_lock.sweep(self._path, nodes)

@@ -305,6 +305,13 @@ def test_statuses_and_queues_are_counted_by_the_store_and_no_more_jobs_are_read(
     assert page.searched == 11
 
 
+def test_a_page_backward_that_is_the_first_counts_no_job_twice(many):
+    page = Insights(many).jobs("worker:plain", before=2_998, limit=10, budget=60)
+
+    assert ids(page) == list(range(3_000, 2_990, -1))
+    assert (page.previous, page.searched) == (None, 3_000)
+
+
 def test_ids_narrow_what_is_looked_at(many):
     page = Insights(many).jobs("id:100..120,150 -id:110", budget=0, limit=5)
 

@@ -193,5 +193,7 @@ def test_wrong_questions_are_refused():
             predict([tree], "nobody", VERBS[0])
         with pytest.raises(ValueError, match="at most 60"):
             harm(root, tree.children[0].id, "hang", 61)
+        with pytest.raises(TypeError, match=r"seconds must be a number, .* got '5'"):
+            harm(root, tree.children[0].id, "hang", "5")
     finally:
         stop(root)

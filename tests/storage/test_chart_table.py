@@ -286,6 +286,17 @@ def test_pauses_and_nodes_are_marked(tmp_path):
     assert marks[1].text == "queue default was paused"
 
 
+def test_a_node_with_another_release_than_the_one_before_is_marked():
+    with AntQ(start_queues=False) as app:
+        store = app.antq_here().store
+        for node, version in enumerate(["1.0", "1.0", "", "1.1", "1.1"], 1):
+            store.write(JobStore.add_node, node, ["default"], version)
+
+        marks = [mark for mark in charted(app).marks if mark.kind == charts.DEPLOYED]
+
+    assert [mark.text for mark in marks] == ["node 4 has started with antq_actors 1.1, after 1.0"]
+
+
 def test_of_too_many_marks_the_oldest_go(clock, monkeypatch):
     monkeypatch.setattr(charts, "MOST_MARKS", 3)
     with AntQ(start_queues=False, clock=clock) as app:

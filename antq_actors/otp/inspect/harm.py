@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.checks import real, short_repr
 from antq_actors.otp.events import GaveUp
 from antq_actors.otp.events.stream import subscribe
 from antq_actors.otp.inspect import chaos, predict
@@ -50,8 +51,10 @@ def harm(root: Destination, actor: str, verb: str, seconds: float = 5.0) -> Harm
     """Do *verb* to the actor with an id below *root*, and return what came of it.
 
     *verb* is crash, exit, kill, hang or slow; the last two are for *seconds*, at most
-    `MOST_SECONDS`. Raises ValueError, LookupError, CallExit, CallTimeout.
+    `MOST_SECONDS`. Raises TypeError, ValueError, LookupError, CallExit, CallTimeout.
     """
+    if real(seconds) is None:
+        raise TypeError(f"seconds must be a number, such as 5.0, got {short_repr(seconds)}")
     if not 0 < seconds <= MOST_SECONDS:
         raise ValueError(f"seconds must be above 0 and at most {MOST_SECONDS:.0f}, got {seconds}")
     before = snapshot(root, most=None)  # of a folded one, others may be shown afterwards

@@ -43,6 +43,7 @@ MOST_MARKS: Final = 1_000
 
 NODE_UP: Final = "node_up"
 NODE_DOWN: Final = "node_down"
+DEPLOYED: Final = "deployed"
 PAUSED: Final = "paused"
 RESUMED: Final = "resumed"
 AUDIT: Final = "audit"

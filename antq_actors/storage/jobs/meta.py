@@ -33,6 +33,7 @@ _CONCURRENCY: Final = b"order:"
 _ISOLATED: Final = b"alone:"
 _LIMITED: Final = b"bound:"
 _KNOWN: Final = b"known:"
+_RELEASE: Final = b"release"
 _CANCEL: Final = b"cancel:"
 _STEPPING: Final = b"break:"
 _SPECIAL: Final = ((_ISOLATED, _CANCEL + b"\xff"), (_CONCURRENCY, PAUSED + b"\xff"))
@@ -214,6 +215,13 @@ class Meta:
             self._delete(key)
         else:
             self._put(key, version.encode(errors="replace"))
+
+    def take_release(self, version: str) -> str | None:
+        """Store in ``meta`` which release a node runs; return that of the node before, if any."""
+        before = self._txn.get(_RELEASE, db=self._db)
+        if before != version.encode():
+            self._put(_RELEASE, version.encode())
+        return None if before is None else bytes(before).decode(errors="replace")
 
     def encrypts_all(self) -> bool:
         """Read from the ``meta`` table whether all jobs are to be encrypted."""

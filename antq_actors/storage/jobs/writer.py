@@ -31,7 +31,7 @@ from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import limited_jobs, upkeep
 from antq_actors.storage.jobs.chart_counts import ENQUEUED, NO_TIME
-from antq_actors.storage.jobs.charts import NODE_DOWN, NODE_UP, ChartTable
+from antq_actors.storage.jobs.charts import DEPLOYED, NODE_DOWN, NODE_UP, ChartTable
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.journal import Journal
@@ -524,11 +524,19 @@ class JobWriter(StoppingQueues):
         self._meta.set_counter(NEXT_NODE, node + 1)
         return node
 
-    def add_node(self, node: int, queues: Collection[str] = ()) -> None:
-        """Store that a node lives; from now on, a free file lock of it means that it died."""
+    def add_node(self, node: int, queues: Collection[str] = (), version: str = "") -> None:
+        """Store that a node lives; from now on, a free file lock of it means that it died.
+
+        *version*: the release that it runs; "" where that is unknown.
+        """
         self._meta.add_node(node, queues)
-        if queues:
-            self.mark_in_charts(NODE_UP, f"node {node} has started")
+        if not queues:
+            return
+        self.mark_in_charts(NODE_UP, f"node {node} has started")
+        before = self._meta.take_release(version) if version else None
+        if before is not None and before != version:
+            text = f"node {node} has started with antq_actors {version}, after {before}"
+            self.mark_in_charts(DEPLOYED, text)
 
     def set_concurrency_command(
         self, queue_name: str, n: int, nodes: Collection[int], were: Mapping[int, int] | None = None
