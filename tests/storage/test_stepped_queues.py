@@ -1,5 +1,6 @@
 """A paused queue is let on job by job: in the order of its preview, and no further."""
 
+import sys
 from functools import partial
 
 import pytest
@@ -666,6 +667,31 @@ def test_a_breakpoint_holds_in_jobs_that_are_claimed_alone(store):
     assert claim().id == id_
     store.resume()
     assert rows(store) == 1  # the breakpoint
+
+
+def test_a_claim_takes_as_many_calls_however_many_steps_have_let_through(store):
+    def one(jobs):
+        return jobs.work("mail", [], node=1, limit=1, now=0)
+
+    def calls_of_a_claim():
+        calls = []
+        sys.setprofile(lambda _frame, event, _arg: calls.append(1) if event == "call" else None)
+        try:
+            claim = job_store.write(store.env, one)
+        finally:
+            sys.setprofile(None)
+        assert len(claim.jobs) == 1
+        return len(calls)
+
+    for _ in range(300):
+        store.insert(a_new_job())
+    store.pause()
+    store.step(5)
+    calls_of_a_claim()  # what is cached is made
+    few = calls_of_a_claim()
+    store.step(290)
+
+    assert calls_of_a_claim() <= few + 10
 
 
 def test_verify_finds_what_is_wrong_with_breakpoints(store):

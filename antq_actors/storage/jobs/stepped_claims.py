@@ -12,8 +12,6 @@ from antq_actors.storage.jobs.meta import LETS_THROUGH
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import StoredJob
     from antq_actors.storage.format.encoding import JobRecord
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 class SteppedClaims(LimitedClaims):
     """Claims what steps have let through; a part of :class:`~.job_store.JobStore`."""
 
-    _through: Collection[int] = ()
-    """What steps have let through of the queue that is claimed from now."""
     _has_claimed = False
     """Whether this claim has some by now: then no run in isolation can begin in it."""
 
@@ -60,7 +56,6 @@ class SteppedClaims(LimitedClaims):
             return [], None
         was_due = queue_name in self.due
         has_limits = self._meta.queue_limits(queue_name).has_jobs
-        self._through = frozenset(self._breakpoints().through(queue_name))
         claimed, looks_again = self._claim_in_order(
             bulk, queue_name, node=node, limit=limit, now=now, has_limits=has_limits
         )
@@ -73,7 +68,7 @@ class SteppedClaims(LimitedClaims):
             look_at = own or look_at
         if not was_due:
             self.due.discard(queue_name)  # it was asked just now, and has been told all of it
-        if look_at is None:
+        if look_at is None and len(claimed) < limit:  # else it claims again when a slot is free
             look_at = self._next_of(queue_name, now, has_limits=has_limits)
         return claimed, look_at
 
@@ -111,7 +106,8 @@ class SteppedClaims(LimitedClaims):
 
     def _is_held(self, id_: int, record: JobRecord, _now: Instant) -> bool:
         """Return whether no step has let a job through, or it has to begin its claim."""
-        if id_ in self._through and not (record.state.isolated and self._has_claimed):
+        is_first = not (record.state.isolated and self._has_claimed)
+        if is_first and self._breakpoints().is_through(id_):
             return False
         self._has_stopped = True
         return True
