@@ -20,6 +20,9 @@ T = TypeVar("T")
 _INDENT: Final = "    "
 _WIDTH: Final = 88
 
+NOT_SHOWN: Final = {"is shown": False}
+"""The ``metadata`` of a field of a dataclass that is no key of its JSON."""
+
 
 def explain_fields(cls: type[T]) -> type[T]:
     """Have the docstring of *cls* list its fields, read from the source: a class decorator."""

@@ -16,6 +16,7 @@
     enqueue.py      enqueue                      user_code.py imports the user's modules
     overview.py     overview queues info
     top.py          top
+    tree.py         tree
     maintenance.py  verify backup restore compact migrate reseal export import
     store.py        opens the store that a command works on
     render.py       jobs and other facts as text, JSON and tables

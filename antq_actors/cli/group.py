@@ -136,6 +136,10 @@ COMMANDS: Final = {
         "top:top",
         "Watch a store in the terminal: overview, jobs, queues, supervision tree and nodes.",
     ),
+    "tree": Command(
+        "tree:tree",
+        "Show the supervision tree of a node: its actors, their restarts, and what they are at.",
+    ),
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
     "why": Command("why:why", "Show why a job does not run, or why a queue does nothing."),

@@ -10,7 +10,7 @@ overview.py    whether all is well; attention.py decides what needs attention
 queues.py      queues with their slots; rates.py how fast they work
 nodes.py       the processes that run them; store.py the store; composed.py batches and workflows
 crons.py       one periodic entry; limits.py one limit; why.py why a job, or a queue, does nothing
-trees.py       supervision trees; replay.py as they were before an event
+trees.py       supervision trees; replay.py as they were before an event, layout.py on a map
 recordings.py  what one actor does for a while; asking.py asks a node about its actors
 prediction.py  what follows from an actor's end; chaos.py ends one, tree_verbs.py for visitors
 filters.py     the grammar of filters; its values are in filter_values.py

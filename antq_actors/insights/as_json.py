@@ -23,13 +23,11 @@ from uuid import UUID
 import msgspec
 
 from antq_actors.checks import escaped
+from antq_actors.introspection import NOT_SHOWN
 from antq_actors.storage.format.cipher import SHOWN, Encrypted
 
 LARGEST_EXACT: Final = 2**53
 """JavaScript's numbers have all integers up to this one."""
-
-NOT_SHOWN: Final = {"is shown": False}
-"""The ``metadata`` of a field of a dataclass that is no key of the JSON."""
 
 _PLAIN: Final = (Decimal, Fraction, UUID, PurePath)
 """Types whose ``str`` says all that there is to say."""
@@ -64,7 +62,10 @@ def _fields(value: Any) -> tuple[str, ...]:
     if isinstance(value, msgspec.Struct):
         return value.__struct_fields__
     if is_dataclass(value) and not isinstance(value, type):
-        return tuple(each.name for each in fields(value) if each.metadata.get("is shown", True))
+        shown = (
+            each for each in fields(value) if NOT_SHOWN.items().isdisjoint(each.metadata.items())
+        )
+        return tuple(each.name for each in shown)
     return tuple(getattr(value, "_fields", ())) if isinstance(value, tuple) else ()
 
 

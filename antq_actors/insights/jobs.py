@@ -20,6 +20,7 @@ from antq_actors.jobs.instant import SECOND, datetime_for_display
 from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format.encoding import errors_for_display
 from antq_actors.storage.format.records import Filter, Span
+from antq_actors.storage.jobs.copies import COPY_OF
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST_RELATED: Final = 20
 """Ids of each kind."""
+_MOST_DIGITS: Final = 18
+"""Of an id."""
 _LOOKED_AT: Final = 200
 """Newest jobs of the queue that are compared with it."""
 
@@ -188,26 +191,35 @@ def _related(source: Source, job: StoredJob, *, has_args: bool) -> dict[str, tup
     parents, children = source.store.read(JobReader.ties, job.id, MOST_RELATED)
     flow, composed = job.spec.flow, job.state.composed
     upstream = () if flow is None else (id_ for _, id_, _ in flow.upstream)
-    same_args, same_error = _alike(source, job)
+    alike = _alike(source, job)
     found = {
         "parents": tuple(dict.fromkeys([*parents, *upstream]))[:MOST_RELATED],
         "children": tuple(children),
         "cause": (composed.cause,) if composed is not None and composed.cause else (),
-        "same_args": same_args if has_args else (),
-        "same_error": same_error,
+        "original": _original(job),
+        **alike,
+        "same_args": alike["same_args"] if has_args else (),
     }
     return {kind: ids for kind, ids in found.items() if ids}
 
 
-def _alike(source: Source, job: StoredJob) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the newest jobs of a queue with the same arguments; and those with the same error."""
+def _original(job: StoredJob) -> tuple[int, ...]:
+    """Return the id of the job of which this one is a copy; none if it is no copy."""
+    of = (job.spec.meta or {}).get(COPY_OF, "")
+    return (int(of),) if of.isascii() and of.isdigit() and len(of) <= _MOST_DIGITS else ()
+
+
+def _alike(source: Source, job: StoredJob) -> dict[str, tuple[int, ...]]:
+    """Return the newest jobs of a queue that are copies, or have the same arguments or error."""
     queue = Filter(queue_name=job.state.queue_name)
     newest = source.store.read(JobReader.page, queue, Span(newest_first=True), size=_LOOKED_AT + 1)
     own = _digest(job)
     others = [raw.decode() for raw in newest if raw.id != job.id and raw.worker == job.spec.worker]
     same_args = [other.id for other in others if other.spec.args == job.spec.args]
     same_error = [other.id for other in others if own is not None and _digest(other) == own]
-    return tuple(same_args[:MOST_RELATED]), tuple(same_error[:MOST_RELATED])
+    copies = [other.id for other in others if _original(other) == (job.id,)]
+    found = {"copies": copies, "same_args": same_args, "same_error": same_error}
+    return {kind: tuple(ids[:MOST_RELATED]) for kind, ids in found.items()}
 
 
 def _digest(job: StoredJob) -> str | None:

@@ -11,8 +11,8 @@ import msgspec
 from antq_actors.app.node_report import TreeReport, report
 from antq_actors.app.node_socket import NodeUnreachable, ask
 from antq_actors.checks import short_repr, whole
-from antq_actors.insights.as_json import NOT_SHOWN
 from antq_actors.insights.asking import ask_node
+from antq_actors.introspection import NOT_SHOWN
 from antq_actors.otp.inspect.snapshot import ActorView
 from antq_actors.otp.kernel.errors import CallExit
 
@@ -33,7 +33,7 @@ class TreeView:
 
     node: int
     """0 for a process that runs no queues."""
-    at: datetime | None = None
+    at: datetime | None = field(default=None, metadata=NOT_SHOWN)
     """When it was looked at, by the node's clock; None: there is no tree."""
     clock: float = field(default=0.0, repr=False, metadata=NOT_SHOWN)
     """The same on the node's monotonic clock."""
@@ -44,9 +44,9 @@ class TreeView:
     """What supervisors did in the last ten minutes, the oldest first."""
     before: tuple[Before, ...] = field(default=(), repr=False, metadata=NOT_SHOWN)
     """What each event changed, as it was before."""
-    jobs: Mapping[str, int]
+    jobs: Mapping[str, int] = field(metadata=NOT_SHOWN)
     """The jobs that worker actors perform, by the ids of the actors."""
-    is_volatile: bool = False
+    is_volatile: bool = field(default=False, metadata=NOT_SHOWN)
     """Whether the jobs end with the process."""
     missing: str | None
     """Why there is no tree; None: there is one."""
@@ -72,8 +72,13 @@ def read_tree(
     try:
         answer = ask(source.runtime.path, node, "tree", {"shown": shown})
     except NodeUnreachable as error:
-        return _view(node, (), str(error))
+        return no_tree(node, str(error))
     return _view(node, [msgspec.convert(answer, TreeReport)])
+
+
+def no_tree(node: int, why: str) -> TreeView:
+    """Return the view of a node of which there is no tree."""
+    return _view(node, (), why)
 
 
 def node_of(source: Source, node: int | None, further: Sequence[Destination] = ()) -> int:

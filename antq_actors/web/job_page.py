@@ -36,6 +36,8 @@ RELATED_WORDS: Final = {
     "parents": "Waits for",
     "children": "Waited for by",
     "cause": "Cut off by",
+    "original": "Copy of",
+    "copies": "Copies",
     "same_args": "Same arguments",
     "same_error": "Same error",
 }

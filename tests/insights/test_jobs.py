@@ -6,7 +6,7 @@ import pytest
 from support.apps import LONGEST, Fails, Plain, settled
 
 from antq_actors import AntQ, JobNotFound, Snooze, Status, Worker, chain
-from antq_actors.insights import Insights
+from antq_actors.insights import Access, Insights, Visitor
 from antq_actors.insights.as_json import dump_json
 from antq_actors.insights.values import JobItem
 
@@ -147,3 +147,19 @@ def test_what_is_no_job_is_refused():
             Insights(app).job(4711)
         with pytest.raises(TypeError, match="Job or its id"):
             Insights(app).film("x")
+
+
+def test_copy_and_the_job_that_it_was_made_of_are_related(app, seen):
+    app.queue("default").pause()
+    job = app.enqueue(Plain, {"n": 1})
+    copy = seen.verbs(Visitor(Access.OPERATE)).again(job.id).item
+
+    assert seen.job(copy.id).related == {"original": (job.id,), "same_args": (job.id,)}
+    assert seen.job(job.id).related == {"copies": (copy.id,), "same_args": (copy.id,)}
+
+
+def test_meta_of_a_user_that_names_no_job_relates_to_none(app, seen):
+    app.queue("default").pause()
+    job = app.enqueue(Plain, meta={"again_of": "yesterday"})
+
+    assert seen.job(job.id).related == {}

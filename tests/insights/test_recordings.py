@@ -11,7 +11,7 @@ ADA = Visitor(Access.OPERATE, "ada")
 
 
 class Till(GenServer):
-    """Answers, and notes in the basket what it was sent."""
+    """Returns its requests as text, and puts into the basket what it was sent."""
 
     def handle_call(self, request):
         return str(request)

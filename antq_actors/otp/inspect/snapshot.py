@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from antq_actors.checks import short_repr
+from antq_actors.introspection import NOT_SHOWN
 from antq_actors.otp.inspect.tree import entry_of, facts_of, line_of, table_of
 from antq_actors.otp.messaging.names import find_living
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
@@ -60,7 +61,7 @@ class Budget:
     left: int
     full_in: float
     """Seconds until no restart is within the window any more; 0.0: none is."""
-    ages: tuple[float, ...] = ()
+    ages: tuple[float, ...] = field(default=(), metadata=NOT_SHOWN)
     """How many seconds ago the restarts in the window were."""
 
 
@@ -98,15 +99,15 @@ class ActorView:
     """Of a supervisor."""
     children: tuple[ActorView, ...]
     folded: Folded | None
-    restart: str = "permanent"
+    restart: str = field(default="permanent", metadata=NOT_SHOWN)
     """When its supervisor starts it again."""
-    significant: bool = False
-    auto_shutdown: str = "never"
-    is_dynamic: bool = False
+    significant: bool = field(default=False, metadata=NOT_SHOWN)
+    auto_shutdown: str = field(default="never", metadata=NOT_SHOWN)
+    is_dynamic: bool = field(default=False, metadata=NOT_SHOWN)
     """Whether each of its children is on its own."""
-    traps_exits: bool = False
+    traps_exits: bool = field(default=False, metadata=NOT_SHOWN)
     """Whether an exit signal is a message for it, and does not end it."""
-    urn: str | None = None
+    urn: str | None = field(default=None, metadata=NOT_SHOWN)
     """Of this incarnation alone; None: it does not run."""
 
     def walk(self) -> Iterator[ActorView]:
