@@ -75,11 +75,11 @@ MOST_FILES = 428  # three in flow: limits, limit_options and its __init__; one i
 # stepped_claims, stepping and stops in storage/jobs; storage/lmdb/overlay; cli/stepping
 # ten of insights: access, why, crons, limits, doing, fields, verbs, job_verbs, queue_verbs,
 # flow_verbs; storage/jobs/copies, app/drain and web/verbs
-MOST_SMALL_FILES = 21  # users import those of Flask, Quart and Litestar by their names; Django its
+MOST_SMALL_FILES = 19  # users import those of Flask, Quart and Litestar by their names; Django its
 # sixteen of the terminal view: cli/top; details, frame, jobs_tab, keys, look, operator, pages,
 # program, reading, screens, table, tabs, texts, view and __init__ in top
 # four of insights: access, why, crons and limits; storage/jobs/copies and app/drain
-MOST_SMALL_FILES = 20  # users import those of Flask, Quart and Litestar by their names; Django its
+MOST_SMALL_FILES = 19  # users import those of Flask, Quart and Litestar by their names; Django its
 # apps and its command; and integrations/django/compat chooses between two libraries
 MOST_END_NAMES = 12
 MOST_END_UNIONS = 2

@@ -28,6 +28,7 @@ from antq_actors.web.notices import with_done
 from antq_actors.web.refusals import Refusal, not_found, refusal_of
 from antq_actors.web.regions import Regions
 from antq_actors.web.rendering import render, render_refusal
+from antq_actors.web.results import Results
 from antq_actors.web.routes import COMMON_FIELDS, FORM_FIELDS, Download, Method, Page, Routes, Verb
 from antq_actors.web.site import ALL_ROUTES
 from antq_actors.web.view import View, body_of, form_of, json_of, query_of
@@ -63,6 +64,7 @@ class Dashboard:
         self._insights = Insights(app, redact=options.redact)
         self._pace = Pace()
         self._streams = Streams(self._insights, self._pace)
+        self._results = Results()
         self._regions = Regions(self._streams, self._pace)
         live = Download(path="/live", name="live", read=self._stream)
         region = Download(path="/region/{name}", name="region", read=self._regions.show)
@@ -142,6 +144,7 @@ class Dashboard:
             insights=self._insights,
             options=self._options,
             routes=self.routes,
+            results=self._results,
             visitor=visitor,
             is_api=is_api,
             path=path,
@@ -233,12 +236,14 @@ def _carry_out(verb: Verb, view: View) -> Response:
         return _json(as_json(done.answer() if isinstance(done, Done) else done))
     where = view.next_page(verb.next)
     if verb.is_asked(view.fields):
+        if verb.ask is not None:
+            return verb.ask(view)
         sent = {name: view.sent(name) for name in view.fields if name not in FORM_FIELDS}
         return render(view, "asked", verb, sent=sent, where=view.sent("next"))
     done = verb.act(view)
     if isinstance(done, Response):
         return done
-    return RedirectResponse(with_done(where, verb, done), status_code=303)
+    return RedirectResponse(with_done(view, where, verb, done), status_code=303)
 
 
 def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

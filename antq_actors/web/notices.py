@@ -26,9 +26,11 @@ class Notice:
     """The token that undoes it; None: it cannot be undone."""
 
 
-def with_done(where: str, verb: Verb, done: Any) -> str:
+def with_done(view: View, where: str, verb: Verb, done: Any) -> str:
     """Return the URL *where* a verb leads, with what was done in its query."""
     said = {"did": verb.path, "changed": getattr(done, "changed", 1)}
+    if more := getattr(done, "more", None):
+        said["result"] = view.results.put(more)
     if (undo := getattr(done, "undo", None)) is not None:
         said["undo"] = undo
     return f"{where}{'&' if '?' in where else '?'}{urlencode(said)}"
@@ -77,6 +79,12 @@ _DONE: Final = {
     "/batches/{id:int}/close": "Closed",
     "/workflows/{id:int}/cancel": "Cancelled",
     "/workflows/{id:int}/retry-failed": "Enqueued the failed jobs again",
+    "/tree/crash": "Crashed",
+    "/tree/exit": "Sent an exit signal",
+    "/tree/kill": "Killed",
+    "/tree/hang": "Made it hang",
+    "/tree/slow": "Made it slow",
+    "/tree/trace": "Recording",
     "/undo": "Undone",
 }
 """What each verb has done, by its path."""

@@ -138,7 +138,7 @@ def duration(seconds: float | None) -> str:
     if seconds < 1:
         return f"{seconds * 1_000:.0f} ms"
     if seconds < 10:  # noqa: PLR2004 - below, tenths of a second are of interest
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s".replace(".0 ", " ")
     for unit, size, lower, part in (
         ("min", _MINUTE, "s", 1),
         ("h", _HOUR, "min", _MINUTE),

@@ -13,6 +13,8 @@ from antq_actors.insights.access import Access
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from starlette.responses import Response
+
 
 class Method(StrEnum):
     """How a route is asked."""
@@ -87,6 +89,8 @@ class Verb:
     inputs: tuple[Input, ...] = ()
     """Those of them that a dialog asks for."""
     asks: Asks = Asks.NEVER
+    ask: Callable[[Any], Response] | None = None
+    """Return the page that asks a `View`; None: that with its inputs."""
     next: str = "overview"
     """The page that it leads to, unless the form says another."""
     level: Access = Access.OPERATE

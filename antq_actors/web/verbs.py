@@ -83,7 +83,7 @@ def _again(view: View) -> Done | Response:
     verb = view.routes.verb(f"/jobs{_ID}again")
     if view.is_api or view.sent("next") is not None or verb is None:
         return done
-    where = with_done(view.url(f"/jobs/{done.item.id}"), verb, done)
+    where = with_done(view, view.url(f"/jobs/{done.item.id}"), verb, done)
     return RedirectResponse(where, status_code=303)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from antq_actors.insights.reader import Insights
     from antq_actors.insights.verbs import Verbs
     from antq_actors.web.options import Options
+    from antq_actors.web.results import Results
     from antq_actors.web.routes import Routes, Verb
 
 MOST_BODY_BYTES: Final = 2**20
@@ -58,6 +59,7 @@ class View:
     insights: Insights
     options: Options
     routes: Routes
+    results: Results
     visitor: Visitor
     is_api: bool
     path: str
@@ -81,8 +83,10 @@ class View:
 
     @property
     def names(self) -> dict[str, Any]:
-        """What the path and the query hold, the first value of each."""
-        return {**{name: texts[0] for name, texts in self.query.items()}, **self.params}
+        """What path, query and form hold, the first value of each."""
+        sent = {} if self.is_api else self.fields
+        found = {name: texts[0] for name, texts in (*sent.items(), *self.query.items()) if texts}
+        return {**found, **self.params}
 
     @property
     def root(self) -> str:
@@ -123,6 +127,10 @@ class View:
         if found is None:
             raise bad_field(f"{name} is missing: write ?{name}=…")
         return found
+
+    def kept(self) -> Any:
+        """Return the result of the verb that led here; None: there is none, or no more."""
+        return self.results.get(self.one("result"))
 
     def sent(self, name: str) -> Any:
         """Return a field that a verb was sent; None: it was not, or the box was left empty.

@@ -13,7 +13,7 @@
   const UNITS = [["d", 86400, "h", 3600], ["h", 3600, "min", 60], ["min", 60, "s", 1]];
   const duration = (seconds) => {
     if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-    if (seconds < 10) return `${seconds.toFixed(1)} s`;
+    if (seconds < 10) return `${seconds.toFixed(1).replace(".0", "")} s`;
     for (const [unit, size, lower, part] of UNITS) {
       if (seconds < size) continue;
       const whole = Math.floor(seconds / size), rest = Math.floor((seconds % size) / part);
