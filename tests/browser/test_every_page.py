@@ -4,7 +4,7 @@ import pytest
 
 from antq_actors.web.routes import Page
 from antq_actors.web.site import ALL_ROUTES
-from browser.visiting import DESKTOP, NARROW, PHONE, WIDE, sticks_out, violations
+from browser.visiting import DESKTOP, LAPTOP, NARROW, PHONE, TABLET, WIDE, sticks_out, violations
 
 PAGES = {
     "/": ("", "Overview"),
@@ -79,7 +79,7 @@ def test_no_page_scrolls_sideways_at_any_width(visit, path, at):
         pytest.skip("it is a page of something that is in the shop alone")
     page = visit(path, at=at)
 
-    for width, height in (DESKTOP, PHONE, WIDE, NARROW):
+    for width, height in (DESKTOP, PHONE, WIDE, NARROW, TABLET, LAPTOP):
         page.set_viewport_size({"width": width, "height": height})
         assert (width, sticks_out(page)) == (width, None)
 

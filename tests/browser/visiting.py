@@ -17,6 +17,8 @@ DESKTOP = (1280, 800)
 PHONE = (390, 844)
 WIDE = (1920, 1080)
 NARROW = (320, 700)
+TABLET = (768, 1024)
+LAPTOP = (1024, 700)
 ZONE = "Asia/Kolkata"
 """Half an hour off, so that what counts whole hours alone is seen."""
 
