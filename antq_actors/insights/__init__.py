@@ -24,7 +24,7 @@ redaction.py   what is hidden
 as_json.py     a value of insights as what the JSON API answers
 access.py      who may do what
 verbs.py       what can be done; doing.py how, for whom and with what answer, and what it is told in
-               fields.py; job_verbs.py, queue_verbs.py and flow_verbs.py have the verbs
+               fields.py; job_verbs.py, bulk_verbs.py, queue_verbs.py and flow_verbs.py have them
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 from antq_actors.errors import StorageError
 from antq_actors.insights import fields
 from antq_actors.insights.access import Access
+from antq_actors.insights.bulk_verbs import BulkVerbs
 from antq_actors.insights.doing import Done, NotPossible, done
 from antq_actors.insights.flow_verbs import FlowVerbs
 from antq_actors.insights.job_verbs import JobVerbs
@@ -22,7 +23,7 @@ from antq_actors.insights.tree_verbs import TreeVerbs
 from antq_actors.jobs.instant import datetime_for_display
 
 
-class Verbs(JobVerbs, QueueVerbs, FlowVerbs, TreeVerbs):
+class Verbs(JobVerbs, BulkVerbs, QueueVerbs, FlowVerbs, TreeVerbs):
     """All verbs, done for one visitor."""
 
     def do(self, verb: str, *about: object, sent: dict[str, Any]) -> Done:

@@ -450,6 +450,61 @@ def test_a_reseal_encrypts_what_a_change_is_about(tmp_path, key_file):
         assert Insights(app).bulk(done.id).filter == "arg.n:1"
 
 
+# ---- as a visitor asks for it ---------------------------------------------------------------
+
+
+def test_a_form_begins_a_change_and_stops_it(app, monkeypatch):
+    monkeypatch.setattr("antq_actors.queues.services.flow.FlowService.run_once", lambda _: False)
+    verbs = Insights(app).verbs(OPERATOR)
+    sent = {"verb": "retry", "q": "status:failed", "expect": "6", "spread": "5m", "reason": ""}
+
+    dry = verbs.do("bulk", sent={**sent, "dry_run": "true"})
+    begun = verbs.do("bulk", sent=sent)
+    stopped = verbs.do("stop_bulk", str(begun.more["id"]), sent={"reason": "too many"})
+
+    assert (dry.item.matches, dry.item.changes) == (6, 6)
+    assert (begun.item.state, begun.item.total, begun.item.by) == ("running", 6, "ada")
+    assert (stopped.item.state, stopped.item.id) == ("stopped", begun.more["id"])
+    assert [(each.verb, each.target, each.reason) for each in app.audit()] == [
+        ("stop", "bulk 1", "too many")
+    ]
+    with pytest.raises(BulkEnded):
+        verbs.stop_bulk(begun.more["id"])
+
+
+def test_ticked_jobs_come_one_by_one(app):
+    app.queue("mail").pause()
+    failed = ids(app, status="failed")
+    verbs = Insights(app).verbs(OPERATOR)
+
+    one = verbs.bulk(verb="retry", id=str(failed[0]), q="", expect=1)
+    two = verbs.bulk(verb="delete", id=[str(failed[1]), failed[2], ""], expect=2)
+
+    assert ended(app, one.more["id"]).changed == 1
+    assert ended(app, two.more["id"]).changed == 2
+
+
+def test_a_cancel_has_a_token_that_undoes_it(app):
+    verbs = Insights(app).verbs(OPERATOR)
+    done = verbs.bulk(verb="cancel", q="queue:later", expect=4)
+    ended(app, done.more["id"])
+
+    undone = verbs.undo(done.undo)
+
+    assert (undone.item.verb, undone.changed) == ("undo", 4)
+    assert app.count_jobs(status="scheduled") == 4
+
+
+def test_a_reader_may_look_what_would_change_and_no_more(app):
+    verbs = Insights(app).verbs(Visitor(Access.READ, "eve"))
+
+    assert verbs.bulk(verb="delete", q="", dry_run=True).item.matches == 14
+    with pytest.raises(Forbidden):
+        verbs.bulk(verb="delete", q="", expect=14)
+    with pytest.raises(Forbidden):
+        verbs.stop_bulk(1)
+
+
 # ---- the lines that do the same -------------------------------------------------------------
 
 
