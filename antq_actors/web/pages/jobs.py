@@ -46,7 +46,7 @@ def _jobs(view: View) -> Any:
         asked = Filter.parse(typed)
     except FilterError as error:
         return render(view, "jobs", JobList(typed=typed, error=error), 400)
-    if view.request.scope["antq.path"].startswith("/region/"):
+    if _is_part(view):
         return JobList(typed=typed, new=_new(view, asked), limit=limit)
     page = find(asked)
     stored = view.insights.jobs(limit=1)
@@ -62,6 +62,11 @@ def _jobs(view: View) -> Any:
         limit=limit,
         place=view.place,
     )
+
+
+def _is_part(view: View) -> bool:
+    """Return whether the part of the page that moves is asked for alone."""
+    return str(view.request.scope["antq.path"]).startswith("/region/")
 
 
 def _new(view: View, asked: Filter) -> int:
@@ -102,6 +107,7 @@ def _job(view: View) -> Any:
         now=now,
         budget=Budget(whole=view.one("show")),
         path=None if view.app.is_volatile else str(view.app.path),
+        is_part=_is_part(view),
     )
 
 
