@@ -31,7 +31,10 @@ _TRACE_CHARACTERS: Final = 20_000
 _COPIED_CHARACTERS: Final = 20_000
 _RAW_CHARACTERS: Final = 20_000
 _MOST_TRACES: Final = 10
+_MOST_DIGITS: Final = 20
 
+COPY_OF: Final = "again_of"
+"""In the ``meta`` of a job that was enqueued once more: the id of the first one."""
 RELATED_WORDS: Final = {
     "parents": "Waits for",
     "children": "Waited for by",
@@ -133,6 +136,9 @@ class JobPageView:
     module: str
     seconds: float | None
     """How long it ran, or has been running; None: it has not run."""
+
+    copy_of: int | None
+    """The job that it is a copy of; None: it is none."""
 
     @property
     def same_worker(self) -> str:
@@ -312,7 +318,7 @@ def page_of(
     *path*: the directory of the store; None: it is in memory. *is_part*: what never changes about
     the job is left out, as its arguments are.
     """
-    plain = as_json(job)
+    plain, copied_from = as_json(job), job.meta.get(COPY_OF)
     if is_part:
         job = replace(job, args={}, meta={}, opts={})
     attempts, groups = attempts_of(job)
@@ -340,10 +346,22 @@ def page_of(
         ),
         name=name,
         module=module + colon,
+        copy_of=_id_in(copied_from),
         seconds=None
         if job.started_at is None or ended is None
         else max(0.0, (ended - job.started_at).total_seconds()),
     )
+
+
+def _id_in(value: object) -> int | None:
+    """Return the id of a job that a value of ``meta`` is, which may be anybody's; None: it is none.
+
+    >>> _id_in("17"), _id_in("seventeen"), _id_in(17)
+    (17, None, None)
+    """
+    if not isinstance(value, str) or len(value) > _MOST_DIGITS:
+        return None
+    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _shown_error(group: ErrorOfAttempts, budget: Budget) -> ShownError:

@@ -127,7 +127,17 @@ def _file(name: str, text: str) -> Response:
     return Response(text.encode("utf-8", "replace"), headers=headers, media_type="application/json")
 
 
+def _why(view: View) -> Any:
+    return view.insights.why(view.params["id"])
+
+
+def _queue_why(view: View) -> Any:
+    return view.insights.queue_why(view.needed("name"))
+
+
 ROUTES: Final[Sequence[Route]] = (
     Page(path="/jobs", name="jobs", read=_jobs),
     Page(path="/jobs/{id:int}", name="job", read=_job),
+    Page(path="/jobs/{id:int}/why", name="why", read=_why, has_page=False),
+    Page(path="/queue/why", name="queue_why", read=_queue_why, has_page=False),
 )
