@@ -10,7 +10,8 @@ from antq_actors.insights.access import Forbidden
 from antq_actors.insights.filters import FilterError
 
 _NOT_FOUND: Final = (
-    *(errors.JobNotFound, errors.BatchNotFound, errors.WorkflowNotFound, errors.UnknownQueue),
+    *(errors.JobNotFound, errors.BatchNotFound, errors.BulkNotFound, errors.WorkflowNotFound),
+    errors.UnknownQueue,
     *(errors.UnknownCron, errors.UnknownLimit, errors.UnknownNode),
 )
 _AWAY: Final = (errors.StorageError, errors.NotStarted, errors.StartError, errors.ForkError)
