@@ -85,6 +85,8 @@ _DONE: Final = {
     "/tree/hang": "Made it hang",
     "/tree/slow": "Made it slow",
     "/tree/trace": "Recording",
+    "/bulk": "Begun",
+    "/bulk/{id:int}/stop": "Stopped",
     "/undo": "Undone",
 }
 """What each verb has done, by its path."""

@@ -47,7 +47,7 @@ RAIL: Final = (
 _BELOW: Final = {
     "job": "jobs",
     "bulk": "jobs",
-    "bulk_dry": "jobs",
+    "bulk_progress": "jobs",
     "queue": "queues",
     "prediction": "tree",
     "error": "errors",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.web import verbs
-from antq_actors.web.pages import flows, jobs, operations, overview, queues, trees
+from antq_actors.web.pages import bulk, flows, jobs, operations, overview, queues, trees
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ALL_ROUTES: Final[Sequence[Route]] = (
     *overview.ROUTES,
     *jobs.ROUTES,
+    *bulk.ROUTES,
     *queues.ROUTES,
     *trees.ROUTES,
     *operations.ROUTES,

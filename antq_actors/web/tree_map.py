@@ -1,7 +1,6 @@
-"""A supervision tree laid out as a picture: where each actor is, and the lines between them. Pure.
+"""A supervision tree as a picture: the boxes of its actors, and the lines between them. Pure.
 
-Levels are columns, from left to right, and each leaf has a row of its own, so that a page is long
-rather than wide; a parent is beside the middle of its children. No two boxes overlap.
+Where the actors are is decided by `insights.layout`; here are sizes, and who waits for whom.
 """
 
 from __future__ import annotations
@@ -9,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.insights.layout import layout
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from antq_actors.insights.layout import Place
     from antq_actors.insights.trees import TreeView
     from antq_actors.otp.inspect.snapshot import ActorView
 
@@ -53,23 +55,25 @@ class TreeMap:
 
 def tree_map(view: TreeView) -> TreeMap:
     """Return the picture of the trees of a node, with who waits for whom."""
-    boxes: list[Placed] = []
-    for tree in view.trees:
-        boxes += _placed(tree, max((each.y + ROW for each in boxes), default=MARGIN), 0)
-    at = {each.actor.id: each for each in boxes}
+    drawing = layout(view.trees)
+    boxes = {place.actor.id: _box(place) for place in drawing.places}
     edges = [
-        Edge(_down(each, at[child.id]), "child") for each in boxes for child in each.actor.children
+        Edge(_down(boxes[place.parent.actor.id], boxes[place.actor.id]), "child")
+        for place in drawing.places
+        if place.parent is not None
     ]
     ring = {pair for cycle in view.cycles for pair in _pairs(cycle.actors)}
-    waits = {(each.actor.id, each.actor.waits_for) for each in boxes if each.actor.waits_for}
+    waits = {
+        (each.actor.id, each.actor.waits_for) for each in boxes.values() if each.actor.waits_for
+    }
     for waiting, awaited in sorted(waits | ring):
-        if waiting in at and awaited in at:
+        if waiting in boxes and awaited in boxes:
             kind = "cycle" if (waiting, awaited) in ring else "waits"
-            edges.append(Edge(_across(at[waiting], at[awaited]), kind))
+            edges.append(Edge(_across(boxes[waiting], boxes[awaited]), kind))
     return TreeMap(
-        width=max((each.x for each in boxes), default=0.0) + COLUMN,
-        height=max((each.y for each in boxes), default=0.0) + BOX_HEIGHT + MARGIN,
-        boxes=tuple(boxes),
+        width=MARGIN + drawing.columns * COLUMN,
+        height=2 * MARGIN + drawing.rows * ROW,
+        boxes=tuple(boxes.values()),
         edges=tuple(edges),
     )
 
@@ -79,18 +83,10 @@ def _pairs(ring: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield actor, ring[(number + 1) % len(ring)]
 
 
-def _placed(actor: ActorView, top: float, level: int) -> list[Placed]:
-    """Return an actor and those below it, in rows that begin at *top*."""
-    below: list[Placed] = []
-    middles = []
-    begin = top
-    for child in actor.children:
-        part = _placed(child, begin, level + 1)
-        below += part
-        middles.append(part[0].y)
-        begin = max(each.y for each in part) + ROW
-    y = (middles[0] + middles[-1]) / 2 if middles else top
-    return [Placed(actor, level, MARGIN + level * COLUMN, y), *below]
+def _box(place: Place) -> Placed:
+    return Placed(
+        place.actor, place.column, MARGIN + place.column * COLUMN, MARGIN + place.row * ROW
+    )
 
 
 def _down(upper: Placed, lower: Placed) -> str:

@@ -35,7 +35,12 @@ LIST_QUERY: Final = ("q", "order", "limit", "after", "before")
 """What the list of jobs is asked for."""
 
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
-_OF_IDS: Final = {"job": "jobs", "batch": "batches", "workflow": "workflows"}
+_OF_IDS: Final = {
+    "job": "jobs",
+    "batch": "batches",
+    "workflow": "workflows",
+    "bulk_progress": "bulk",
+}
 """Pages of one thing with an id, by name; and the lists of these."""
 _OF_NAMES: Final = {"queue": "queues", "cron": "crons", "limit": "limits"}
 """The same, of those with a name."""

@@ -17,6 +17,7 @@ from antq_actors import (
     Workflow,
     otp,
 )
+from antq_actors.insights import Access, Insights, Visitor
 
 QUEUES = {
     "default": 4,
@@ -95,6 +96,10 @@ def fill(app):
         app.cancel_job(app.enqueue(SendReceipt, {"newsletter": 0}, schedule_in=3600))
     app.start_workflow(closing_the_month())
     until(lambda: app.count_jobs(status=Status.RUNNING) == 3, "the reports that run")
+    # A change of many jobs, all of which refuse it.
+    verbs = Insights(app).verbs(Visitor(Access.OPERATE, "ada"))
+    number = verbs.bulk(verb="run-now", q="status:cancelled", expect="2").more["id"]
+    until(lambda: Insights(app).bulk(number).state == "done", "the change of many jobs")
 
 
 def closing_the_month():

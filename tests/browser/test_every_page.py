@@ -11,6 +11,7 @@ PAGES = {
     "/jobs": ("jobs", "Jobs"),
     "/jobs/{id:int}": ("jobs/47", "Job 47"),
     "/bulk": ("bulk?verb=retry&q=status:failed", "Bulk"),
+    "/bulk/{id:int}": ("bulk/1", "Bulk 1"),
     "/queues": ("queues", "Queues"),
     "/queue": ("queue?name=billing", "Queue billing"),
     "/tree": ("tree", "Tree"),
