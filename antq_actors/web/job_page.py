@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log1p
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from antq_actors.web.job_list import worker_filter
 from antq_actors.web.job_runs import Attempt, ErrorOfAttempts, Section, attempts_of, sections_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from antq_actors.insights.queues import QueueDetail
@@ -31,7 +31,10 @@ _TRACE_CHARACTERS: Final = 20_000
 _COPIED_CHARACTERS: Final = 20_000
 _RAW_CHARACTERS: Final = 20_000
 _MOST_TRACES: Final = 10
+_MOST_DIGITS: Final = 20
 
+COPY_OF: Final = "again_of"
+"""In the ``meta`` of a job that was enqueued once more: the id of the first one."""
 RELATED_WORDS: Final = {
     "parents": "Waits for",
     "children": "Waited for by",
@@ -133,6 +136,9 @@ class JobPageView:
     module: str
     seconds: float | None
     """How long it ran, or has been running; None: it has not run."""
+
+    copy_of: int | None
+    """The job that it is a copy of; None: it is none."""
 
     @property
     def same_worker(self) -> str:
@@ -305,11 +311,16 @@ def page_of(
     now: datetime,
     budget: Budget,
     path: str | None,
+    is_part: bool = False,
 ) -> JobPageView:
     """Return the page of a job with the stop of a *number* of its film shown.
 
-    *path*: the directory of the store; None: it is in memory.
+    *path*: the directory of the store; None: it is in memory. *is_part*: what never changes about
+    the job is left out, as its arguments are.
     """
+    plain, copied_from = as_json(job), job.meta.get(COPY_OF)
+    if is_part:
+        job = replace(job, args={}, meta={}, opts={})
     attempts, groups = attempts_of(job)
     module, colon, name = job.worker.rpartition(":")
     ended = now if job.status is Status.RUNNING else job.ended_at
@@ -328,17 +339,29 @@ def page_of(
         stack=tuple(sections_of(budget.cut(job.stack, _TRACE_CHARACTERS, "stack").text))
         if job.stack
         else (),
-        raw=budget.cut(json_of_job(job), _RAW_CHARACTERS, "raw"),
-        copied=tuple(_copied(job, path)),
+        raw=budget.cut("" if is_part else _in_lines(plain), _RAW_CHARACTERS, "raw"),
+        copied=tuple(_copied(plain, path)),
         related=tuple(
             (kind, RELATED_WORDS.get(kind, kind), ids) for kind, ids in job.related.items()
         ),
         name=name,
         module=module + colon,
+        copy_of=_id_in(copied_from),
         seconds=None
         if job.started_at is None or ended is None
         else max(0.0, (ended - job.started_at).total_seconds()),
     )
+
+
+def _id_in(value: object) -> int | None:
+    """Return the id of a job that a value of ``meta`` is, which may be anybody's; None: it is none.
+
+    >>> _id_in("17"), _id_in("seventeen"), _id_in(17)
+    (17, None, None)
+    """
+    if not isinstance(value, str) or len(value) > _MOST_DIGITS:
+        return None
+    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _shown_error(group: ErrorOfAttempts, budget: Budget) -> ShownError:
@@ -351,17 +374,21 @@ def _shown_error(group: ErrorOfAttempts, budget: Budget) -> ShownError:
 
 def json_of_job(job: JobView) -> str:
     """Return a job as JSON, in lines."""
-    return json.dumps(as_json(job), indent=2, ensure_ascii=False, allow_nan=False)
+    return _in_lines(as_json(job))
 
 
-def _copied(job: JobView, path: str | None) -> list[Copied]:
-    """Return what buttons copy, but for what is too long."""
-    args = json.dumps(as_json(job.args), ensure_ascii=False, allow_nan=False)
+def _in_lines(plain: object) -> str:
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _copied(plain: Mapping[str, Any], path: str | None) -> list[Copied]:
+    """Return what buttons copy of a job in JSON's types, but for what is too long."""
+    id_ = plain["id"]
     texts = [
-        Copied("id", str(job.id)),
-        Copied("arguments", args),
-        Copied("Python", f"app.get_job({job.id})"),
+        Copied("id", str(id_)),
+        Copied("arguments", json.dumps(plain["args"], ensure_ascii=False, allow_nan=False)),
+        Copied("Python", f"app.get_job({id_})"),
     ]
     if path is not None:
-        texts.append(Copied("command", f"antq show {job.id} --path {shlex.quote(path)}"))
+        texts.append(Copied("command", f"antq show {id_} --path {shlex.quote(path)}"))
     return [each for each in texts if len(each.text) <= _COPIED_CHARACTERS]

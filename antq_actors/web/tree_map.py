@@ -40,7 +40,7 @@ class Edge:
 
     path: str
     kind: str
-    """``child``, ``waits`` for a wait of one for another, ``cycle`` for one of a ring."""
+    """``child``, ``waits`` for a wait of one for another, ``cycle`` for one of a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ def tree_map(view: TreeView) -> TreeMap:
         for place in drawing.places
         if place.parent is not None
     ]
-    ring = {pair for cycle in view.cycles for pair in _pairs(cycle.actors)}
+    cycles = {pair for cycle in view.cycles for pair in _pairs(cycle.actors)}
     waits = {
         (each.actor.id, each.actor.waits_for) for each in boxes.values() if each.actor.waits_for
     }
-    for waiting, awaited in sorted(waits | ring):
+    for waiting, awaited in sorted(waits | cycles):
         if waiting in boxes and awaited in boxes:
-            kind = "cycle" if (waiting, awaited) in ring else "waits"
+            kind = "cycle" if (waiting, awaited) in cycles else "waits"
             edges.append(Edge(_across(boxes[waiting], boxes[awaited]), kind))
     return TreeMap(
         width=MARGIN + drawing.columns * COLUMN,
@@ -78,9 +78,9 @@ def tree_map(view: TreeView) -> TreeMap:
     )
 
 
-def _pairs(ring: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for number, actor in enumerate(ring):
-        yield actor, ring[(number + 1) % len(ring)]
+def _pairs(cycle: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for number, actor in enumerate(cycle):
+        yield actor, cycle[(number + 1) % len(cycle)]
 
 
 def _box(place: Place) -> Placed:

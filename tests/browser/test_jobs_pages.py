@@ -5,6 +5,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from browser.shown_shop import SyncStock
+from browser.visiting import sticks_out
+
 FAILED = "status:failed"
 
 
@@ -160,3 +163,29 @@ def test_the_page_of_a_running_job_follows_it(visit, shop):
         "data-status", "cancelled", timeout=30_000
     )
     expect(copy).to_be_focused()
+
+
+def test_new_jobs_are_offered_and_never_move_rows(visit, shop):
+    page = open_list(visit, "worker:SyncStock")
+    before = ids(page)
+
+    ids_of_new = shop.enqueue_many(SyncStock, [{"warehouse": f"new {n}"} for n in range(3)])
+    button = page.get_by_role("button", name="Show 3 new")
+    expect(button).to_be_visible(timeout=30_000)
+    assert ids(page) == before
+    page.keyboard.press(".")
+
+    for id_ in ids_of_new:
+        expect(page.get_by_role("link", name=f"Job {id_}", exact=True)).to_be_visible()
+
+
+def test_hostile_jobs_are_text_in_the_list_and_on_their_pages(visit):
+    page = visit("jobs?limit=200", at="/odd/")
+    assert page.title() == "Jobs · odd · antq"
+    assert sticks_out(page) is None
+
+    for id_ in ids(page):
+        page.goto(f"jobs/{id_}")
+        assert page.title() == f"Job {id_} · odd · antq"
+        assert sticks_out(page) is None, id_
+        assert len(page.content().encode("utf-8", "replace")) < 1_000_000, id_

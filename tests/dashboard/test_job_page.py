@@ -304,6 +304,37 @@ def test_the_api_answers_a_job_with_its_runs(app):
     assert [run["outcome"] for run in job["runs"]] == ["failed", "failed"]
 
 
+def test_the_api_explains_a_job_and_a_queue_as_the_application_does(app):
+    job = app.enqueue(fail, {"to": "a"}, queue="low")
+    client, read = site(app), bearer(Access.READ)
+
+    of_job = client.get(f"/api/v1/jobs/{job.id}/why", headers=read).json()
+    of_queue = client.get("/api/v1/queue/why?name=low", headers=read).json()
+
+    assert set(of_job) == {"id", "reasons", "text"}
+    assert [each["code"] for each in of_job["reasons"]] == [
+        reason.code for reason in app.explain(job.id).reasons
+    ]
+    assert of_job["text"] == app.explain(job.id).text
+    assert of_queue["reasons"][0] == {
+        "code": "paused",
+        "text": "Queue 'low' is paused, until it is resumed.",
+        "queue": "low",
+    }
+    assert client.get("/api/v1/jobs/4711/why", headers=read).status_code == 404
+    assert client.get(f"/jobs/{job.id}/why").status_code == 404
+
+
+def test_a_copy_names_the_job_that_it_is_of(app):
+    job = app.enqueue(fail, {"to": "a"}, queue="low")
+    client = site(app)
+    client.post(f"/jobs/{job.id}/again", data={}, headers=OWN)
+
+    page = client.get(f"/jobs/{job.id + 1}")
+
+    assert f"Copy of Job {job.id}" in shown(page)
+
+
 # ---- what is done from it -------------------------------------------------------------------
 
 

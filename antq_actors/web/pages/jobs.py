@@ -46,7 +46,7 @@ def _jobs(view: View) -> Any:
         asked = Filter.parse(typed)
     except FilterError as error:
         return render(view, "jobs", JobList(typed=typed, error=error), 400)
-    if view.request.scope["antq.path"].startswith("/region/"):
+    if _is_part(view):
         return JobList(typed=typed, new=_new(view, asked), limit=limit)
     page = find(asked)
     stored = view.insights.jobs(limit=1)
@@ -62,6 +62,11 @@ def _jobs(view: View) -> Any:
         limit=limit,
         place=view.place,
     )
+
+
+def _is_part(view: View) -> bool:
+    """Return whether the part of the page that moves is asked for alone."""
+    return str(view.request.scope["antq.path"]).startswith("/region/")
 
 
 def _new(view: View, asked: Filter) -> int:
@@ -102,6 +107,7 @@ def _job(view: View) -> Any:
         now=now,
         budget=Budget(whole=view.one("show")),
         path=None if view.app.is_volatile else str(view.app.path),
+        is_part=_is_part(view),
     )
 
 
@@ -121,7 +127,17 @@ def _file(name: str, text: str) -> Response:
     return Response(text.encode("utf-8", "replace"), headers=headers, media_type="application/json")
 
 
+def _why(view: View) -> Any:
+    return view.insights.why(view.params["id"])
+
+
+def _queue_why(view: View) -> Any:
+    return view.insights.queue_why(view.needed("name"))
+
+
 ROUTES: Final[Sequence[Route]] = (
     Page(path="/jobs", name="jobs", read=_jobs),
     Page(path="/jobs/{id:int}", name="job", read=_job),
+    Page(path="/jobs/{id:int}/why", name="why", read=_why, has_page=False),
+    Page(path="/queue/why", name="queue_why", read=_queue_why, has_page=False),
 )
