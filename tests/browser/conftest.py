@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from support.programs import Program
 
 from antq_actors import AntQ
 from antq_actors.insights import Insights
 from browser.visiting import OPTIONS, Visits, chromium
 
+expect.set_options(timeout=30_000)  # also on a busy machine
 HERE = Path(__file__).parent
 
 
