@@ -11,7 +11,6 @@ ROUTES = [each.path for each in ALL_ROUTES if isinstance(each, Page) and each.ha
 LISTS = [
     PAGES[route][0] for route in ROUTES if route in PAGES and not {"/", "="} & set(PAGES[route][0])
 ]
-JOBS = pytest.mark.skipif("/jobs/{id:int}" not in ROUTES, reason="the page of a job is to come")
 LONGEST_PAGE = 1_000_000
 """Bytes of the page of one job, whatever its arguments are."""
 
@@ -32,7 +31,6 @@ def test_lists_of_hostile_jobs_are_lists(visit, path):
     assert page.locator("main").inner_text()
 
 
-@JOBS
 @pytest.mark.parametrize("number", range(1, len(TEXTS) + 1), ids=list(TEXTS))
 def test_a_hostile_text_is_shown_as_text(visit, number):
     what, text = list(TEXTS.items())[number - 1]
@@ -45,7 +43,6 @@ def test_a_hostile_text_is_shown_as_text(visit, number):
     assert page.get_by_test_id("job-head").get_by_text(SCRIPT).count() > 0
 
 
-@JOBS
 @pytest.mark.parametrize("number", range(len(TEXTS) + 1, len(TEXTS) + len(LARGE) + 1))
 def test_what_is_large_or_odd_is_cut_and_its_page_is_small(visit, number):
     page = visit(f"jobs/{number}", at="/odd/")
@@ -54,7 +51,6 @@ def test_what_is_large_or_odd_is_cut_and_its_page_is_small(visit, number):
     assert page.get_by_test_id("args").is_visible()
 
 
-@pytest.mark.skipif("/queue" not in ROUTES, reason="the page of a queue is to come")
 def test_a_queue_with_a_hostile_name_is_a_queue(visit):
     page = visit("queues", at="/odd/")
 
@@ -64,7 +60,6 @@ def test_a_queue_with_a_hostile_name_is_a_queue(visit):
     assert page.locator("h1").text_content().removeprefix("Queue ") == NAME
 
 
-@pytest.mark.skipif("/jobs" not in ROUTES, reason="the list of jobs is to come")
 @pytest.mark.parametrize("text", TEXTS.values(), ids=list(TEXTS))
 def test_what_is_typed_as_a_filter_stays_as_it_is(visit, text):
     if "\ud800" in text or len(text) > 1000 or set("\x00\r\n") & set(text):
