@@ -1,16 +1,16 @@
-"""One job as its page shows it: its film, why it does not run, and what is copied from it."""
+"""One job as its page shows it: why it does not run, and what is copied from it."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from dataclasses import dataclass, replace
-from math import log1p
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.insights.as_json import as_json
-from antq_actors.jobs.state import ENDED, WAITING, Status
+from antq_actors.jobs.state import Status
 from antq_actors.web.job_args import Budget, Cut, Node, tree_of
+from antq_actors.web.job_film import Beside, Film, film_of
 from antq_actors.web.job_list import worker_filter
 from antq_actors.web.job_runs import Attempt, ErrorOfAttempts, Section, attempts_of, sections_of
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from antq_actors.insights.why import Check
     from antq_actors.jobs.control import Progress
 
-BAR_WIDTH: Final = 1_000
-"""Units of the drawing in which a film's spans are."""
-_LEAST_BAR: Final = 6
 _ERROR_CHARACTERS: Final = 1_000
 _TRACE_CHARACTERS: Final = 20_000
 _COPIED_CHARACTERS: Final = 20_000
@@ -45,41 +42,6 @@ RELATED_WORDS: Final = {
     "same_error": "Same error",
 }
 """What each kind of other jobs has to do with a job."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """A stop of the film."""
-
-    number: int
-    status: str
-    at: datetime
-    text: str
-    """What the slider says of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A span between two stops, or a part of one: how it was spent."""
-
-    kind: str
-    """A status; ``due`` and ``not-due`` of those that wait."""
-    seconds: float
-    x: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """The life of a job: its stops, the spans between them, and the stop that is shown."""
-
-    stops: tuple[Stop, ...]
-    bars: tuple[Bar, ...]
-    shown: FilmStop
-    number: int
-    error: Cut | None
-    changes: tuple[tuple[str, str, str], ...]
-    """What differs from the stop before: a name, what it was, and what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +82,8 @@ class JobPageView:
 
     job: JobView
     film: Film
+    beside: Beside | None
+    """What its life is compared with; None: that was not read."""
     why: tuple[WhyRow, ...]
     attempts: tuple[Attempt, ...]
     errors: tuple[ShownError, ...]
@@ -149,74 +113,6 @@ class JobPageView:
     def progress(self) -> Progress | None:
         """What it has reported last, while it runs."""
         return self.job.progress if self.job.status is Status.RUNNING else None
-
-
-# ---- its film -------------------------------------------------------------------------------
-
-
-def film_of(stops: Sequence[FilmStop], number: int, now: datetime, budget: Budget) -> Film:
-    """Return the film with the stop of a *number* shown."""
-    shown = stops[number]
-    error = None
-    if shown.error is not None:
-        error = budget.cut(shown.error.summary, _ERROR_CHARACTERS, f"film.{number}")
-    return Film(
-        stops=tuple(
-            Stop(
-                at,
-                each.status.value,
-                each.at,
-                f"{each.status.value}, {each.at:%Y-%m-%d %H:%M:%S} UTC",
-            )
-            for at, each in enumerate(stops)
-        ),
-        bars=tuple(bars_of(stops, now)),
-        shown=shown,
-        number=number,
-        error=error,
-        changes=tuple(
-            (name, short_text(was), short_text(is_)) for name, (was, is_) in shown.changes.items()
-        ),
-    )
-
-
-def short_text(value: object) -> str:
-    """Return what a stop has, on one line."""
-    if value is None:
-        return "–"
-    text = str(value.value) if isinstance(value, Status) else str(value)
-    line = " ".join(text[:400].split())
-    return line if len(line) <= 200 else line[:199] + "…"  # noqa: PLR2004 - characters of a line
-
-
-def bars_of(stops: Sequence[FilmStop], now: datetime) -> list[Bar]:
-    """Return the spans of a life, drawn so that short ones are seen and long ones folded."""
-    spans: list[tuple[str, float]] = []
-    for at, stop in enumerate(stops):
-        if at + 1 < len(stops):
-            until = stops[at + 1].at
-        elif stop.status in ENDED:
-            break
-        else:
-            until = now
-        spans += _parts(stop, until)
-    widths = [_LEAST_BAR + 40 * log1p(seconds) for _, seconds in spans]
-    scale = BAR_WIDTH / sum(widths) if widths else 0.0
-    bars, x = [], 0.0
-    for (kind, seconds), width in zip(spans, widths, strict=True):
-        bars.append(Bar(kind, seconds, round(x, 1), round(width * scale, 1)))
-        x += width * scale
-    return bars
-
-
-def _parts(stop: FilmStop, until: datetime) -> list[tuple[str, float]]:
-    """Return how the time from a stop until the next was spent."""
-    whole = max(0.0, (until - stop.at).total_seconds())
-    if stop.status not in WAITING:
-        return [(stop.status.value, whole)]
-    early = 0.0 if stop.due is None else (min(stop.due, until) - stop.at).total_seconds()
-    parts = [("not-due", max(0.0, early)), ("due", whole - max(0.0, early))]
-    return [part for part in parts if part[1] > 0] or [("due", whole)]
 
 
 # ---- why it does not run --------------------------------------------------------------------
@@ -311,14 +207,15 @@ def page_of(
     now: datetime,
     budget: Budget,
     path: str | None,
-    is_part: bool = False,
+    beside: Beside | None = None,
 ) -> JobPageView:
     """Return the page of a job with the stop of a *number* of its film shown.
 
-    *path*: the directory of the store; None: it is in memory. *is_part*: what never changes about
-    the job is left out, as its arguments are.
+    *path*: the directory of the store; None: it is in memory. Without *beside* it is the part that
+    moves alone: what never changes about the job is left out, as its arguments are.
     """
     plain, copied_from = as_json(job), job.meta.get(COPY_OF)
+    is_part = beside is None
     if is_part:
         job = replace(job, args={}, meta={}, opts={})
     attempts, groups = attempts_of(job)
@@ -330,6 +227,7 @@ def page_of(
     return JobPageView(
         job=job,
         film=film,
+        beside=beside,
         why=why,
         attempts=tuple(attempts),
         errors=errors,

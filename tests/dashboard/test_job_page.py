@@ -14,7 +14,7 @@ from antq_actors import AntQ, Job, Status, worker
 from antq_actors.insights.values import FilmStop
 from antq_actors.web import Access
 from antq_actors.web.job_args import Budget, escaped_bytes, tree_of
-from antq_actors.web.job_page import bars_of
+from antq_actors.web.job_film import bars_of
 from antq_actors.web.job_runs import sections_of
 
 HOSTILE = '<script>document.title="taken"</script>'
@@ -161,6 +161,20 @@ def test_what_is_left_of_the_film_is_its_spans():
     ]
     assert bars[0].x == 0
     assert sum(bar.width for bar in bars) == pytest.approx(1_000, abs=1)
+
+
+def test_a_job_is_beside_what_happened_while_it_lived(app):
+    id_ = failed(app, {"to": "a"})
+    app.queue("mail").pause(by="ada")
+    waiting = app.enqueue(fail, {"to": "b"}, queue="mail")
+    app.queue("mail").resume()
+    until(lambda: app.get_job(waiting.id).status is Status.FAILED, "the second job to fail")
+
+    page = site(app).get(f"/jobs/{waiting.id}")
+
+    assert "A typical job of this worker has waited" in shown(page)
+    assert 'data-kind="resumed"' in page.text
+    assert 'data-kind="resumed"' not in site(app).get(f"/jobs/{id_}").text
 
 
 TRACE = """Traceback (most recent call last):

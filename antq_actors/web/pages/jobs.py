@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from antq_actors.insights.filters import Filter, FilterError
 from antq_actors.web.job_args import Budget
+from antq_actors.web.job_film import beside_of, window_of
 from antq_actors.web.job_list import JobList, chips_of, count_new, rows_of, statuses_of
 from antq_actors.web.job_page import NEEDS_QUEUE, json_of_job, page_of, why_rows
 from antq_actors.web.paging import number_in
@@ -19,6 +20,8 @@ from antq_actors.web.routes import Page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from antq_actors.insights.values import JobView
+    from antq_actors.web.job_film import Beside
     from antq_actors.web.routes import Route
     from antq_actors.web.view import View
 
@@ -107,8 +110,13 @@ def _job(view: View) -> Any:
         now=now,
         budget=Budget(whole=view.one("show")),
         path=None if view.app.is_volatile else str(view.app.path),
-        is_part=_is_part(view),
+        beside=None if _is_part(view) else _beside(view, job),
     )
+
+
+def _beside(view: View, job: JobView) -> Beside:
+    charts = view.insights.charts(window_of(job, view.now), worker=job.worker)
+    return beside_of(job, charts, view.now)
 
 
 def _stop(view: View, count: int) -> int:

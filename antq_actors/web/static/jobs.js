@@ -8,7 +8,7 @@
     const each = boxes();
     const ticked = each.filter((box) => box.checked).length;
     for (const button of buttons) {
-      button.textContent = `${button.dataset.word} ${ticked} ${ticked === 1 ? "job" : "jobs"}`;
+      button.textContent = `${button.dataset.word} ${ticked} ${ticked === 1 ? "job" : "jobs"}${button.dataset.after}`;
     }
     const bar = document.getElementById("ticked");
     if (bar) bar.dataset.ticked = ticked;
