@@ -40,6 +40,8 @@ class Visits:
     fingerprint: str
     """Of the errors of the shop, which stands where a path has {fingerprint}."""
     complaints: list[str] = field(default_factory=list)
+    is_offline: bool = False
+    """Whether the test takes the network away, which a browser complains about."""
     refused: set[int] = field(default_factory=set)
     """Statuses that pages are answered with, and which are no complaint."""
     pages: list[Page] = field(default_factory=list)
