@@ -2,6 +2,7 @@
 
 import re
 import time
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
@@ -86,7 +87,7 @@ def test_a_hundred_changes_are_fetched_at_most_every_two_seconds(visit, shop):
         enqueue(shop)
     expect(waiting(page)).to_have_attribute("data-value", str(before + 100))
 
-    apart = [later - earlier for earlier, later in zip(fetched, fetched[1:], strict=False)]
+    apart = [later - earlier for earlier, later in pairwise(fetched)]
     assert fetched
     assert all(each > 1.5 for each in apart), apart
 
@@ -96,10 +97,10 @@ def test_a_hidden_tab_closes_its_stream_and_is_fresh_when_it_is_seen_again(visit
     expect(dot(page)).to_have_attribute("data-state", "live")
     before = int(waiting(page).get_attribute("data-value"))
 
-    page.evaluate(HIDE, True)
+    page.evaluate(HIDE, arg=True)
     expect(dot(page)).to_have_attribute("data-state", "paused")
     enqueue(shop)
-    page.evaluate(HIDE, False)
+    page.evaluate(HIDE, arg=False)
 
     expect(dot(page)).to_have_attribute("data-state", "live")
     expect(waiting(page)).to_have_attribute("data-value", str(before + 1))

@@ -88,6 +88,8 @@ class Visits:
         dialog.dismiss()
 
     def _note(self, message):
+        if self.is_offline and "net::ERR_INTERNET_DISCONNECTED" in message.text:
+            return
         failed = FAILED_TO_LOAD.search(message.text)
         if failed and int(failed[1]) in self.refused:
             return
