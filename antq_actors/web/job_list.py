@@ -47,6 +47,8 @@ class JobRow:
     """As many of its arguments as a line has room for."""
     seconds: float | None
     """How long it ran, or has been running; None: it has not run."""
+    same_worker: str
+    """The filter of the list, narrowed to the jobs of its worker."""
 
     @property
     def module(self) -> str:
@@ -57,11 +59,6 @@ class JobRow:
     def name(self) -> str:
         """The part of the worker's name behind its colon."""
         return self.job.worker.rpartition(":")[2]
-
-    @property
-    def same_worker(self) -> str:
-        """The filter of the jobs of its worker."""
-        return worker_filter(self.job.worker)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +99,11 @@ def worker_filter(worker: str) -> str:
     return f"worker:{show_text(Text(worker))}"
 
 
-def rows_of(items: tuple[JobItem, ...], now: datetime) -> tuple[JobRow, ...]:
-    """Return jobs as rows."""
+def rows_of(items: tuple[JobItem, ...], now: datetime, asked: Filter) -> tuple[JobRow, ...]:
+    """Return the jobs that a filter has found as rows."""
+    others = [str(term) for term in asked.terms if term.name != "worker"]
     return tuple(
-        JobRow(job, line, _run_seconds(job, now))
+        JobRow(job, line, _run_seconds(job, now), " ".join([*others, worker_filter(job.worker)]))
         for job, line in zip(items, lines_of(items), strict=True)
     )
 

@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from urllib.parse import unquote_plus
 
 import pytest
 from dashboard.sites import bearer, site
@@ -153,6 +154,15 @@ def test_a_line_of_arguments_begins_with_what_differs(app):
     line = re.search(r'<td class="args-line">(.*?)</td>', page.text, re.DOTALL)[1]
 
     assert unescape(re.sub(r"<[^>]*>", "", line)) == 'to.id: 8, to.lang: "en", n: 1'
+
+
+def test_a_worker_is_a_link_that_narrows_the_filter(app):
+    fill(app)
+
+    page = site(app).get("/jobs", params={"q": "status:failed worker:listed:*"})
+
+    (href,) = set(re.findall(r'<a class="worker" href="\./jobs\?q=([^"]*)"', page.text))
+    assert unquote_plus(href) == "status:failed worker:listed:Send"
 
 
 @pytest.mark.parametrize(("level", "is_there"), [(Access.READ, False), (Access.OPERATE, True)])

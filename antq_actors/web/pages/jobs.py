@@ -56,7 +56,7 @@ def _jobs(view: View) -> Any:
     return JobList(
         typed=typed,
         page=page,
-        rows=rows_of(page.items, view.now),
+        rows=rows_of(page.items, view.now, asked),
         chips=chips_of(asked),
         statuses=statuses_of(asked),
         stored=stored.count,
