@@ -151,7 +151,7 @@ def _facts(check: Check, job: JobView, queue: QueueDetail | None, now: datetime)
     if check.code == "behind":
         return _until_turn(check.reason["n"], queue.per_minute.out)
     if check.code == "running":
-        return _compared(job, queue)
+        return [*_compared(job, queue), CANCELLED]
     if check.code in ("slots_full", "global_full"):
         running = [cell for cell in queue.cells if cell.job is not None and cell.since is not None]
         oldest = sorted(running, key=lambda cell: cell.since or now)[:_MOST_SLOTS]
@@ -164,6 +164,11 @@ def _facts(check: Check, job: JobView, queue: QueueDetail | None, now: datetime)
 
 
 _MOST_SLOTS: Final = 8
+CANCELLED: Final = (
+    "If it is cancelled, its thread is interrupted while it runs Python code, and abandoned if it"
+    " does not end; a coroutine ends at its next await; a process is ended."
+)
+"""What a cancel means for a job that runs, by what runs it."""
 
 
 def _until_turn(ahead: object, out_per_minute: float) -> list[str]:

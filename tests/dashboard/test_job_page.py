@@ -132,7 +132,7 @@ def test_a_running_job_shows_its_progress_and_where_it_is(app):
     assert "25 % a quarter" in shown(page)
     assert "released.wait(60)" in page.text
     assert 'data-code="running"' in page.text
-    assert "This is where" not in page.text
+    assert "a coroutine ends at its next await" in shown(page)
 
 
 def test_what_is_left_of_the_film_is_its_spans():
