@@ -18,7 +18,7 @@ from antq_actors.web.routes import FORM_FIELDS, REASON, Asks, Input, Page, Verb
 from antq_actors.web.tree_map import BOX_HEIGHT, BOX_WIDTH, tree_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from antq_actors.insights.prediction import Prediction
     from antq_actors.insights.trees import TreeView
@@ -57,6 +57,8 @@ class Foreseen:
     verb: str
     node: int
     prediction: Prediction
+    names: Mapping[str, str]
+    """Of the actors, by their ids."""
 
 
 def _tree(view: View) -> TreeView:
@@ -133,7 +135,8 @@ def _predict(view: View, actor: str, verb: str, node: int | None) -> Foreseen:
     tree = view.insights.tree(node, trees=view.options.trees, shown=actor)
     found = predict(tree, actor, verb)
     aimed = next(each for root in tree.trees for each in root.walk() if each.id == actor)
-    return Foreseen(replace(aimed, children=()), verb, tree.node, found)
+    names = {each.id: each.name for root in tree.trees for each in root.walk()}
+    return Foreseen(replace(aimed, children=()), verb, tree.node, found, names)
 
 
 def _words(_view: View, foreseen: Foreseen) -> dict[str, Any]:
