@@ -280,6 +280,15 @@ def test_a_budget_is_not_exceeded(text):
     assert len(cut.text) + cut.rest == len(text)
 
 
+def test_texts_share_the_budget_of_a_page():
+    budget = Budget(left=500)
+
+    first, second = budget.cut("a" * 400, 10_000, "args.0"), budget.cut("b" * 400, 10_000, "args.1")
+
+    assert (len(first.text), len(second.text)) == (400, 100)
+    assert second.rest == 300
+
+
 def test_all_of_a_job_can_be_saved(app):
     id_ = failed(app, {"text": "x" * 50_000, "token": "s3cret"})
 
