@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.jobs.state import Status
+from antq_actors.web.flow_graph import counted, mermaid, vertices_of
 from antq_actors.web.paging import Listed, listed
 from antq_actors.web.rendering import duration
 from antq_actors.web.routes import Page
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from antq_actors.insights.composed import BatchDetail, WorkflowDetail
     from antq_actors.insights.crons import CronView
     from antq_actors.insights.limits import LimitView
     from antq_actors.web.routes import Route
@@ -96,8 +99,33 @@ def _batches(view: View) -> Listed:
     return listed(view, view.insights.batches(), lambda batch: batch.id)
 
 
+def _batch(view: View) -> BatchDetail:
+    return view.insights.batch(view.params["id"])
+
+
 def _workflows(view: View) -> Listed:
     return listed(view, view.insights.workflows(), lambda workflow: workflow.id)
+
+
+def _with_counts(view: View, workflows: Listed) -> Mapping[str, Any]:
+    return {
+        "place": view.place,
+        "counts": {each.id: counted(each.nodes) for each in workflows.items},
+    }
+
+
+def _workflow(view: View) -> WorkflowDetail:
+    return view.insights.workflow(view.params["id"])
+
+
+def _about_workflow(_view: View, workflow: WorkflowDetail) -> Mapping[str, Any]:
+    vertices = vertices_of(workflow)
+    return {
+        "vertices": vertices,
+        "counts": counted(workflow.nodes),
+        "mermaid": mermaid(vertices),
+        "has_failed": workflow.nodes.get(Status.FAILED, 0) > 0,
+    }
 
 
 ROUTES: Final[Sequence[Route]] = (
@@ -105,6 +133,8 @@ ROUTES: Final[Sequence[Route]] = (
     Page(path="/cron", name="cron", read=_cron, more=_about_cron),
     Page(path="/limits", name="limits", read=_limits, more=_place),
     Page(path="/limit", name="limit", read=_limit, more=_about_limit),
-    Page(path="/batches", name="batches", read=_batches, has_page=False),
-    Page(path="/workflows", name="workflows", read=_workflows, has_page=False),
+    Page(path="/batches", name="batches", read=_batches, more=_place),
+    Page(path="/batches/{id:int}", name="batch", read=_batch),
+    Page(path="/workflows", name="workflows", read=_workflows, more=_with_counts),
+    Page(path="/workflows/{id:int}", name="workflow", read=_workflow, more=_about_workflow),
 )
