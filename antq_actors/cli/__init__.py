@@ -3,6 +3,7 @@
     group.py        all commands, by name and summary
     embedded.py     the same within the commands of a web framework
     start.py        start module:app
+    demo_web.py     demo --web
     demo.py         demo                         demo_display.py its progress and summary
     course.py       course
     listing.py      list

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from antq_actors import AntQ
 from antq_actors.app.signals import print_stacks, signals_to_handle
+from antq_actors.cli import demo_web
 from antq_actors.cli.demo_display import (
     LiveDisplay,
     PlainDisplay,
@@ -76,6 +77,8 @@ def demo(
             help="Make the leads a batch whose callback writes what became of them to a file.",
         ),
     ] = False,
+    web: demo_web.Web = False,
+    web_address: demo_web.WebAddress = None,
 ) -> None:
     """Send a promotion to every lead in a file.
 
@@ -89,7 +92,17 @@ def demo(
       antq demo --leads 20000 --concurrency 500 --path ./promotion
       antq demo --file leads.txt --path ./promotion
       antq demo --summary --path ./promotion
+      antq demo --web
     """
+    if web_address and not web:
+        raise typer.BadParameter("it is for --web", param_hint="--web-address")
+    if web:
+        given = {"--leads": leads, "--file": file, "--path": path, "--summary": summary}
+        for name, value in given.items():
+            if value:
+                raise typer.BadParameter("it is for the promotion, not --web", param_hint=name)
+        demo_web.run(web_address)
+        return
     if leads and file:
         raise typer.BadParameter("give --leads or --file, not both", param_hint="--leads")
 

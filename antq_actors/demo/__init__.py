@@ -6,4 +6,7 @@
 
 ``antq demo`` shows its progress. This code does not print, and uses only the public names of the
 package.
+
+``antq demo --web`` opens a shop in its place: shop.py is its application, with a tree; lessons.py,
+tree_lessons.py and job_lessons.py are what one may predict there, and do.
 """

@@ -14,6 +14,7 @@ paging.py        lists
 refusals.py      what a refused request is answered
 static_files.py  scripts and styles, under their content's hash
 server.py        the server of ``antq web``
+learn.py         the page of lessons, for ``antq demo --web`` alone
 """
 
 from __future__ import annotations

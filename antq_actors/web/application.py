@@ -35,11 +35,12 @@ from antq_actors.web.view import View, body_of, form_of, json_of, query_of
 from antq_actors.web.ways_in import OuterSite, bearer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from antq_actors import AntQ
     from antq_actors.insights.access import Visitor
     from antq_actors.web.options import Options
+    from antq_actors.web.routes import Route
     from antq_actors.web.ways_in import WayIn
 
     Scope = MutableMapping[str, Any]
@@ -57,7 +58,13 @@ THREADS: Final = 4
 class Dashboard:
     """The dashboard of an application: an ASGI application, to be mounted in a site."""
 
-    def __init__(self, app: AntQ, options: Options, way_in: WayIn | None = None) -> None:
+    def __init__(
+        self,
+        app: AntQ,
+        options: Options,
+        way_in: WayIn | None = None,
+        further: Sequence[Route] = (),
+    ) -> None:
         self._app = app
         self._options = options
         self._way_in = way_in or OuterSite(options.access)
@@ -68,7 +75,7 @@ class Dashboard:
         self._regions = Regions(self._streams, self._pace)
         live = Download(path="/live", name="live", read=self._stream)
         region = Download(path="/region/{name}", name="region", read=self._regions.show)
-        self.routes = Routes((*ALL_ROUTES, live, region))
+        self.routes = Routes((*ALL_ROUTES, *further, live, region))
         """All that is answered, for those who look at what there is."""
         self._headers = [
             (name.encode(), value.encode())

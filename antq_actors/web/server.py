@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors import AntQ
+    from antq_actors.web.routes import Route
 
 TOKEN_VARIABLE: Final = "ANTQ_WEB_TOKEN"  # noqa: S105 - its name
 SHORTEST_SECRET: Final = 16
@@ -74,9 +75,19 @@ class WebServer:
     """A dashboard with its server, in a thread of this process."""
 
     def __init__(
-        self, app: AntQ, serving: Serving, environ: Mapping[str, str] = os.environ
+        self,
+        app: AntQ,
+        serving: Serving,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        trees: Sequence[Any] = (),
+        further: Sequence[Route] = (),
     ) -> None:
-        """Read the secrets. Raises ValueError for those that are wrong, which it does not show."""
+        """Read the secrets. Raises ValueError for those that are wrong, which it does not show.
+
+        *trees* are shown beside the application's own; *further* are routes beside those of every
+        dashboard.
+        """
         self._serving = serving
         self._token: str | None = None
         tokens: dict[str, Visitor] = {}
@@ -98,11 +109,12 @@ class WebServer:
             way_in = UrlToken(self._token, serving.level)
         options = Options(
             tokens=tokens or None,
+            trees=tuple(trees),
             hosts=tuple(serving.hosts),
             prometheus=serving.prometheus,
             chaos=serving.chaos,
         )
-        self._dashboard = Dashboard(app, options, way_in)
+        self._dashboard = Dashboard(app, options, way_in, further)
         self._thread: threading.Thread | None = None
         self._server: Any = None
 

@@ -42,6 +42,7 @@ RAIL: Final = (
     Place("Workflows", "workflows", "/workflows"),
     Place("Store", "store", "/store"),
     Place("Audit", "audit", "/audit"),
+    Place("Learn", "learn", "/learn"),
 )
 
 _BELOW: Final = {

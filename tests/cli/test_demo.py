@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from http.cookiejar import CookieJar
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
@@ -220,3 +222,42 @@ def test_stopped_by_a_signal_it_says_how_to_go_on_and_gives_back_what_runs(tmp_p
     jobs = stored(path)
     assert "running" not in {job.status for job in jobs}
     assert sum(job.interruptions for job in jobs) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_shop_in_the_browser_prints_its_url_and_leaves_nothing_behind(tmp_path, number):
+    program = subprocess.Popen(
+        [sys.executable, "-m", "antq_actors", "demo", "--web", "--web-address", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
+    )
+    url = program.stdout.readline().split()[-1]
+
+    browser = build_opener(HTTPCookieProcessor(CookieJar()))
+    with browser.open(url) as page:  # which sends on to the page, with a cookie
+        assert page.status == 200
+    assert [each.name.startswith("antq-demo-") for each in tmp_path.iterdir()] == [True]
+
+    program.send_signal(number)
+    assert finish(program)[0] == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--web", "--web-address", "8420"], "HOST:PORT"),
+        (["--web", "--web-address", "localhost:99999"], "HOST:PORT"),
+        (["--web", "--web-address", "0.0.0.0:0"], "loopback"),
+        (["--web-address", "127.0.0.1:0"], "--web"),
+        (["--web", "--leads", "5"], "--leads"),
+        (["--web", "--summary"], "--summary"),
+    ],
+)
+def test_a_shop_in_the_browser_takes_an_address_and_nothing_of_the_promotion(arguments, said):
+    code, out = demo(*arguments)
+
+    assert code == 2
+    assert said in out
