@@ -27,14 +27,14 @@ def open_store(path: Path) -> AntQ:
     return AntQ(path, queues={"default": 50, OTHER: 50}, retention=None)
 
 
-def fill(path: Path, jobs: int) -> None:
+def fill(path: Path, jobs: int, *, with_errors: bool = False) -> None:
     """Store *jobs* jobs: a fifth has ended, two fifths wait in a paused queue, the rest is
-    scheduled far ahead.
+    scheduled far ahead. Those that failed have their errors if these are wanted.
     """
     ended = jobs // 5
     waiting = (jobs - ended) // 2
     with open_store(path) as app:
-        app.import_jobs(_ended(ended))
+        app.import_jobs(_ended(ended, with_errors=with_errors))
         app.queue(OTHER).pause()
         app.enqueue_many(Noop, _args(waiting), queue=OTHER)
         schedule(app, jobs - ended - waiting)
@@ -68,20 +68,35 @@ def _args(jobs: int) -> Iterator[dict[str, int]]:
     return ({"number": number} for number in range(jobs))
 
 
-def _ended(jobs: int) -> Iterator[str]:
+def _ended(jobs: int, *, with_errors: bool) -> Iterator[str]:
     """Write an export: storing how jobs ended is quicker than performing them."""
     now = datetime.now(UTC).isoformat()
     yield json.dumps({"antq_export": 1})
     for number in range(jobs):
+        status = ENDED[number % len(ENDED)]
+        has_error = with_errors and status is Status.FAILED
         yield json.dumps(
             {
                 "id": number + 1,
                 "worker": f"{Noop.__module__}.{Noop.__qualname__}",
                 "queue": "default",
-                "status": ENDED[number % len(ENDED)],
+                "status": status,
                 "inserted_at": now,
                 "updated_at": now,
                 "attempts": 1,
                 "args": {"number": number},
+                "errors": [_error(number, now)] if has_error else [],
             }
         )
+
+
+def _error(number: int, at: str) -> dict[str, str | int]:
+    """Return an error as an export has it: one of ten, by where it was raised."""
+    frame = f'  File "/srv/shop/orders.py", line {number // len(ENDED) % 10 + 1}, in charge\n'
+    return {
+        "attempt": 1,
+        "error": f"timed out after {number} ms",
+        "at": at,
+        "stack_trace": f"Traceback (most recent call last):\n{frame}TimeoutError: timed out",
+        "error_type": "TimeoutError",
+    }

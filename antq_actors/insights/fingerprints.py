@@ -57,7 +57,6 @@ class Fingerprint(NamedTuple):
     frames: tuple[Frame, ...]
 
 
-@lru_cache(maxsize=256)
 def fingerprint(error: str, error_type: str | None, stack_trace: str | None) -> Fingerprint:
     """Return the fingerprint of a failure.
 
@@ -66,12 +65,19 @@ def fingerprint(error: str, error_type: str | None, stack_trace: str | None) -> 
     True
     """
     frames = own_frames(stack_trace or "") if error_type is not None else ()
+    return Fingerprint(_digest(error_type, frames, "" if frames else error), frames)
+
+
+@lru_cache(maxsize=256)
+def _digest(error_type: str | None, frames: tuple[Frame, ...], error: str) -> str:
+    """Return the fingerprint of failures of a class in a place; or, without one, with a text."""
     place = [without_numbers(f"{_short(each.file)} {each.function}") for each in frames]
     first_line = without_numbers(error.partition("\n")[0])[:_MOST_CHARACTERS]
     common = [error_type, place or first_line]
-    return Fingerprint(sha256(json.dumps(common).encode()).hexdigest()[:_DIGITS], frames)
+    return sha256(json.dumps(common).encode()).hexdigest()[:_DIGITS]
 
 
+@lru_cache(maxsize=256)
 def own_frames(stack_trace: str) -> tuple[Frame, ...]:
     """Return the innermost frames of a stack trace that are the user's, the innermost last.
 

@@ -41,6 +41,8 @@ PAGE_JOBS: Final = 50
 _FIRST_JOBS: Final = 100
 """Of the first transaction of a search; each next one has twice as many."""
 _MOST_JOBS: Final = 800
+_FEWEST_JOBS: Final = 20
+"""Of a transaction when little time is left."""
 _PAGE_IDS: Final = 5_000
 """Ids that are read in one transaction, without their jobs."""
 _MOST_LISTED: Final = 2**32
@@ -170,7 +172,8 @@ class Search:
             raise TypeError(f"budget must be a number of seconds, got {short_repr(budget)}")
         if not seconds >= 0:
             raise ValueError(f"budget must be 0 seconds or more, got {short_repr(budget)}")
-        self._deadline = time.monotonic() + seconds
+        self._began = time.monotonic()
+        self._deadline = self._began + seconds
         self._store, self._redactor = source.store, source.redactor
         self.now = source.now()
         self.searched = 0
@@ -280,8 +283,13 @@ class Search:
         return self._store.read(JobReader.has_fewer_errors, self._lanes)
 
     def _next_size(self) -> int:
+        """Return how many jobs to read next: ever more, but no more than there is time for."""
         size, self._size = self._size, min(2 * self._size, _MOST_JOBS)
-        return size
+        now = time.monotonic()
+        if not self.searched or now <= self._began:
+            return size
+        in_time = self.searched * (self._deadline - now) / (now - self._began)
+        return int(min(size, max(_FEWEST_JOBS, in_time)))
 
     def passes(self, raw: RawJob) -> bool:
         """Return whether a job that was read passes the filter."""

@@ -107,6 +107,13 @@ class Streams:
         """Whether streams end now, because their server stops."""
         return self.is_closing or _server_stops()
 
+    def resting(self) -> State | None:
+        """Return the state that streams tell of, in the pause after a signal; None: it is over.
+
+        So nothing is looked at in that pause, and no thread is asked to.
+        """
+        return self._state if time.monotonic() < self._next_at else None
+
     def state(self) -> State:
         """Return the state that streams tell of: read again after a change, though not at once."""
         with self._lock:
@@ -166,7 +173,11 @@ class Stream(Response):
             await anyio.sleep(LOOK_SECONDS)
             before = state
             try:
-                state = await anyio.to_thread.run_sync(streams.state)
+                resting = streams.resting()
+                if resting is None:
+                    state = await anyio.to_thread.run_sync(streams.state)
+                else:
+                    state = resting
             except AntqError:  # the store went away
                 break
             if state is not before:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
+from concurrent.futures import Future
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import HTMLResponse, Response
 
-from antq_actors.web.refusals import not_found
-from antq_actors.web.rendering import has_region, render_region
+from antq_actors.web.refusals import bad_field, not_found
+from antq_actors.web.rendering import encoded, has_region, is_compressed, render_region
 from antq_actors.web.routes import Page
 from antq_actors.web.settings import settings_of
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 AGE_SECONDS: Final = 10
 """After so long, a region is rendered anew without a change: what it shows has become older."""
 MOST_KEPT: Final = 32
+REQUEST_SECONDS: Final = 0.001
+"""What a request takes of a processor beside that, about: of the server, and to hand it over."""
+
+Sent = tuple[bytes, dict[str, str]]
+"""A region as it is sent, with its headers."""
 
 
 class Regions:
@@ -36,33 +42,45 @@ class Regions:
     def __init__(self, streams: Streams, pace: Pace) -> None:
         self._streams = streams
         self._pace = pace
-        self._kept: OrderedDict[str, str] = OrderedDict()
+        self._kept: OrderedDict[str, Future[Sent]] = OrderedDict()
+        """Those that were rendered, or are being rendered, by their tags."""
         self._lock = Lock()
 
     def show(self, view: View) -> Response:
         """Return the region that a request names. Raises Refusal for one that there is not."""
+        began = time.thread_time()
+        try:
+            return self._show(view)
+        finally:
+            self._pace.note(time.thread_time() - began + REQUEST_SECONDS)
+
+    def _show(self, view: View) -> Response:
         page = self._page(view)
         view = replace(view, params=_params(page, view), path=_page_path(page, view))
         tag = _tag(view, self._streams.version())
-        headers = {"etag": tag}
         if view.request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
+            return Response(status_code=304, headers={"etag": tag})
+        body, headers = self._rendered(tag, page, view)
+        return HTMLResponse(body, headers=headers | {"etag": tag})
+
+    def _rendered(self, tag: str, page: Page, view: View) -> Sent:
+        """Return a region, rendered once: who asks for it meanwhile waits for the first."""
         with self._lock:
-            text = self._kept.get(tag)
-        if text is None:
-            text = self._render(page, view)
-            with self._lock:
-                self._kept[tag] = text
+            kept = self._kept.get(tag)
+            if kept is None:
+                mine = self._kept[tag] = Future[Sent]()
                 if len(self._kept) > MOST_KEPT:
                     self._kept.popitem(last=False)
-        return HTMLResponse(text.encode("utf-8", "replace"), headers=headers)
-
-    def _render(self, page: Page, view: View) -> str:
-        start = time.thread_time()
-        found = page.read(view)
-        text = render_region(view, page.name, found, **page.more(view, found))
-        self._pace.note(time.thread_time() - start)
-        return text
+        if kept is not None:
+            return kept.result()
+        try:
+            mine.set_result(encoded(view.request, _render(page, view)))
+        except BaseException as error:
+            with self._lock:
+                self._kept.pop(tag, None)
+            mine.set_exception(error)
+            raise
+        return mine.result()
 
     def _page(self, view: View) -> Page:
         name = str(view.params["name"])
@@ -70,6 +88,13 @@ class Regions:
             if isinstance(route, Page) and route.name == name and has_region(route):
                 return route
         raise not_found(f"There is no region {name}.")
+
+
+def _render(page: Page, view: View) -> str:
+    found = page.read(view)
+    if isinstance(found, Response):  # which says what is wrong with the request
+        raise bad_field("this part of a page is asked for what its page does not show")
+    return render_region(view, page.name, found, **page.more(view, found))
 
 
 def _params(page: Page, view: View) -> dict[str, int]:
@@ -94,6 +119,7 @@ def _tag(view: View, version: Version) -> str:
         view.now.timestamp() // AGE_SECONDS,
         view.visitor,
         settings_of(view.request),
+        is_compressed(view.request),
         view.root,
         view.request.url.path,
         sorted((name, *values) for name, values in view.query.items()),

@@ -5,6 +5,7 @@ Everything is escaped: no template and no filter marks a text as safe.
 
 from __future__ import annotations
 
+import gzip
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _AWAY: Final = 503
+_LEVEL: Final = 3
+"""Of compression: a tenth larger than at the usual level, in a third of the time."""
 
 
 @lru_cache(maxsize=1)
@@ -63,7 +66,23 @@ def render(view: View, name: str, value: Any, status: int = 200, **more: Any) ->
     """Return the page *name*, which shows *value* as ``it``."""
     template = environment().get_template(f"{name}.html")
     text = template.render(_context(view, name, value), **more)
-    return HTMLResponse(text.encode("utf-8", "replace"), status)
+    body, headers = encoded(view.request, text)
+    return HTMLResponse(body, status, headers)
+
+
+def is_compressed(request: Request) -> bool:
+    """Return whether a page is sent compressed: where the browser takes it."""
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def encoded(request: Request, text: str) -> tuple[bytes, dict[str, str]]:
+    """Return the HTML *text* as it is sent, with the headers that say how."""
+    body = text.encode("utf-8", "replace")
+    headers = {"vary": "accept-encoding"}
+    if is_compressed(request):
+        body = gzip.compress(body, _LEVEL, mtime=0)
+        headers["content-encoding"] = "gzip"
+    return body, headers
 
 
 def render_region(view: View, name: str, value: Any, **more: Any) -> str:

@@ -120,15 +120,24 @@ class Routes:
     """All routes; finds that of a request."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._routes = [(compile_path(each.path), each) for each in routes]
-        self._verbs = {each.path: each for _, each in self._routes if isinstance(each, Verb)}
+        self._all = tuple(routes)
+        self._verbs = {each.path: each for each in self._all if isinstance(each, Verb)}
+        self._pages = {each.path for each in self._all if isinstance(each, Page) and each.has_page}
+        self._plain: dict[str, list[Route]] = {}
+        """Those whose paths are what they are, by path: most, found without a pattern."""
+        self._patterns = []
+        for route in self._all:
+            if "{" in route.path:
+                self._patterns.append((compile_path(route.path), route))
+            else:
+                self._plain.setdefault(route.path, []).append(route)
 
     def __iter__(self) -> Iterator[Route]:
-        return (route for _, route in self._routes)
+        return iter(self._all)
 
     def has_page(self, path: str) -> bool:
         """Return whether there is a page with this declared path."""
-        return any(isinstance(each, Page) and each.path == path and each.has_page for each in self)
+        return path in self._pages
 
     def verb(self, path: str) -> Verb | None:
         """Return the verb of a path, as it is declared; None: there is none."""
@@ -138,7 +147,9 @@ class Routes:
         """Return the routes of a path by their methods, and what the path holds."""
         found: dict[Method, Route] = {}
         params: dict[str, Any] = {}
-        for (regex, _, convertors), route in self._routes:
+        for route in self._plain.get(path, ()):
+            found.setdefault(route.method, route)
+        for (regex, _, convertors), route in self._patterns:
             match = regex.match(path)
             if match is None or route.method in found:
                 continue

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE: Final = "ANTQ_WEB_TOKEN"  # noqa: S105 - its name
 SHORTEST_SECRET: Final = 16
 """Characters that a secret of an ``--auth`` file needs at least."""
+LOOK_SECONDS: Final = 1.0
+"""How often the server looks at its clock."""
 STOP_SECONDS: Final = 1.0
 """What requests that are under way get when the server stops."""
 _OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -131,7 +135,7 @@ class WebServer:
             server_header=False,
             timeout_graceful_shutdown=int(STOP_SECONDS),
         )
-        self._server = uvicorn.Server(config)
+        self._server = _quiet(uvicorn.Server)(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="antq web", daemon=True
         )
@@ -142,7 +146,7 @@ class WebServer:
         """End it: streams at once; requests that are under way get `STOP_SECONDS`."""
         if self._thread is not None:
             self._dashboard.close()
-            self._server.should_exit = True
+            self._server.end()
             self._thread.join(2 * STOP_SECONDS)
         if self._serving.uds is not None:
             self._serving.uds.unlink(missing_ok=True)
@@ -165,6 +169,36 @@ class WebServer:
         place = f"[{host}]" if ":" in host else host
         token = "" if self._token is None else f"?t={self._token}"
         return f"http://{place}:{port}/{token}"
+
+
+def _quiet(server: Any) -> Any:
+    """Return a class of servers that look once a second whether they end, and are told when."""
+
+    class Quiet(server):  # type: ignore[misc] # uvicorn is only there where a dashboard is served
+        """A server that takes next to no processor time while nobody asks anything.
+
+        uvicorn's own looks ten times a second.
+        """
+
+        _loop: asyncio.AbstractEventLoop | None = None
+
+        async def main_loop(self) -> None:
+            """Look until it ends; each look also renews the date that answers bear."""
+            self._told = asyncio.Event()
+            self._loop = asyncio.get_running_loop()
+            while not await self.on_tick(0):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._told.wait()
+
+        def end(self) -> None:
+            """End it at once, from any thread."""
+            self.should_exit = True
+            if self._loop is not None:
+                with suppress(RuntimeError):  # it has ended meanwhile
+                    self._loop.call_soon_threadsafe(self._told.set)
+
+    return Quiet
 
 
 def _bind_unix(path: Path) -> socket.socket:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from antq_actors.insights.charts import RUN_BOUNDS, RUN_NAMES, WINDOWS, as_csv
 from antq_actors.insights.filters import FilterError
+from antq_actors.insights.search import BUDGET_SECONDS
 from antq_actors.insights.values import ErrorPage
 from antq_actors.web.drawing import Picture, picture, sparkline
 from antq_actors.web.paging import cursor_in, node_in, number_in
@@ -32,10 +33,16 @@ BARS_HEIGHT: Final = 90
 _NOTHING: Final = ErrorPage(items=(), next=None, previous=None, searched=0, complete=True)
 
 
+FIRST_SECONDS: Final = 0.015
+"""For which failures are looked for when the list is opened; further on, for as long as usual."""
+
+
 def _errors(view: View) -> Any:
-    typed = view.one("q", "") or ""
+    typed, after = view.one("q", "") or "", cursor_in(view, "after")
+    is_opened = not (typed or after or view.is_api)
     try:
-        return view.insights.errors(typed, after=cursor_in(view, "after"))
+        budget = FIRST_SECONDS if is_opened else BUDGET_SECONDS
+        return view.insights.errors(typed, after=after, budget=budget)
     except FilterError as error:
         if view.is_api:
             raise
