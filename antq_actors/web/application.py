@@ -11,6 +11,7 @@ import json
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote
 
 import anyio
 import anyio.to_thread
@@ -33,6 +34,7 @@ from antq_actors.web.routes import COMMON_FIELDS, FORM_FIELDS, Download, Method,
 from antq_actors.web.site import ALL_ROUTES
 from antq_actors.web.view import View, body_of, form_of, json_of, query_of
 from antq_actors.web.ways_in import OuterSite, bearer_of
+from antq_actors.web.wsgi import WSGI, WsgiDashboard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.web")
 
 API: Final = "/api/v1"
-WSGI: Final = "antq.wsgi"
-"""Set in the scope of a request that comes over WSGI."""
 UNAUTHORIZED: Final = 401
 THREADS: Final = 4
 """Requests that are answered at once; others wait, so that viewers cannot take all of a process."""
@@ -82,6 +82,7 @@ class Dashboard:
             for name, value in security_headers(options.frame_ancestors, options.csp).items()
         ]
         self._limiter = anyio.CapacityLimiter(THREADS)
+        self._wsgi = WsgiDashboard(self)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Let a request of HTTP in, and send its answer; a lifespan and websockets it has none."""
@@ -91,7 +92,11 @@ class Dashboard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
+        scope = _with_root(scope)
         request = Request(scope, receive)
+        if (to_itself := _to_mount(request)) is not None:
+            await to_itself(scope, receive, send)
+            return
         scope["antq.path"] = path = path_below(scope)
         is_api = path == API or path.startswith(API + "/")
         try:
@@ -184,6 +189,10 @@ class Dashboard:
                 refusal = Refusal(500, type(error).__name__, "This is a fault of the dashboard.")
             raise refusal from error
 
+    def wsgi(self) -> WsgiDashboard:
+        """Return it as a WSGI application, always the same one. Its pages ask for changes."""
+        return self._wsgi
+
     def close(self) -> None:
         """End the open streams within a moment, because the server stops; none begins any more."""
         self._streams.is_closing = True
@@ -272,6 +281,33 @@ def path_below(scope: Scope) -> str:
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     below = path.removeprefix(root) if path == root or path.startswith(root + "/") else path
     return below or "/"
+
+
+def _with_root(scope: Scope) -> Scope:
+    """Return the scope of a request with the path of the mount, also below a mount of Litestar.
+
+    That takes it from the path without telling; what was asked for is in ``raw_path``.
+    """
+    path, asked = str(scope["path"]), unquote((scope.get("raw_path") or b"").decode("latin-1"))
+    if asked in ("", path) or not asked.rstrip("/").endswith(path.rstrip("/")):
+        return scope
+    root = asked.rstrip("/").removesuffix(path.rstrip("/"))
+    return {**scope, "root_path": root, "path": asked}
+
+
+def _to_mount(request: Request) -> Response | None:
+    """Return the redirect from the path of the mount to the same with a slash.
+
+    None: it has one. Without, the links of the page, which are relative, would lead beside it.
+    """
+    root, query = (
+        request.scope.get("root_path", ""),
+        request.scope["query_string"].decode("latin-1"),
+    )
+    if not root or request.scope["path"] != root or root.endswith("/"):
+        return None
+    last = quote(root.rpartition("/")[2])
+    return RedirectResponse(f"./{last}/" + (f"?{query}" if query else ""), status_code=307)
 
 
 async def _no_lifespan(receive: Any, send: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.web.notices import notice_of
 from antq_actors.web.view import NEXT_PAGES
+from antq_actors.web.wsgi import WSGI
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +93,7 @@ def shell_of(view: View, page: str) -> Shell:
         current=_BELOW.get(page, page),
         waiting=counts.waiting,
         failed=counts.failed,
-        is_streaming="antq.wsgi" not in view.request.scope,
+        is_streaming=WSGI not in view.request.scope,
         notice=notice_of(view),
         next=page if page in NEXT_PAGES else "overview",
         about=_about(view),
