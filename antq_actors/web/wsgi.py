@@ -11,11 +11,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
-
-    from antq_actors.web.application import Dashboard
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
     Environ = MutableMapping[str, Any]
+    Dashboard = Callable[[Any, Any, Any], Awaitable[None]]
     Served = Callable[[Environ, Any], Iterable[bytes]]
 
 WSGI: Final = "antq.wsgi"

@@ -39,6 +39,7 @@ TABLE: dict[tuple[str, str], Access] = {
         )
     },
     ("POST", "/settings"): Access.READ,
+    ("POST", "/bulk"): Access.READ,  # of a dry run; the verb itself asks for OPERATE beyond that
     **{
         ("POST", path): Access.OPERATE
         for path in (
@@ -49,7 +50,7 @@ TABLE: dict[tuple[str, str], Access] = {
             *("/limit/set", "/limit/pause", "/limit/resume", "/limit/reset", "/undo"),
             *("/batches/{id:int}/cancel", "/batches/{id:int}/retry-failed"),
             *("/batches/{id:int}/close", "/workflows/{id:int}/cancel"),
-            *("/workflows/{id:int}/retry-failed", "/bulk", "/bulk/{id:int}/stop", "/tree/trace"),
+            *("/workflows/{id:int}/retry-failed", "/bulk/{id:int}/stop", "/tree/trace"),
             "/learn/{lesson}/{step}",
         )
     },
