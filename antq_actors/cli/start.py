@@ -1,13 +1,11 @@
 """``antq start module:app``: run the queues of an application until a signal stops it."""
 
 import inspect
-import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from enum import StrEnum
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Final, TypeAlias
@@ -19,6 +17,7 @@ from antq_actors import AntQ, AntqError
 from antq_actors.app import signals
 from antq_actors.checks import short_repr
 from antq_actors.cli import output, user_code
+from antq_actors.cli.start_log import LogLevel, configure_log, held_log
 from antq_actors.jobs.resolver import is_worker
 from antq_actors.multiprocess import parent
 from antq_actors.multiprocess import reload as reload_at_changes
@@ -32,14 +31,11 @@ ALONE: Final = 0
 
 FORM: Final = "MODULE:APP"
 
+Place: TypeAlias = tuple[str, int]
+"""A host and a port."""
 
-class LogLevel(StrEnum):
-    """The lowest level that is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
+DEFAULT_PLACE: Final[Place] = ("127.0.0.1", 8420)
+MOST_PORT: Final = 65_535
 
 
 Target: TypeAlias = Annotated[
@@ -77,6 +73,13 @@ Level: TypeAlias = Annotated[
         " default is warning, and info for your own code.",
     ),
 ]
+WithWeb: TypeAlias = Annotated[
+    bool, typer.Option("--web", help="Also serve the dashboard; its URL is printed.")
+]
+WebAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Where --web listens; the default is 127.0.0.1:8420."),
+]
 Number: TypeAlias = Annotated[int, typer.Option(hidden=True)]
 LifelineFd: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
 WithoutTraceback: TypeAlias = Annotated[bool, typer.Option("--without-traceback", hidden=True)]
@@ -89,6 +92,8 @@ def start(
     site: SitePlace = None,
     reload: Reload = False,
     log_level: Level = None,
+    web: WithWeb = False,
+    web_address: WebAddress = None,
     number: Number = 1,
     lifeline: LifelineFd = None,
     without_traceback: WithoutTraceback = False,
@@ -106,23 +111,26 @@ def start(
       antq start shop.jobs:make_app --log-level info
       antq start shop.jobs:app --processes 4
       antq start shop.jobs:app --app shop.web:site
+      antq start shop.jobs:app --web
     """
+    place = parse_web(web_address, is_on=web)
+    command = _command(target, log_level, site, place)
     if reload:
-        return _run_reloading(target, processes, log_level, site)
+        return _run_reloading(target, processes, log_level, command)
     if processes > 1:
-        return _run_processes(target, processes, log_level, site)
+        return _run_processes(target, processes, log_level, command)
     _handle_sigterm_as_first_process()
     if lifeline is not None:
         app = _runnable(target, with_traceback=not without_traceback)
         with _within(site, app):
-            run_under_parent(app, target, log_level, number, ParentLifeline(lifeline))
+            run_under_parent(app, target, log_level, number, ParentLifeline(lifeline), web=place)
         return 0
 
     app = _runnable(target)
     if app.is_volatile:
         raise _volatile(target)
     with _within(site, app):
-        run_application(app, target, log_level)
+        run_application(app, target, log_level, place)
     return 0
 
 
@@ -135,8 +143,30 @@ def _within(place: str | None, app: AntQ) -> AbstractContextManager[None]:
     return site.entered(place, app)
 
 
-def run_application(app: AntQ, name: str, log_level: LogLevel | None) -> None:
-    """Run the queues of an application in this process until a signal stops it."""
+def parse_web(address: str | None, *, is_on: bool) -> Place | None:
+    """Return where ``--web`` listens; None: it is not there. Raises BadParameter."""
+    if address is None:
+        return DEFAULT_PLACE if is_on else None
+    host, separator, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    is_port = port.isascii() and port.isdecimal() and int(port[:6]) <= MOST_PORT
+    if not (separator and host and is_port):
+        raise typer.BadParameter(
+            f"it must be HOST:PORT, such as 127.0.0.1:8420, got {short_repr(address)}",
+            param_hint="--web-address",
+        )
+    if not is_on:
+        raise typer.BadParameter("it is where --web listens; add --web", param_hint="--web-address")
+    return host, int(port)
+
+
+def run_application(
+    app: AntQ, name: str, log_level: LogLevel | None, web: Place | None = None
+) -> None:
+    """Run the queues of an application in this process until a signal stops it.
+
+    *web*: where the dashboard is served beside them.
+    """
 
     def report_start() -> None:
         _say(f"{_version()} runs {name}; Ctrl-C stops it")
@@ -144,12 +174,13 @@ def run_application(app: AntQ, name: str, log_level: LogLevel | None) -> None:
             _say(f"{_store_and_queues(app)}; {_place(app)}")
 
     configure_log(log_level)
-    _run(app, report_start, report=_say)
+    with _served(app, name, web) as serve:
+        _run(app, report_start, serve, report=_say)
     _say("stopped")
 
 
 def _run_reloading(
-    target: str, processes: int, log_level: LogLevel | None, site: str | None
+    target: str, processes: int, log_level: LogLevel | None, command: list[str]
 ) -> int:
     """Run ``antq start --reload``: one process at a time, which starts anew at each change."""
     user_code.parse_target(target, FORM, "shop.jobs:app")
@@ -157,8 +188,7 @@ def _run_reloading(
         raise typer.BadParameter(
             "it runs one process; leave out --processes", param_hint="--reload"
         )
-    command = [*_command(target, log_level, site), "--number", str(ALONE)]
-    return run_reloading(command, target, log_level)
+    return run_reloading([*command, "--number", str(ALONE)], target, log_level)
 
 
 def run_reloading(command: Sequence[str], name: str, log_level: LogLevel | None) -> int:
@@ -169,14 +199,13 @@ def run_reloading(command: Sequence[str], name: str, log_level: LogLevel | None)
 
 
 def _run_processes(
-    target: str, processes: int, log_level: LogLevel | None, site: str | None
+    target: str, processes: int, log_level: LogLevel | None, command: list[str]
 ) -> int:
     """Start the processes of ``antq start --processes``, and watch them as their parent."""
     user_code.parse_target(target, FORM, "shop.jobs:app")
     _check_platform()
     configure_log(log_level)
     _say(f"{_version()} starts {target} in {processes} processes; Ctrl-C stops them")
-    command = _command(target, log_level, site)
     with held_log() as log:
         return parent.run(command, processes, when_up=log.release, report=_say)
 
@@ -201,11 +230,17 @@ def _check_platform() -> None:
 
 
 def run_under_parent(
-    app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: ParentLifeline
+    app: AntQ,
+    target: str,
+    log_level: LogLevel | None,
+    number: int,
+    lifeline: ParentLifeline,
+    *,
+    web: Place | None = None,
 ) -> None:
     """Run the queues as the process with this *number* of ``antq start --processes``.
 
-    It is the only one of ``antq start --reload`` with the number 0.
+    It is the only one of ``antq start --reload`` with the number 0. The first one serves *web*.
     """
     if app.is_volatile and number == ALONE:
         raise _volatile(target)
@@ -229,16 +264,32 @@ def run_under_parent(
         lifeline.report_up()
 
     configure_log(log_level, mark)
-    if _run(app, report_start, report=say, hurried_by=STOP_NOW):
+    with _served(app, target, web if number <= 1 else None) as serve:
+        is_drained = _run(app, report_start, serve, report=say, hurried_by=STOP_NOW)
+    if is_drained:
         lifeline.report_drained()
 
 
-def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> bool:
+def _served(
+    app: AntQ, name: str, web: Place | None
+) -> AbstractContextManager[Callable[[], object]]:
+    """Listen at *web* as long as the context lasts; what it gives serves the dashboard there."""
+    if web is None:
+        return nullcontext(lambda: None)
+    from antq_actors.cli.web import served  # noqa: PLC0415 - needs an extra
+
+    return served(app, name, has_auth=False, host=web[0], port=web[1])
+
+
+def _run(
+    app: AntQ, when_up: Callable[[], None], serve: Callable[[], object], **options: Any
+) -> bool:
     """Run an application until it is to end; return whether its node was drained from outside."""
     with held_log() as log:
 
         def release() -> None:
             log.release()
+            serve()
             when_up()
 
         try:
@@ -270,14 +321,17 @@ def _place(app: AntQ) -> str:
     return f"node {app.node}, process {os.getpid()}"
 
 
-def _command(target: str, log_level: LogLevel | None, site: str | None) -> list[str]:
+def _command(
+    target: str, log_level: LogLevel | None, site: str | None, web: Place | None
+) -> list[str]:
     """Return the command line that starts one of several processes of ``antq start``."""
     # With -m the current directory is first on sys.path, before the standard library. If it is not
     # on sys.path now, it must not be there then: the application may have a file named queue.py.
     path = [] if str(Path.cwd()) in sys.path else ["-P"]
     level = [] if log_level is None else ["--log-level", str(log_level)]
     within = [] if site is None else ["--app", site]
-    return [sys.executable, *path, "-m", "antq_actors", "start", target, *level, *within]
+    served = [] if web is None else ["--web", "--web-address", f"[{web[0]}]:{web[1]}"]
+    return [sys.executable, *path, "-m", "antq_actors", "start", target, *level, *within, *served]
 
 
 def _runnable(target: str, *, with_traceback: bool = True) -> AntQ:
@@ -339,62 +393,3 @@ def _volatile(target: str) -> typer.BadParameter:
 
 def _wrong(message: str) -> typer.BadParameter:
     return user_code.wrong_usage(message, FORM)
-
-
-OURS: Final = "antq_actors"
-
-
-def configure_log(level: LogLevel | None, mark: str = "") -> None:
-    """Set up logging of ``antq start`` to standard error, unless the user's module has done so.
-
-    *mark* identifies the process in each line. Without a *level*, the user's code logs INFO and
-    above, and this package WARNING and above, since its INFO is a line for each job.
-    """
-    least = logging.INFO if level is None else logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(
-        level=least, format=f"%(asctime)s %(levelname)-7s {mark}%(name)s: %(message)s"
-    )
-    ours = logging.getLogger(OURS)
-    if level is not None:
-        ours.setLevel(least)
-    elif ours.level == logging.NOTSET:
-        ours.setLevel(logging.WARNING)
-
-
-class HeldLogRecords(logging.Filter):
-    """Holds back the log of the supervisors until the start has succeeded.
-
-    A start that fails raises an error with the same facts, and the command shows that error.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._logger = logging.getLogger(f"{OURS}.otp")
-        self._records: list[logging.LogRecord] | None = []
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Keep a supervisor's log *record* back while ``antq start`` starts; return False then."""
-        if self._records is None:
-            return True
-        self._records.append(record)
-        return False
-
-    def release(self) -> None:
-        """Log the supervisors' records that ``antq start`` kept back, and later ones at once."""
-        self._logger.removeFilter(self)
-        records, self._records = self._records, None
-        for record in records or ():
-            self._logger.handle(record)
-
-
-@contextmanager
-def held_log() -> Iterator[HeldLogRecords]:
-    """Hold back the log of the supervisors while ``antq start`` starts; not at the level DEBUG."""
-    logger = logging.getLogger(f"{OURS}.otp")
-    records = HeldLogRecords()
-    if not logger.isEnabledFor(logging.DEBUG):
-        logger.addFilter(records)
-    try:
-        yield records
-    finally:
-        logger.removeFilter(records)

@@ -1,14 +1,16 @@
 """``antq web``: serve the dashboard of a store until a signal stops it."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
-from antq_actors import AntqError
+from antq_actors import AntQ, AntqError
 from antq_actors.app import signals
 from antq_actors.cli import output
-from antq_actors.cli.store import StorePath, open_store
+from antq_actors.cli.store import StorePath, open_shown_store
 
 PORT: Final = 8420
 
@@ -66,36 +68,60 @@ def web(
       antq web --path jobs --read-only --open
       antq web --path jobs --host 0.0.0.0 --auth visitors --host-name jobs.example.org
     """
-    try:
-        from antq_actors.web.server import Serving, WebServer  # noqa: PLC0415 - needs an extra
-    except ImportError as error:
-        raise AntqError(str(error)) from None
+    with (
+        open_shown_store(path) as app,
+        served(
+            app,
+            str(path),
+            host=host,
+            port=port,
+            uds=uds,
+            auth=auth,
+            hosts=host_name or (),
+            is_read_only=read_only,
+            chaos=chaos,
+            prometheus=prometheus,
+        ) as serve,
+    ):
 
-    with open_store(path) as app:
-        try:
-            serving = Serving(
-                host=host,
-                port=port,
-                uds=uds,
-                auth=auth,
-                hosts=host_name or (),
-                is_read_only=read_only,
-                chaos=chaos,
-                prometheus=prometheus,
-            )
-            server = WebServer(app, serving)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-
-        def report_start() -> None:
-            url = server.start()
-            output.write(f"the dashboard of '{path}' is at {url}")
+        def when_up() -> None:
+            url = serve()
             if open_:
                 typer.launch(url)
 
         try:
-            signals.run(app, queues=False, when_up=report_start)
+            signals.run(app, queues=False, when_up=when_up)
         except RuntimeError as error:  # the tree gave up: its store is gone
             raise AntqError(str(error)) from None
-        finally:
-            server.stop()
+
+
+@contextmanager
+def served(
+    app: AntQ, name: str, *, has_auth: bool = True, **how: Any
+) -> Iterator[Callable[[], str]]:
+    """Listen as long as the context lasts; the function it gives serves, and returns the URL.
+
+    *how* is for :class:`~antq_actors.web.server.Serving`; *has_auth*: whether the command has
+    ``--auth``. Raises BadParameter for what is wrong with it, StartError where the address cannot
+    be had, and AntqError without the extra.
+    """
+    try:
+        from antq_actors.web.server import Serving, WebServer  # noqa: PLC0415 - needs an extra
+    except ImportError as error:
+        raise AntqError(str(error)) from None
+    try:
+        server = WebServer(app, Serving(**how))
+    except ValueError as error:
+        instead = "" if has_auth else "; antq web has that option, antq start has not"
+        raise typer.BadParameter(f"{error}{instead if '--auth' in str(error) else ''}") from None
+
+    def serve() -> str:
+        url = server.start()
+        output.write(f"the dashboard of '{name}' is at {url}")
+        return url
+
+    server.listen()
+    try:
+        yield serve
+    finally:
+        server.stop()

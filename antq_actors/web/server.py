@@ -119,14 +119,21 @@ class WebServer:
             chaos=serving.chaos,
         )
         self._dashboard = Dashboard(app, options, way_in, further)
+        self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._server: Any = None
 
+    def listen(self) -> None:
+        """Take the address; it is served from `start` on. Raises StartError."""
+        if self._listener is None:
+            self._listener = self._bind()
+
     def start(self) -> str:
-        """Listen, and return the URL. Raises StartError where the address cannot be had."""
+        """Serve, and return the URL. Raises StartError where the address cannot be had."""
         import uvicorn  # noqa: PLC0415 - a dashboard that is mounted has a server already
 
-        listener = self._bind()
+        self.listen()
+        listener: Any = self._listener
         config = uvicorn.Config(
             self._dashboard,
             lifespan="off",
@@ -148,6 +155,9 @@ class WebServer:
             self._dashboard.close()
             self._server.end()
             self._thread.join(2 * STOP_SECONDS)
+        if self._listener is None:
+            return
+        self._listener.close()
         if self._serving.uds is not None:
             self._serving.uds.unlink(missing_ok=True)
 
