@@ -111,6 +111,8 @@ def served(
         raise AntqError(str(error)) from None
     try:
         server = WebServer(app, Serving(**how))
+    except ImportError as error:  # of the extra for --prometheus
+        raise AntqError(str(error)) from None
     except ValueError as error:
         instead = "" if has_auth else "; antq web has that option, antq start has not"
         raise typer.BadParameter(f"{error}{instead if '--auth' in str(error) else ''}") from None

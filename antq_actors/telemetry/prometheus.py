@@ -17,7 +17,13 @@ from antq_actors.jobs.worker import in_thread
 from antq_actors.telemetry.meter import BOUNDS, meter_of, read_meter
 
 try:
-    from prometheus_client import CollectorRegistry, make_asgi_app, make_wsgi_app
+    from prometheus_client import (
+        CONTENT_TYPE_LATEST,
+        CollectorRegistry,
+        generate_latest,
+        make_asgi_app,
+        make_wsgi_app,
+    )
     from prometheus_client.core import (
         CounterMetricFamily,
         GaugeMetricFamily,
@@ -208,6 +214,22 @@ def wsgi_app(app: AntQ, *, store_only: bool = False) -> Callable[[Any, Any], Any
     registry = CollectorRegistry()
     registry.register(Collector(app, store_only=store_only))
     return make_wsgi_app(registry)
+
+
+def scrape(app: AntQ) -> Callable[[], tuple[bytes, str]]:
+    """Return what reads the metrics of *app* as text, with the type of that text.
+
+    For a site that has a place for them already. An application that runs no queues in this process
+    has gauges alone.
+    """
+    collectors = {runs: Collector(app, store_only=not runs) for runs in (True, False)}
+
+    def read() -> tuple[bytes, str]:
+        registry = CollectorRegistry()
+        registry.register(_Collected(collectors[app.runs_queues].collect()))
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+    return read
 
 
 def __dir__() -> list[str]:

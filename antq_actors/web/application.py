@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.web")
 
 API: Final = "/api/v1"
+METRICS: Final = "/metrics"
+"""Where Prometheus asks, if it may: with a Bearer token, too."""
 UNAUTHORIZED: Final = 401
 THREADS: Final = 4
 """Requests that are answered at once; others wait, so that viewers cannot take all of a process."""
@@ -75,7 +77,8 @@ class Dashboard:
         self._regions = Regions(self._streams, self._pace)
         live = Download(path="/live", name="live", read=self._stream)
         region = Download(path="/region/{name}", name="region", read=self._regions.show)
-        self.routes = Routes((*ALL_ROUTES, *further, live, region))
+        metrics = _metrics_of(app) if options.prometheus else ()
+        self.routes = Routes((*ALL_ROUTES, *further, *metrics, live, region))
         """All that is answered, for those who look at what there is."""
         self._headers = [
             (name.encode(), value.encode())
@@ -120,7 +123,9 @@ class Dashboard:
         else:
             if (entry := self._way_in.enter(request)) is not None:
                 return entry
-            visitor = await self._way_in.visitor(request)
+            is_scrape = path == METRICS and self._options.prometheus
+            program = bearer_of(request, self._options.tokens) if is_scrape else None
+            visitor = program or await self._way_in.visitor(request)
             if visitor.access is Access.NONE:
                 status, sentence, _ = self._way_in.refusal()
                 raise Refusal(status, "forbidden", sentence)
@@ -215,6 +220,19 @@ class Dashboard:
             error = {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}
             return _json({"error": error}, refusal.status, headers)
         return render_refusal(request, refusal, headers)
+
+
+def _metrics_of(app: AntQ) -> tuple[Route, ...]:
+    """Return the route of the metrics for Prometheus, whose extra is needed for it alone."""
+    from antq_actors.telemetry.prometheus import scrape  # noqa: PLC0415 - needs an extra
+
+    read = scrape(app)
+
+    def answer(_view: View) -> Response:
+        text, kind = read()
+        return Response(text, headers={"content-type": kind})
+
+    return (Download(path=METRICS, name="metrics", read=answer),)
 
 
 def _show(route: Page, view: View) -> Response:

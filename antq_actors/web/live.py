@@ -34,10 +34,10 @@ COMMENT_SECONDS: Final = 15.0
 """How often a stream without news shows that it lives; proxies close silent ones."""
 SLOW_SECONDS: Final = 10.0
 """How long a reader may take for what it was sent; then its stream ends."""
-SHARE: Final = 0.01
+SHARE: Final = 0.004
 """Of the time, what pages may be rendered because of signals: the next one waits for longer after
 dear ones."""
-LONGEST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 10.0
 
 
 class Pace:

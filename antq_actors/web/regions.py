@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 AGE_SECONDS: Final = 10
 """After so long, a region is rendered anew without a change: what it shows has become older."""
 MOST_KEPT: Final = 32
-REQUEST_SECONDS: Final = 0.001
+REQUEST_SECONDS: Final = 0.002
 """What a request takes of a processor beside that, about: of the server, and to hand it over."""
 
 Sent = tuple[bytes, dict[str, str]]

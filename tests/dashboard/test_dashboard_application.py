@@ -169,3 +169,16 @@ def test_a_store_that_is_away_is_said_so(tmp_path: Path) -> None:
     assert client.get("/").status_code == 503
     assert client.get("/healthz").status_code == 503
     assert client.get("/api/v1/overview", headers=bearer(Access.READ)).status_code == 503
+
+
+def test_metrics_are_served_where_they_are_wanted_also_to_programs(app: AntQ) -> None:
+    closed = site(app, Access.NONE, prometheus=True)
+    assert closed.get("/metrics").status_code == 403
+    assert closed.get("/metrics", headers={"authorization": "Bearer nonsense"}).status_code == 403
+    scraped = closed.get("/metrics", headers=bearer(Access.READ))
+    assert scraped.status_code == 200
+    assert scraped.headers["content-type"].startswith("text/plain")
+    assert 'antq_jobs{queue="mail"' in scraped.text
+    assert site(app, Access.READ, prometheus=True).get("/metrics").status_code == 200
+    assert site(app, Access.READ).get("/metrics").status_code == 404
+    assert site(app, Access.NONE).get("/", headers=bearer(Access.READ)).status_code == 403

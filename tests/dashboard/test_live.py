@@ -178,7 +178,7 @@ def test_dear_pages_make_signals_rarer() -> None:
     pace = Pace()
     assert pace.next_pause() == LOOK_SECONDS
     pace.note(0.02)
-    assert pace.next_pause() == pytest.approx(2.0)
+    assert pace.next_pause() == pytest.approx(5.0)
     assert pace.next_pause() == LOOK_SECONDS
     pace.note(60)
     assert pace.next_pause() == LONGEST_PAUSE
