@@ -74,17 +74,21 @@ class Streams:
 
     def enter(self, name: str | None) -> Stream:
         """Return a new stream for a visitor. Raises Refusal beyond the caps."""
+        self._check(name)
+        return Stream(self, name)
+
+    def _check(self, name: str | None) -> None:
         if self.is_closing or self._open.total() >= MOST_STREAMS:
             raise Refusal(503, "too_many", f"{MOST_STREAMS} pages look already; close some.")
         if name is not None and self._open[name] >= MOST_OF_ONE:
             raise Refusal(503, "too_many", f"{name} has {MOST_OF_ONE} pages open; close some.")
-        return Stream(self, name)
 
     def __len__(self) -> int:
         return self._open.total()
 
     def opened(self, name: str | None) -> None:
-        """Count a stream that begins."""
+        """Count a stream that begins. Raises Refusal: others may have begun since it was made."""
+        self._check(name)
         self._open[name] += 1
 
     def closed(self, name: str | None) -> None:
@@ -147,12 +151,18 @@ class Stream(Response):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send events until the reader goes, is too slow, or the server stops."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         if scope["method"] == "HEAD":
+            await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
-        self._streams.opened(self._name)
         try:
+            self._streams.opened(self._name)
+        except Refusal as refusal:
+            await Response(refusal.message, refusal.status)(scope, receive, send)
+            return
+        try:
+            await send(start)
             async with anyio.create_task_group() as group:
                 group.start_soon(_until_gone, receive, group.cancel_scope)
                 await self._send_events(send)

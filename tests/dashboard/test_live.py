@@ -46,6 +46,7 @@ class Reader:
         self._gone = anyio.Event()
         self._sending, self._receiving = anyio.create_memory_object_stream[bytes](100)
         self.status = 0
+        self.answered = anyio.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +69,7 @@ class Reader:
 
     async def _send(self, message: dict[str, Any]) -> None:
         self.status = message.get("status", self.status)
+        self.answered.set()
         if message.get("body"):
             await self._sending.send(message["body"])
 
@@ -159,6 +161,22 @@ def test_beyond_the_cap_a_stream_is_refused_until_one_ends(
         return one_more.status, afterwards.status
 
     assert anyio.run(look) == (503, 200)
+
+
+def test_many_at_once_do_not_get_past_the_cap(app: AntQ) -> None:
+    async def look() -> list[int]:
+        page = shown(app)
+        with anyio.fail_after(WAIT), ExitStack() as stack:
+            readers = [stack.enter_context(Reader(page)) for _ in range(MOST_STREAMS + 10)]
+            async with anyio.create_task_group() as group:
+                for each in readers:
+                    group.start_soon(each.run)
+                for each in readers:
+                    await each.answered.wait()
+                group.cancel_scope.cancel()
+        return sorted(each.status for each in readers)
+
+    assert anyio.run(look) == [200] * MOST_STREAMS + [503] * 10
 
 
 def test_without_viewers_no_task_and_no_timer_is_left(app: AntQ) -> None:
