@@ -104,6 +104,7 @@ instants: $(READY)  ## Kill eight nodes that fire periodic entries; INSTANTS=100
 
 docs: $(READY)  ## Write docs/reference.md, run every example of README.md and docs/, check the links
 	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/openapi.py
 	$(BIN)/python -m pytest tests/test_docs.py
 	@echo "Every example ran, every link leads somewhere. The pages:"
 	@for page in README.md docs/*.md docs/*/*.md; do printf '  %-36s %s\n' "$$page" "$$(sed -n 's/^# //p' "$$page" | head -n 1)"; done
