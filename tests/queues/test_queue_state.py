@@ -62,7 +62,8 @@ def running(id_, *, failed=None, cause=None, **job):
 
 
 def settlement(id_, outcome=None, execution=1):
-    return Settlement(id_, execution, Completed() if outcome is None else outcome)
+    end = Completed() if outcome is None else outcome
+    return Settlement(id_, execution, end, worker="w")
 
 
 def jobs(*ids):

@@ -6,7 +6,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.outcome import COMPLETED, GivenBack
 from antq_actors.jobs.perform import Attempt
-from antq_actors.jobs.state import StoredJob
+from antq_actors.jobs.state import JobSpec, StoredJob
 from antq_actors.otp import Shutdown
 from antq_actors.queues.queue_state import HOLD_SECONDS, MOST_HELD, QueueState
 from antq_actors.queues.verdict import RunningAttempt
@@ -14,6 +14,7 @@ from antq_actors.storage.format.records import Claim
 from antq_actors.storage.requests import StandingClaim
 
 NODE = 1
+SPEC = JobSpec("w", b"", 0, None)
 
 
 def a_state_with(concurrency, limit, *, claimed=0):
@@ -24,7 +25,7 @@ def a_state_with(concurrency, limit, *, claimed=0):
     state.fetched(Claim([], None), left)
     if claimed:
         jobs = [
-            StoredJob(n, lifecycle.create(queue_name="mail", now=0), None, ())
+            StoredJob(n, lifecycle.create(queue_name="mail", now=0), SPEC, ())
             for n in range(claimed)
         ]
         left.claim, left.commits = Claim(jobs, None), [None]
@@ -109,7 +110,7 @@ def a_state_that_holds(*, concurrency=4, gap=HOLD_SECONDS / 2):
 def serve(state, n, now):
     """Let the standing claim of a queue be served a job, and its outcomes be stored."""
     served = state.standing
-    job = StoredJob(n, lifecycle.create(queue_name="mail", now=0), None, ())
+    job = StoredJob(n, lifecycle.create(queue_name="mail", now=0), SPEC, ())
     stored = len(served.outcomes)
     served.claim, served.commits = Claim([job], None), [None]
     served.rest = StandingClaim(
@@ -223,7 +224,7 @@ def test_what_was_stored_while_a_request_took_the_outcomes_with_it_is_sent_twice
     state = a_state_that_holds(gap=HOLD_SECONDS)
     standing = state.standing
     request = state.next_fetch()
-    state.settled(StoredJob(7, lifecycle.create(queue_name="mail", now=0), None, ()), GivenBack())
+    state.settled(StoredJob(7, lifecycle.create(queue_name="mail", now=0), SPEC, ()), GivenBack())
 
     serve(state, 2, 11.0)  # before the store did the request
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
+from django import conf
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
@@ -55,7 +55,7 @@ def access_of(request: Any) -> Any:
 
     Raises ImproperlyConfigured for a setting that names no function.
     """
-    named = getattr(settings, SETTING, None)
+    named = getattr(conf.settings, SETTING, None)
     ask = staff if named is None else _function(named)
     try:
         return ask(request)
