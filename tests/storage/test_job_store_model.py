@@ -168,7 +168,7 @@ class JobStoreModel(RuleBasedStateMachine):
             for number, outcome in chosen
             if claimed
         ]
-        for id_, execution, outcome, _ in settlements:
+        for id_, execution, outcome, *_ in settlements:
             if self.runs(id_, execution):
                 job = self.jobs[id_]
                 self.put(id_, *lifecycle.settle(job.state, outcome, now=self.now))

@@ -40,6 +40,9 @@ class Tables:
     environment: lmdb.Environment
     cipher: Cipher | None = field(default=None, kw_only=True)
     """What is encrypted and decrypted with here; None: nothing."""
+    charts: _Database | None = field(default=None, kw_only=True)
+    """The one of `FURTHER_TABLES` that each process with jobs writes, every few seconds. It is open
+    from the beginning: a transaction that opens a table and is cut short may end the process."""
 
     def further(self, txn: lmdb.Transaction, name: str) -> _Database:
         """Return LMDB's handle of one of `FURTHER_TABLES`, good for the transaction *txn*.
@@ -47,6 +50,8 @@ class Tables:
         It is opened by the first transaction that needs it: an open table costs each transaction.
         Only for transactions that no other one of this process runs beside.
         """
+        if name == CHARTS and self.charts is not None:
+            return self.charts
         return self.environment.open_db(name.encode(), txn=txn, create=False)
 
     def has_rows(self, txn: lmdb.Transaction, name: str) -> bool:
@@ -59,13 +64,14 @@ class Tables:
         return not record.endswith(_NO_ROOT)
 
 
-_NO_TABLES: Final = {"environment", "cipher"}
+CHARTS: Final = "charts"
+_NO_TABLES: Final = {"environment", "cipher", "charts"}
 TABLE_NAMES: Final = tuple(each.name for each in fields(Tables) if each.name not in _NO_TABLES)
 
 FURTHER_TABLES: Final = (
     *("gates", "openings", "limits", "crons", "cron_due"),
     *("edges", "waits", "groups", "members", "results", "steps", "progress", "tasks"),
-    *("history", "charts", "audit", "breakpoints", "bulks"),
+    *("history", CHARTS, "audit", "breakpoints", "bulks"),
 )
 """Tables that every store has, empty until they are needed: of limits, schedules, workflows, and of
 what is shown of jobs and queues. So their first rows need no further format.
@@ -112,7 +118,8 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
                 )
             make_tables(env, txn)
     handles = {name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES}
-    return Tables(**handles, environment=env, cipher=None)
+    charts = env.open_db(CHARTS.encode(), create=False)
+    return Tables(**handles, environment=env, cipher=None, charts=charts)
 
 
 def make_tables(env: lmdb.Environment, txn: lmdb.Transaction) -> None:
