@@ -40,8 +40,6 @@ def run(address: str | None) -> None:
     except ImportError as error:
         raise AntqError(str(error)) from None
 
-    for name in ("jobs", "otp"):  # what fails in the shop is meant to
-        logging.getLogger(f"antq_actors.{name}").setLevel(logging.CRITICAL)
     with TemporaryDirectory(prefix="antq-demo-") as folder:
         shop = Shop(Path(folder) / ROOT)
         lessons = Lessons([*tree_lessons(shop), *job_lessons(shop)])
@@ -57,6 +55,8 @@ def run(address: str | None) -> None:
             server = WebServer(shop.app, serving, trees=[ROOT], further=learn_routes(shop, lessons))
         except ValueError as error:  # the token of the environment
             raise typer.BadParameter(str(error)) from None
+        for name in ("jobs", "otp"):  # what fails in the shop is meant to
+            logging.getLogger(f"antq_actors.{name}").setLevel(logging.CRITICAL)
 
         def report_start() -> None:
             shop.open()
