@@ -12,6 +12,7 @@ have to agree. Exits with 1 when anything was wrong, says what, and keeps the di
 """
 
 import argparse
+import math
 import random
 import shutil
 import sys
@@ -39,11 +40,14 @@ DRAINED_WITHIN = 300.0
 class LimitsSoak:
     """The processes, and the one that enqueues, observes and kills."""
 
-    def __init__(self, directory: Path, *, processes: int, every: float, seed: int) -> None:
+    def __init__(
+        self, directory: Path, *, processes: int, every: float, kills: float, seed: int
+    ) -> None:
         self.findings: list[str] = []
         self.table: list[tuple[str, str]] = []
         self._directory = directory
         self._every = every
+        self._most_kills = kills
         self._chance = random.Random(seed)
         self._nodes = [self._node(f"node {n}") for n in range(processes)]
         self._kills = 0
@@ -168,7 +172,7 @@ class LimitsSoak:
         """Kill one process and start it anew, again and again; yield in between."""
         next_kill = time.monotonic() + self._every
         while (now := time.monotonic()) < until:
-            if now >= next_kill:
+            if now >= next_kill and self._kills < self._most_kills:
                 next_kill += self._every
                 self._kill(self._chance.randrange(len(self._nodes)))
             time.sleep(0.01)
@@ -204,13 +208,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--starts", type=int, default=10_000, help="jobs of chains and rates")
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--every", type=float, default=0.58, help="seconds between two kills")
+    parser.add_argument("--kills", type=float, default=math.inf, help="at most")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args(arguments)
     seed = random.randrange(10**6) if options.seed is None else options.seed
     directory = Path(tempfile.mkdtemp(prefix="antq-limits-"))
     journal.begin(directory, "soak")
     print(f"{options.kind}, seed {seed}, in {directory}", flush=True)
-    soak = LimitsSoak(directory, processes=options.processes, every=options.every, seed=seed)
+    soak = LimitsSoak(
+        directory,
+        processes=options.processes,
+        every=options.every,
+        kills=options.kills,
+        seed=seed,
+    )
     soak.run(options.kind, options.seconds, options.starts)
     for name, value in soak.table:
         print(f"{name:30}{value}")

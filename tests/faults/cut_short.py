@@ -23,6 +23,8 @@ from antq_actors.otp.threads import run_queue
 from antq_actors.storage.jobs.job_store import JobStore
 
 PATIENCE_SECONDS = 60.0
+ENOUGH_MISSED = 10
+"""Times that a place is not come to before it counts as the one after the last."""
 OURS = ("antq_actors", "contextlib")
 ERRORS = {error.__name__: error for error in (KeyboardInterrupt, SystemExit, TimeoutError)}
 ERRORS["Interrupt"] = Interrupt
@@ -191,7 +193,7 @@ def cut_served_enqueues(cutter, store, thread):
         with cutter:
             Note.perform_async({"key": f"cut {cutter.place}" + missed * " again"})
 
-    while len(problems) < 3 and missed < 3:
+    while len(problems) < 3 and missed < ENOUGH_MISSED:
         place = cutter.place if missed else cutter.next()
         is_ready = wait_until(serves_at_once)
         error = attempt(cut) if thread == "main" else in_a_thread(lambda: attempt(cut))

@@ -19,6 +19,10 @@ PATIENCE_SECONDS = 5.0
 """What does not run within this is stuck: nothing else is under way."""
 
 
+INJECTED = []
+"""Those of the test that runs."""
+
+
 class Injected:
     """A run queue, and what is called at one instruction of the thread number *which* of it."""
 
@@ -26,15 +30,30 @@ class Injected:
         self.where = None
         self.is_armed = False
         self.queue = RunQueue(self._start)
-        self._threads = 0
+        self.threads = []
         self._which = which
         self._left = place
         self._function = function
+        INJECTED.append(self)
 
     def _start(self, work):
-        self._threads += 1
-        work = self._traced(work) if self._threads == self._which else work
-        threading.Thread(target=work, name=IDLE_NAME, daemon=True).start()
+        work = self._traced(work) if len(self.threads) + 1 == self._which else work
+        thread = threading.Thread(
+            target=self._until_exit, args=(work,), name=IDLE_NAME, daemon=True
+        )
+        self.threads.append(thread)
+        thread.start()
+
+    def ends_its_threads(self):
+        """Have threads that sleep end; return whether all have ended."""
+        alive = [thread for thread in self.threads if thread.is_alive()]
+        for _ in alive:
+            self.queue.run_if_idle(sys.exit)
+        return not alive
+
+    def _until_exit(self, work):
+        with suppress(SystemExit):
+            work()
 
     def _traced(self, work):
         def run():
@@ -53,6 +72,16 @@ class Injected:
                 self.where = f"line {frame.f_lineno} of {frame.f_code.co_name}"
                 self._function(self.queue, frame)
         return self.trace
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left():
+    """End the threads of all run queues of a test: some of them would sleep for an hour."""
+    yield
+    for injected in INJECTED:
+        injected.is_armed = False
+        until(injected.ends_its_threads, "the end of all threads")
+    INJECTED.clear()
 
 
 class HandOver:
@@ -74,8 +103,12 @@ class HandOver:
     def has_run(self):
         """Return whether the last function was run while the others blocked; end that."""
         has_run = self._ran.wait(PATIENCE_SECONDS)
-        self._over.set()
+        self.end()
         return has_run
+
+    def end(self):
+        """End those that block."""
+        self._over.set()
 
 
 def run_at_once(injected, functions):
@@ -123,6 +156,7 @@ def find_stuck(make, functions):
         after(injected.queue)
         if not after.has_run():
             stuck.append(f"after {injected.where}")
+        finalizer.end()  # what comes after may have come to the place
     return stuck, place
 
 
@@ -235,7 +269,7 @@ def test_a_function_for_an_idle_thread_counts_from_its_hand_over_on():
     made = []
     stuck, places = find_stuck(make, functions=1)
     for blocks in made:
-        blocks._over.set()
+        blocks.end()
 
     assert stuck == []
     assert places >= 100
