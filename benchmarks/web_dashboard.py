@@ -76,7 +76,7 @@ def bench(*, short: bool, stored: int, only: str | None) -> Iterator[Measure]:
     parts: dict[str, Callable[[], Iterator[Measure]]] = {
         "pages": partial(_pages, 2 if short else 100, 2_000 if short else stored),
         "idle": partial(_idle, 0.2 if short else 10.0, 1 if short else 3),
-        "viewers": partial(_viewers, 200 if short else 100_000, 1 if short else 5),
+        "viewers": partial(_viewers, 200 if short else 400_000, 1 if short else 3),
         "stop": partial(_stop, 1 if short else 5),
     }
     for name, part in parts.items():

@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 import time
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -90,9 +90,12 @@ class Viewer:
             self._due.clear()
             begun = time.monotonic()
             more = {} if tag is None else {"if-none-match": tag}
-            connection.request("GET", f"/region/{self._region}", headers=self._headers | more)
-            answer = connection.getresponse()
-            answer.read()
+            try:
+                connection.request("GET", f"/region/{self._region}", headers=self._headers | more)
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, HTTPException):
+                return  # the server has ended it
             if answer.status == 200:
                 tag = answer.getheader("etag")
                 self.fetched += 1
