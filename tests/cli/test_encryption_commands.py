@@ -224,7 +224,21 @@ def test_a_signed_store_is_resealed_with_its_signing_key_alone(antq, path, tmp_p
 
 
 def test_what_no_key_fits_stays_as_it_is(antq, path, key_file):
+    with AntQ(path, encryption_key_file=key_file(NEW), start_queues=False):
+        Sends.perform_async({"to": "secret@later"})
+
     assert antq("reseal", "--encryption-key-file", key_file(NEW))[0] == 0
     assert antq("verify")[0] == 0
 
+    check_all_is_there(path, key_file(OLD))
+
+
+def test_a_store_of_which_no_key_decrypts_a_job_is_not_resealed(antq, path, key_file):
+    before = (path / "data.mdb").read_bytes()
+
+    code, _, err = antq("reseal", "--encryption-key-file", key_file(NEW))
+
+    assert code == REFUSED
+    assert "none of the encryption keys decrypts any of the encrypted jobs" in err
+    assert (path / "data.mdb").read_bytes() == before
     check_all_is_there(path, key_file(OLD))

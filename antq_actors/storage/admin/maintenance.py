@@ -202,7 +202,8 @@ def reseal(
     sign jobs anew after a change of the key. Without keys, signatures are removed.
 
     With *encryption_keys*, all is decrypted with whichever fits, and encrypted with the first. Then
-    a store that is signed is refused with a StorageError unless its key is among *signing_keys*.
+    a store that is signed is refused with a StorageError unless its key is among *signing_keys*,
+    and one with encrypted jobs unless some of them can be decrypted.
     """
     store, signer = _existing(path), Signer(signing_keys, cipher_of(encryption_keys))
     with _exclusively_locked(store) as lock:

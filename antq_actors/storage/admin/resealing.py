@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.storage.admin.migrate import BATCH, next_items
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.cipher import renewed_spec
+from antq_actors.storage.format.cipher import is_encrypted, renewed_spec
 from antq_actors.storage.format.encoding import contents
 from antq_actors.storage.format.job_cipher import job_cipher
 from antq_actors.storage.jobs.audit_table import reseal_audit
@@ -44,10 +44,11 @@ def reseal_all(env: Environment, signer: Signer) -> int:
 
     With encryption keys all is also encrypted with the first of them, what was not encrypted before
     as well. It is done in batches. One that is interrupted can be begun again. Raises StorageError
-    as :func:`refuse_unless_signed_by` does.
+    as :func:`refuse_unless_signed_by` and :func:`refuse_unless_opened_by` do.
     """
     if signer.cipher is not None:
         env.inspect(partial(refuse_unless_signed_by, signer, env.tables))
+        env.inspect(partial(refuse_unless_opened_by, signer.cipher, env.tables))
         env.write(partial(note_that_all_are_encrypted, env.tables))
         env.write(partial(reseal_breakpoints, env.tables, signer.cipher))
         env.write(partial(reseal_audit, env.tables, signer.cipher))
@@ -196,4 +197,26 @@ def refuse_unless_signed_by(signer: Signer, tables: Tables, txn: lmdb.Transactio
         raise StorageError(
             "the jobs of this store are signed, and can be encrypted anew only with their signing"
             " key beside the encryption keys"
+        )
+
+
+def refuse_unless_opened_by(cipher: Cipher, tables: Tables, txn: lmdb.Transaction) -> None:
+    """Raise StorageError for a store with encrypted jobs of which *cipher* can decrypt none.
+
+    Only what is added then would be encrypted with its keys, and no job there could be performed.
+    """
+    has_encrypted = False
+    for key, record in items_from(txn, tables.jobs, b""):
+        stored = encoding.spec_in(record) or value_of(txn, tables.payloads, key) or b""
+        with suppress(DamagedRecord):
+            spec = encoding.decode_spec(contents(stored))
+            if not is_encrypted(spec):
+                continue
+            has_encrypted = True
+            cipher.open_spec(spec)
+            return
+    if has_encrypted:
+        raise StorageError(
+            "none of the encryption keys decrypts any of the encrypted jobs of this store: give the"
+            " key with which they were encrypted behind the new one"
         )
