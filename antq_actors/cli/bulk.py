@@ -12,20 +12,7 @@ from antq_actors.app import bulk
 from antq_actors.cli import output
 from antq_actors.cli.changes import REFUSED, change_each
 from antq_actors.cli.found import FoundJobs, Reason, change_found
-from antq_actors.cli.listing import (
-    Args,
-    Error,
-    FailedAfter,
-    FailedBefore,
-    FilterText,
-    InsertedAfter,
-    InsertedBefore,
-    Queue,
-    Statuses,
-    WorkerName,
-    hints_printed,
-    job_filters,
-)
+from antq_actors.cli.listing import Filters, FilterText, hints_printed, with_filters
 from antq_actors.cli.store import StorePath, open_store
 
 JobIds: TypeAlias = Annotated[
@@ -51,20 +38,13 @@ Fresh: TypeAlias = Annotated[
 ASKS_ABOVE_JOBS: Final = 1_000
 
 
+@with_filters
 def cancel(
     path: StorePath,
     ids: JobIds = None,
     *,
     filter: FilterText = None,  # noqa: A002 - the option's name
-    status: Statuses = None,
-    queue: Queue = None,
-    worker: WorkerName = None,
-    arg: Args = None,
-    error: Error = None,
-    failed_after: FailedAfter = None,
-    failed_before: FailedBefore = None,
-    inserted_after: InsertedAfter = None,
-    inserted_before: InsertedBefore = None,
+    filters: Filters,
     limit: Limit = None,
     reason: Reason = None,
     dry_run: DryRun = False,
@@ -80,17 +60,6 @@ def cancel(
       antq cancel --queue mail --status scheduled --path jobs
       antq cancel --filter 'status:scheduled arg.user.id:42' --path jobs
     """
-    filters = job_filters(
-        status=status,
-        queue=queue,
-        worker=worker,
-        arg=arg,
-        error=error,
-        failed_after=failed_after,
-        failed_before=failed_before,
-        inserted_after=inserted_after,
-        inserted_before=inserted_before,
-    )
     if filter is not None:
         found = FoundJobs("cancel", filter, None, reason, dry_run, yes)
         return change_found(path, found, {**filters, "ids": ids, "limit": limit})
@@ -100,20 +69,13 @@ def cancel(
         return _change_all(app.cancel_jobs, {**filters, "limit": limit}, dry_run=dry_run, yes=yes)
 
 
+@with_filters
 def retry(
     path: StorePath,
     ids: JobIds = None,
     *,
     filter: FilterText = None,  # noqa: A002 - the option's name
-    status: Statuses = None,
-    queue: Queue = None,
-    worker: WorkerName = None,
-    arg: Args = None,
-    error: Error = None,
-    failed_after: FailedAfter = None,
-    failed_before: FailedBefore = None,
-    inserted_after: InsertedAfter = None,
-    inserted_before: InsertedBefore = None,
+    filters: Filters,
     spread: Spread = None,
     limit: Limit = None,
     fresh: Fresh = False,
@@ -132,17 +94,6 @@ def retry(
       antq retry --status failed --queue mail --error timeout --spread 600 --path jobs
       antq retry --filter 'status:failed error:timeout ended:<1h' --dry-run --path jobs
     """
-    filters = job_filters(
-        status=status,
-        queue=queue,
-        worker=worker,
-        arg=arg,
-        error=error,
-        failed_after=failed_after,
-        failed_before=failed_before,
-        inserted_after=inserted_after,
-        inserted_before=inserted_before,
-    )
     if filter is not None:
         found = FoundJobs("retry", filter, spread, reason, dry_run, yes)
         return change_found(path, found, {**filters, "ids": ids, "limit": limit, "fresh": fresh})
@@ -154,25 +105,23 @@ def retry(
         )
     if fresh:
         raise typer.BadParameter("--fresh is for jobs that are named by their ids")
-    filters = {**filters, "status": status or "failed", "limit": limit, "spread": spread or 0.0}
+    filters = {
+        **filters,
+        "status": filters["status"] or "failed",
+        "limit": limit,
+        "spread": spread or 0.0,
+    }
     with open_store(path) as app:
         return _change_all(app.retry_jobs, filters, dry_run=dry_run, yes=yes)
 
 
+@with_filters
 def delete(
     path: StorePath,
     ids: JobIds = None,
     *,
     filter: FilterText = None,  # noqa: A002 - the option's name
-    status: Statuses = None,
-    queue: Queue = None,
-    worker: WorkerName = None,
-    arg: Args = None,
-    error: Error = None,
-    failed_after: FailedAfter = None,
-    failed_before: FailedBefore = None,
-    inserted_after: InsertedAfter = None,
-    inserted_before: InsertedBefore = None,
+    filters: Filters,
     limit: Limit = None,
     reason: Reason = None,
     dry_run: DryRun = False,
@@ -187,17 +136,6 @@ def delete(
       antq delete 4711 4712 --path jobs
       antq delete --status completed --inserted-before 2030-04-01 --path jobs
     """
-    filters = job_filters(
-        status=status,
-        queue=queue,
-        worker=worker,
-        arg=arg,
-        error=error,
-        failed_after=failed_after,
-        failed_before=failed_before,
-        inserted_after=inserted_after,
-        inserted_before=inserted_before,
-    )
     if filter is not None:
         found = FoundJobs("delete", filter, None, reason, dry_run, yes)
         return change_found(path, found, {**filters, "ids": ids, "limit": limit})

@@ -1,13 +1,15 @@
 """``antq list``, and what it shares with other commands: filters, hints about unknown names."""
 
+import inspect
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 import typer
@@ -94,11 +96,14 @@ Before: TypeAlias = Annotated[
 ]
 Limit: TypeAlias = Annotated[int, typer.Option(min=0, help="The most jobs to list.")]
 
+Filters: TypeAlias = dict[str, Any]
+"""Filters as methods of an application take them, by the names of their parameters."""
 
-def list_jobs(
+T = TypeVar("T")
+
+
+def job_filters(
     *,
-    path: StorePath,
-    filter: FilterText = None,  # noqa: A002 - the option's name
     status: Statuses = None,
     queue: Queue = None,
     worker: WorkerName = None,
@@ -108,6 +113,52 @@ def list_jobs(
     failed_before: FailedBefore = None,
     inserted_after: InsertedAfter = None,
     inserted_before: InsertedBefore = None,
+) -> Filters:
+    """Return the filters of a command as methods of an application take them; None: not given."""
+    instants = {
+        "failed_after": failed_after,
+        "failed_before": failed_before,
+        "inserted_after": inserted_after,
+        "inserted_before": inserted_before,
+    }
+    return {
+        "status": status or None,
+        "queue": queue,
+        "worker": worker,
+        "args": parse_args(arg or []) or None,
+        "error": error,
+        **{
+            name: None if text is None else parse_time(text, f"--{name.replace('_', '-')}")
+            for name, text in instants.items()
+        },
+    }
+
+
+def with_filters(command: Callable[..., T]) -> Callable[..., T]:
+    """Return a command that has the options of :func:`job_filters`, and gets what it returns.
+
+    The command takes it as *filters*; in its help the options are in that place.
+    """
+    options = inspect.signature(job_filters).parameters
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        parameters.extend(options.values() if name == "filters" else [parameter])
+
+    @wraps(command)
+    def with_options(*args: Any, **given: Any) -> T:
+        filters = job_filters(**{name: given.pop(name, None) for name in options})
+        return command(*args, filters=filters, **given)
+
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return with_options
+
+
+@with_filters
+def list_jobs(
+    *,
+    path: StorePath,
+    filter: FilterText = None,  # noqa: A002 - the option's name
+    filters: Filters,
     newest: Newest = None,
     after: After = None,
     before: Before = None,
@@ -129,17 +180,6 @@ def list_jobs(
       antq list --path jobs --error timeout --failed-after 2030-05-01T09:00
     """
     newest_first = after is None and _is_a_terminal() if newest is None else newest
-    filters = job_filters(
-        status=status,
-        queue=queue,
-        worker=worker,
-        arg=arg,
-        error=error,
-        failed_after=failed_after,
-        failed_before=failed_before,
-        inserted_after=inserted_after,
-        inserted_before=inserted_before,
-    )
     if filter is not None:
         refuse_both(filters)
         _list_filtered(
@@ -268,18 +308,6 @@ def _next_page(last: Job, *, newest: bool | None, newest_first: bool) -> str:
     if not newest_first:
         return f"--after {last.id}"
     return f"{'--newest ' if newest else ''}--before {last.id}"
-
-
-_INSTANTS: Final = ("failed_after", "failed_before", "inserted_after", "inserted_before")
-
-
-def job_filters(*, status: Any, arg: list[str] | None, **given: Any) -> dict[str, Any]:
-    """Return the filters of a command as methods of an application take them; None: not given."""
-    filters = {"status": status or None, "args": parse_args(arg or []) or None, **given}
-    for name in _INSTANTS:
-        if filters[name] is not None:
-            filters[name] = parse_time(filters[name], f"--{name.replace('_', '-')}")
-    return filters
 
 
 def parse_time(text: str, option: str) -> datetime:

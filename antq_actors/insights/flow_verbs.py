@@ -15,9 +15,14 @@ from antq_actors.storage.jobs.limit_verbs import LimitValueError
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.app.cron_handle import CronHandle
     from antq_actors.app.limit_handle import LimitHandle
+    from antq_actors.app.workflow_run import WorkflowRun
     from antq_actors.flow.limits import LimitKind
     from antq_actors.insights.doing import Done
+    from antq_actors.jobs.batch import Batch
 
 MOST_MEANT: Final = 1_000
 """Keys in use among which one is looked for that a text may mean."""
@@ -34,17 +39,11 @@ class FlowVerbs(Doer):
 
     def pause_cron(self, name: object, *, reason: object = None) -> Done:
         """Let a periodic entry fire no more."""
-        with self._acting("pause", f"cron {name}", reason) as acting:
-            cron = self._source.app.cron(fields.needed_text(name, "name"))
-            cron.pause()
-        return done(acting, read_cron(self._source, cron.name))
+        return self._change_cron("pause", name, reason, lambda cron: cron.pause())
 
     def resume_cron(self, name: object, *, reason: object = None) -> Done:
         """Let a periodic entry fire again from now on."""
-        with self._acting("resume", f"cron {name}", reason) as acting:
-            cron = self._source.app.cron(fields.needed_text(name, "name"))
-            cron.resume()
-        return done(acting, read_cron(self._source, cron.name))
+        return self._change_cron("resume", name, reason, lambda cron: cron.resume())
 
     def run_cron(self, name: object, *, reason: object = None) -> Done:
         """Enqueue a job of a periodic entry now; the item is the job."""
@@ -52,6 +51,14 @@ class FlowVerbs(Doer):
             job = self._source.app.cron(fields.needed_text(name, "name")).run_now()
         (item,) = items_of(self._source, [self._store.read(JobReader.get, job.id)])
         return done(acting, item)
+
+    def _change_cron(
+        self, verb: str, name: object, reason: object, change: Callable[[CronHandle], object]
+    ) -> Done:
+        with self._acting(verb, f"cron {name}", reason) as acting:
+            cron = self._source.app.cron(fields.needed_text(name, "name"))
+            change(cron)
+        return done(acting, read_cron(self._source, cron.name))
 
     # ---- limits -----------------------------------------------------------------------------
 
@@ -124,35 +131,36 @@ class FlowVerbs(Doer):
 
     def cancel_batch(self, id: object, *, reason: object = None) -> Done:  # noqa: A002 - as the field is named
         """Cancel a batch: no member of it starts any more, and those that run are told to end."""
-        with self._acting("cancel", f"batch {id}", reason) as acting:
-            batch = self._source.app.get_batch(fields.needed_number(id, "id", 0))
-            batch.cancel()
-        return done(acting, read_batch(self._source, batch.id))
+        return self._change_batch("cancel", id, reason, lambda batch: batch.cancel())
 
     def retry_failed_batch(self, id: object, *, reason: object = None) -> Done:  # noqa: A002 - as the field is named
         """Enqueue the failed members of a batch again."""
-        with self._acting("retry-failed", f"batch {id}", reason) as acting:
-            batch = self._source.app.get_batch(fields.needed_number(id, "id", 0))
-            batch.retry_failed()
-        return done(acting, read_batch(self._source, batch.id))
+        return self._change_batch("retry-failed", id, reason, lambda batch: batch.retry_failed())
 
     def close_batch(self, id: object, *, reason: object = None) -> Done:  # noqa: A002 - as the field is named
         """Let a batch end: no more members come."""
-        with self._acting("close", f"batch {id}", reason) as acting:
-            batch = self._source.app.get_batch(fields.needed_number(id, "id", 0))
-            batch.close()
-        return done(acting, read_batch(self._source, batch.id))
+        return self._change_batch("close", id, reason, lambda batch: batch.close())
 
     def cancel_workflow(self, id: object, *, reason: object = None) -> Done:  # noqa: A002 - as the field is named
         """Cancel what has not ended of a workflow."""
-        with self._acting("cancel", f"workflow {id}", reason) as acting:
-            run = self._source.app.get_workflow(fields.needed_number(id, "id", 0))
-            run.cancel()
-        return done(acting, read_workflow(self._source, run.id))
+        return self._change_workflow("cancel", id, reason, lambda run: run.cancel())
 
     def retry_failed_workflow(self, id: object, *, reason: object = None) -> Done:  # noqa: A002 - as the field is named
         """Retry the failed jobs of a workflow; what they cut off waits again."""
-        with self._acting("retry-failed", f"workflow {id}", reason) as acting:
-            run = self._source.app.get_workflow(fields.needed_number(id, "id", 0))
-            run.retry_failed()
+        return self._change_workflow("retry-failed", id, reason, lambda run: run.retry_failed())
+
+    def _change_batch(
+        self, verb: str, id_: object, reason: object, change: Callable[[Batch], object]
+    ) -> Done:
+        with self._acting(verb, f"batch {id_}", reason) as acting:
+            batch = self._source.app.get_batch(fields.needed_number(id_, "id", 0))
+            change(batch)
+        return done(acting, read_batch(self._source, batch.id))
+
+    def _change_workflow(
+        self, verb: str, id_: object, reason: object, change: Callable[[WorkflowRun], object]
+    ) -> Done:
+        with self._acting(verb, f"workflow {id_}", reason) as acting:
+            run = self._source.app.get_workflow(fields.needed_number(id_, "id", 0))
+            change(run)
         return done(acting, read_workflow(self._source, run.id))

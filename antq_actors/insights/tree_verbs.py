@@ -9,7 +9,7 @@ from antq_actors.insights.access import Access
 from antq_actors.insights.chaos import Aim, do_chaos
 from antq_actors.insights.doing import Doer, Done
 from antq_actors.insights.recordings import DEFAULT_MESSAGES, DEFAULT_SECONDS, start_recording
-from antq_actors.otp.inspect.predict import CRASH, EXIT, HANG, KILL, SLOW
+from antq_actors.otp.inspect.predict import HANG, SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,48 +18,11 @@ if TYPE_CHECKING:
 
 
 class TreeVerbs(Doer):
-    """What can be done to actors; *trees* are further roots in this process.
+    """Does harm to actors, and traces them; *trees* are further roots in this process."""
 
-    Harm takes the level CHAOS. Its answer has the ``prediction``, what came of it as ``actual``,
-    and whether that ``agrees``. Raises ChaosRefused where it cannot be done now, LookupError for an
-    actor or a node that is not there, and NodeUnreachable.
-    """
-
-    def crash(
+    def chaos(
         self,
-        actor: object = None,
-        node: object = None,
-        *,
-        reason: object = None,
-        trees: Sequence[Destination] = (),
-    ) -> Done:
-        """Have an error raised in the actor, as if by a handler of its own."""
-        return self._harm(CRASH, actor, node, reason=reason, trees=trees)
-
-    def exit(
-        self,
-        actor: object = None,
-        node: object = None,
-        *,
-        reason: object = None,
-        trees: Sequence[Destination] = (),
-    ) -> Done:
-        """Send the actor an exit signal."""
-        return self._harm(EXIT, actor, node, reason=reason, trees=trees)
-
-    def kill(
-        self,
-        actor: object = None,
-        node: object = None,
-        *,
-        reason: object = None,
-        trees: Sequence[Destination] = (),
-    ) -> Done:
-        """Declare the actor dead at once."""
-        return self._harm(KILL, actor, node, reason=reason, trees=trees)
-
-    def hang(
-        self,
+        verb: str,
         actor: object = None,
         node: object = None,
         *,
@@ -67,20 +30,26 @@ class TreeVerbs(Doer):
         reason: object = None,
         trees: Sequence[Destination] = (),
     ) -> Done:
-        """Have the actor hang in a handler for some *seconds*, deaf to all."""
-        return self._harm(HANG, actor, node, seconds=seconds, reason=reason, trees=trees)
+        """Do harm to an actor: crash, exit, kill, or hang and slow for some *seconds*.
 
-    def slow(
-        self,
-        actor: object = None,
-        node: object = None,
-        *,
-        seconds: object = None,
-        reason: object = None,
-        trees: Sequence[Destination] = (),
-    ) -> Done:
-        """Have the actor wait before each message, for some *seconds*."""
-        return self._harm(SLOW, actor, node, seconds=seconds, reason=reason, trees=trees)
+        The answer has the ``prediction``, what came of it as ``actual``, and whether that
+        ``agrees``. Raises ChaosRefused where it cannot be done now, LookupError for an actor or a
+        node that is not there, and NodeUnreachable.
+        """
+        self._visitor.check(Access.CHAOS)
+        span = fields.seconds(seconds, "seconds")
+        if span is not None and verb not in (HANG, SLOW):
+            raise ValueError(f"seconds is for {HANG} and {SLOW}, and this is {verb}")
+        aim = Aim(
+            verb=verb,
+            actor=fields.needed_text(actor, "actor"),
+            node=fields.number(node, "node", 0),
+            seconds=span,
+        )
+        why = fields.text(reason, "reason")
+        found = do_chaos(self._source, self._visitor, aim, why, trees)
+        more = {"prediction": found.prediction, "actual": found.actual, "agrees": found.agrees}
+        return Done(changed=1, item=None, more=more)
 
     def trace(
         self,
@@ -110,25 +79,3 @@ class TreeVerbs(Doer):
             further=trees,
         )
         return Done(changed=1, item=found)
-
-    def _harm(
-        self,
-        verb: str,
-        actor: object,
-        node: object,
-        *,
-        reason: object,
-        trees: Sequence[Destination],
-        seconds: object = None,
-    ) -> Done:
-        self._visitor.check(Access.CHAOS)
-        aim = Aim(
-            verb=verb,
-            actor=fields.needed_text(actor, "actor"),
-            node=fields.number(node, "node", 0),
-            seconds=fields.seconds(seconds, "seconds"),
-        )
-        why = fields.text(reason, "reason")
-        found = do_chaos(self._source, self._visitor, aim, why, trees)
-        more = {"prediction": found.prediction, "actual": found.actual, "agrees": found.agrees}
-        return Done(changed=1, item=None, more=more)

@@ -114,19 +114,21 @@ def test_harm_is_noted_in_the_audit_and_what_is_refused_is_not(app):
 def test_a_verb_reads_its_fields_and_answers_what_the_api_does(app):
     actor = actor_of(app, "/pruner")
 
-    done = Insights(app).verbs(ADA).crash(actor, str(app.node), reason="a lesson")
-    hung = Insights(app).verbs(ADA).hang(actor, seconds="0.1s")
+    done = Insights(app).verbs(ADA).chaos("crash", actor, str(app.node), reason="a lesson")
+    hung = Insights(app).verbs(ADA).chaos("hang", actor, seconds="0.1s")
 
     assert set(done.answer()) == {"changed", "item", "prediction", "actual", "agrees"}
     assert done.answer()["agrees"]
     assert done.answer()["actual"].restarted == (actor,)
     assert hung.answer()["agrees"]
     with pytest.raises(ValueError, match="seconds must be a span of time"):
-        Insights(app).verbs(ADA).slow(actor, seconds="soon")
+        Insights(app).verbs(ADA).chaos("slow", actor, seconds="soon")
+    with pytest.raises(ValueError, match="seconds is for hang and slow, and this is kill"):
+        Insights(app).verbs(ADA).chaos("kill", actor, seconds=1)
     with pytest.raises(ValueError, match="actor is missing"):
-        Insights(app).verbs(ADA).kill()
+        Insights(app).verbs(ADA).chaos("kill")
     with pytest.raises(Forbidden, match="CHAOS"):
-        Insights(app).verbs(Visitor(Access.OPERATE)).exit(actor)
+        Insights(app).verbs(Visitor(Access.OPERATE)).chaos("exit", actor)
 
 
 @pytest.mark.parametrize("level", [Access.NONE, Access.READ, Access.OPERATE])

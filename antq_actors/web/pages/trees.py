@@ -156,7 +156,7 @@ def _harm(verb: str) -> Verb:
 
     def carry_out(view: View) -> Any:
         sent = {name: view.sent(name) for name in view.fields if name not in FORM_FIELDS}
-        return view.verbs.do(verb, sent={**sent, "trees": view.options.trees})
+        return view.verbs.do("chaos", verb, sent={**sent, "trees": view.options.trees})
 
     return Verb(
         path=f"/tree/{verb}",
