@@ -18,6 +18,7 @@ from antq_actors.storage.lmdb.collector_pause import CollectorPause
 from antq_actors.storage.lmdb.directory import VolatileDirectory, storage_error
 from antq_actors.storage.lmdb.environment import Environment
 from antq_actors.storage.lmdb.open_stores import open_environment
+from antq_actors.storage.lmdb.tables import FURTHER_TABLES
 
 INSERT_BIG = """
     from support.stored_jobs import Store, a_new_job
@@ -268,6 +269,18 @@ def test_a_handler_may_write_before_a_transaction_begins_and_another_one_within_
     monkeypatch.setattr(env, "_begin_write", handle_and_begin)
 
     assert env.write(work) == [b"", b""]
+
+
+@pytest.mark.parametrize("name", FURTHER_TABLES)
+def test_a_transaction_opens_a_table_though_a_handler_has_aborted_it(env, name):
+    handlers = [lambda: env.write(lambda txn: txn.put(b"late", b"", db=env.tables.meta))]
+
+    def work(txn):
+        if handlers:
+            handlers.pop()()
+        return txn.stat(env.tables.further(txn, name))["entries"]
+
+    assert env.write(work) == 0
 
 
 def test_commits_of_other_processes_show_in_the_last_transaction(env):

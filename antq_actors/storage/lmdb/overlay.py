@@ -11,6 +11,8 @@ from bisect import bisect_left, insort
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from antq_actors.storage.lmdb.tables import opened_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -63,8 +65,12 @@ class Overlay:
     def opened(self, name: bytes, environment: lmdb.Environment) -> Any:
         """Return the handle of a further table, the same each time."""
         if name not in self._opened:
-            self._opened[name] = environment.open_db(name, txn=self._txn, create=False)
+            self._opened[name] = opened_in(self._txn, environment, name)
         return self._opened[name]
+
+    def id(self) -> int:
+        """Return the number of the transaction below. Raises lmdb.Error if that is over."""
+        return int(self._txn.id())
 
     def get(self, key: bytes, default: Any = None, db: Any = None) -> Any:
         """Return the value of a key, as LMDB's transactions do."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import lmdb
 
@@ -40,9 +42,6 @@ class Tables:
     environment: lmdb.Environment
     cipher: Cipher | None = field(default=None, kw_only=True)
     """What is encrypted and decrypted with here; None: nothing."""
-    charts: _Database | None = field(default=None, kw_only=True)
-    """The one of `FURTHER_TABLES` that each process with jobs writes, every few seconds. It is open
-    from the beginning: a transaction that opens a table and is cut short may end the process."""
 
     def further(self, txn: lmdb.Transaction, name: str) -> _Database:
         """Return LMDB's handle of one of `FURTHER_TABLES`, good for the transaction *txn*.
@@ -50,9 +49,7 @@ class Tables:
         It is opened by the first transaction that needs it: an open table costs each transaction.
         Only for transactions that no other one of this process runs beside.
         """
-        if name == CHARTS and self.charts is not None:
-            return self.charts
-        return self.environment.open_db(name.encode(), txn=txn, create=False)
+        return opened_in(txn, self.environment, name.encode())
 
     def has_rows(self, txn: lmdb.Transaction, name: str) -> bool:
         """Read whether one of `FURTHER_TABLES` has rows, by the last commit, without opening it.
@@ -64,14 +61,13 @@ class Tables:
         return not record.endswith(_NO_ROOT)
 
 
-CHARTS: Final = "charts"
-_NO_TABLES: Final = {"environment", "cipher", "charts"}
+_NO_TABLES: Final = {"environment", "cipher"}
 TABLE_NAMES: Final = tuple(each.name for each in fields(Tables) if each.name not in _NO_TABLES)
 
 FURTHER_TABLES: Final = (
     *("gates", "openings", "limits", "crons", "cron_due"),
     *("edges", "waits", "groups", "members", "results", "steps", "progress", "tasks"),
-    *("history", CHARTS, "audit", "breakpoints", "bulks"),
+    *("history", "charts", "audit", "breakpoints", "bulks"),
 )
 """Tables that every store has, empty until they are needed: of limits, schedules, workflows, and of
 what is shown of jobs and queues. So their first rows need no further format.
@@ -118,8 +114,19 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
                 )
             make_tables(env, txn)
     handles = {name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES}
-    charts = env.open_db(CHARTS.encode(), create=False)
-    return Tables(**handles, environment=env, cipher=None, charts=charts)
+    return Tables(**handles, environment=env, cipher=None)
+
+
+def opened_in(txn: lmdb.Transaction, env: lmdb.Environment, name: bytes) -> _Database:
+    """Return the handle of a table, opened by a transaction. Raises lmdb.Error if that is over.
+
+    The handler of a signal may have aborted it to begin one of its own, and py-lmdb's ``open_db``,
+    unlike all else, would end the process then. So something that fails is called first, in one
+    step of the interpreter with it: no handler comes in between.
+    """
+    calls: tuple[Any, Any] = (txn.id, partial(env.open_db, name, txn=txn, create=False))
+    _, table = map(methodcaller("__call__"), calls)
+    return cast("_Database", table)
 
 
 def make_tables(env: lmdb.Environment, txn: lmdb.Transaction) -> None:
