@@ -153,32 +153,8 @@ class Runtime:
     def _begin(self, settings: configuration.Config) -> None:
         self.store = StorageClient(self.names.storage, self.path, hub=self._hub, clock=self.clock)
         self.store.tracker.executor_of = partial(known_executor, settings.queues)
-        metadata = node_lock.describe(
-            {
-                name: node_lock.QueueInfo(queue.concurrency, queue.executor)
-                for name, queue in settings.queues.items()
-            },
-            started_at=instant.datetime_for_display(self.clock()),
-            version=antq_actors.__version__,
-        )
-        declare = partial(limits.declare, self.store, settings.queues)
         recent.record()
-        listener = None
-        if settings.path is not None:  # nobody else opens what is in this process's memory
-            listener = NodeSocket(
-                self.path,
-                node_report.answers(lambda: self.root, self._own_stack, self.node_drain.begin),
-            )
-        self.node = QueueNode(
-            self.store,
-            settings.queues,
-            metadata,
-            declare=declare,
-            clock=self.clock,
-            listener=listener,
-        )
-        if not self.runs_queues:  # for what it leaves open, so that others see when it has died
-            self.node = QueueNode(self.store, (), node_lock.describe({}))
+        self.node = self._new_node(settings)
         # What this process runs itself needs no look, and nobody else runs what is in its memory.
         looks = settings.path is not None and not self.runs_queues
         served = EnqueueTargets(self.store) if looks else None
@@ -200,6 +176,32 @@ class Runtime:
         self._root: ServerRef | None = None
         self.is_stopping = False
         """Whether ``stop`` has begun: its queues claim nothing more."""
+
+    def _new_node(self, settings: configuration.Config) -> QueueNode:
+        if not self.runs_queues:  # for what it leaves open, so that others see when it has died
+            return QueueNode(self.store, (), node_lock.describe({}))
+        metadata = node_lock.describe(
+            {
+                name: node_lock.QueueInfo(queue.concurrency, queue.executor)
+                for name, queue in settings.queues.items()
+            },
+            started_at=instant.datetime_for_display(self.clock()),
+            version=antq_actors.__version__,
+        )
+        listener = None
+        if settings.path is not None:  # nobody else opens what is in this process's memory
+            listener = NodeSocket(
+                self.path,
+                node_report.answers(lambda: self.root, self._own_stack, self.node_drain.begin),
+            )
+        return QueueNode(
+            self.store,
+            settings.queues,
+            metadata,
+            declare=partial(limits.declare, self.store, settings.queues),
+            clock=self.clock,
+            listener=listener,
+        )
 
     def start(self) -> None:
         """Start the application's supervision tree. If it raises otp.OtpError, call ``abandon``."""

@@ -31,7 +31,7 @@ def run(address: str | None) -> None:
     """Open the shop in a store of its own, serve it until a signal, and leave nothing behind."""
     host, port = _parsed(address or ADDRESS)
     try:
-        from antq_actors.demo.job_lessons import charge, job_lessons, lay_out_parcels  # noqa: PLC0415 - for this alone
+        from antq_actors.demo.job_lessons import job_lessons, lay_out_jobs  # noqa: PLC0415 - for this alone
         from antq_actors.demo.lessons import Lessons  # noqa: PLC0415 - for this alone
         from antq_actors.demo.shop import ROOT, Shop  # noqa: PLC0415 - for this alone
         from antq_actors.demo.tree_lessons import tree_lessons  # noqa: PLC0415 - for this alone
@@ -46,11 +46,7 @@ def run(address: str | None) -> None:
         try:
             serving = Serving(host=host, port=port, chaos=True)
         except ValueError:
-            raise typer.BadParameter(
-                f"whoever reaches the shop can crash it, so it listens at a loopback address, such"
-                f" as {ADDRESS}; got {address!r}",
-                param_hint="--web-address",
-            ) from None
+            raise _not_loopback(address) from None
         try:
             server = WebServer(shop.app, serving, trees=[ROOT], further=learn_routes(shop, lessons))
         except ValueError as error:  # the token of the environment
@@ -61,8 +57,7 @@ def run(address: str | None) -> None:
         def report_start() -> None:
             shop.open()
             shop.launch_ovens()
-            charge(shop.app)
-            lay_out_parcels(shop.app)
+            lay_out_jobs(shop.app)
             output.write(f"the shop is open at {server.start()}")
 
         try:
@@ -72,6 +67,14 @@ def run(address: str | None) -> None:
         finally:
             server.stop()
             shop.close()
+
+
+def _not_loopback(address: str | None) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"whoever reaches the shop can crash it, so it listens at a loopback address, such as"
+        f" {ADDRESS}; got {address!r}",
+        param_hint="--web-address",
+    )
 
 
 def _parsed(address: str) -> tuple[str, int]:

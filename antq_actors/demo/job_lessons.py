@@ -55,7 +55,7 @@ def _back_off(shop: Shop) -> Lesson:
     )
 
 
-def charge(app: AntQ) -> Job:
+def _charge(app: AntQ) -> Job:
     """Return the charge that waits for its next attempt; one that has failed once, at first."""
     found = _waiting_charge(app)
     if found is None:
@@ -63,6 +63,12 @@ def charge(app: AntQ) -> Job:
         _await(lambda: app.get_job(job.id).status is Status.RETRYING, "the charge has not failed")
         found = app.get_job(job.id)
     return found
+
+
+def lay_out_jobs(app: AntQ) -> None:
+    """Have the jobs of the lessons wait: a charge that has failed once, and parcels."""
+    _charge(app)
+    _lay_out_parcels(app)
 
 
 def _waiting_charge(app: AntQ) -> Job | None:
@@ -81,7 +87,7 @@ def _charge_now(app: AntQ) -> str:
 
 
 def _let_it_fail(app: AntQ, verbs: Verbs) -> Outcome:
-    before = charge(app)
+    before = _charge(app)
     tries = before.attempts + 1
     foreseen = None if tries >= before.max_attempts else CHARGE_DELAY.delay(tries)
     verbs.run_now(before.id)
@@ -147,7 +153,7 @@ def _stepping(shop: Shop) -> Lesson:
     )
 
 
-def lay_out_parcels(app: AntQ) -> None:
+def _lay_out_parcels(app: AntQ) -> None:
     """Have the queue of the parcels paused, with parcels that wait."""
     queue = app.queue(shops.PARCELS)
     if not queue.status().paused:
@@ -166,7 +172,7 @@ def _parcels_now(app: AntQ) -> str:
 
 
 def _step(app: AntQ, verbs: Verbs) -> Outcome:
-    lay_out_parcels(app)
+    _lay_out_parcels(app)
     waiting = app.list_jobs(worker=PackParcel, status=Status.ENQUEUED, limit=10)
     foreseen = [each.id for each in app.queue(shops.PARCELS).preview(1)]
     verbs.step(shops.PARCELS, n=1)

@@ -169,11 +169,21 @@ def begin_bulk(
             f"{found.total:,} jobs match now, and the dry run gave {expected:,}: look at them"
             " again, then begin with the new number"
         )
-    record = BulkRecord(
+    record = _record(order, found, visitor.name)
+    text, pages = str(order.filter), list(bulk_table.pages_of(found.ids))
+    id_ = source.store.write(JobStore.begin_bulk, record, text, reason, pages)
+    source.runtime.do_tasks()
+    at = instant.datetime_for_display(found.now)
+    log_action(AuditEntry(at, visitor.name, f"bulk {order.verb}", text, found.changes, reason))
+    return BegunBulk(id_, record.token)
+
+
+def _record(order: BulkOrder, found: _Found, by: str | None) -> BulkRecord:
+    return BulkRecord(
         verb=order.verb,
-        total=expected,
+        total=found.total,
         began=found.now,
-        by=visitor.name,
+        by=by,
         token=_token_of(order, found),
         is_strict=order.is_strict,
         takes_completed=order.takes_completed,
@@ -181,12 +191,6 @@ def begin_bulk(
         spread_jobs=found.changes,
         at=found.now,
     )
-    text, pages = str(order.filter), list(bulk_table.pages_of(found.ids))
-    id_ = source.store.write(JobStore.begin_bulk, record, text, reason, pages)
-    source.runtime.do_tasks()
-    at = instant.datetime_for_display(found.now)
-    log_action(AuditEntry(at, visitor.name, f"bulk {order.verb}", text, found.changes, reason))
-    return BegunBulk(id_, record.token)
 
 
 def stop_bulk(source: Source, visitor: Visitor, id_: object) -> BulkView:

@@ -100,7 +100,6 @@ class JobPageView:
     module: str
     seconds: float | None
     """How long it ran, or has been running; None: it has not run."""
-
     copy_of: int | None
     """The job that it is a copy of; None: it is none."""
 
@@ -225,23 +224,19 @@ def page_of(
         job = replace(job, args={}, meta={}, opts={})
     attempts, groups = attempts_of(job)
     module, colon, name = job.worker.rpartition(":")
-    ended = now if job.status is Status.RUNNING else job.ended_at
     args = tree_of(job.args, "args", budget)
     film = film_of(stops, number, now, budget)
-    errors = tuple(_shown_error(group, budget) for group in groups[:_MOST_TRACES])
     return JobPageView(
         job=job,
         film=film,
         beside=beside,
         why=why,
         attempts=tuple(attempts),
-        errors=errors,
+        errors=tuple(_shown_error(group, budget) for group in groups[:_MOST_TRACES]),
         args=args,
         meta=tree_of(job.meta, "meta", budget) if job.meta else None,
         opts=tree_of(job.opts, "opts", budget) if job.opts else None,
-        stack=tuple(sections_of(budget.cut(job.stack, _TRACE_CHARACTERS, "stack").text))
-        if job.stack
-        else (),
+        stack=_sections(job.stack, "stack", budget),
         raw=budget.cut("" if is_part else _in_lines(plain), _RAW_CHARACTERS, "raw"),
         copied=tuple(_copied(plain, path)),
         related=tuple(
@@ -250,10 +245,20 @@ def page_of(
         name=name,
         module=module + colon,
         copy_of=_id_in(copied_from),
-        seconds=None
-        if job.started_at is None or ended is None
-        else max(0.0, (ended - job.started_at).total_seconds()),
+        seconds=_ran_seconds(job, now),
     )
+
+
+def _ran_seconds(job: JobView, now: datetime) -> float | None:
+    ended = now if job.status is Status.RUNNING else job.ended_at
+    if job.started_at is None or ended is None:
+        return None
+    return max(0.0, (ended - job.started_at).total_seconds())
+
+
+def _sections(trace: str | None, name: str, budget: Budget) -> tuple[Section, ...]:
+    """Return a stack trace in sections, cut; *name*: what shows the rest of it."""
+    return tuple(sections_of(budget.cut(trace, _TRACE_CHARACTERS, name).text)) if trace else ()
 
 
 def _id_in(value: object) -> int | None:

@@ -94,21 +94,19 @@ class WebServer:
         """
         self._serving = serving
         self._token: str | None = None
-        tokens: dict[str, Visitor] = {}
         if serving.auth is not None:
-            users = read_auth(serving.auth)
-            if serving.is_read_only:
-                users = {
-                    name: (secret, min(level, Access.READ))
-                    for name, (secret, level) in users.items()
-                }
+            most = Access.READ if serving.is_read_only else Access.CHAOS
+            users = {
+                name: (secret, min(level, most))
+                for name, (secret, level) in read_auth(serving.auth).items()
+            }
             tokens = {secret: Visitor(level, name) for name, (secret, level) in users.items()}
             way_in: Any = Passwords(users)
         else:
             given = environ.get(TOKEN_VARIABLE)
             if given is not None:
                 check_tokens([given], TOKEN_VARIABLE)
-                tokens = {given: Visitor(serving.level)}
+            tokens = {} if given is None else {given: Visitor(serving.level)}
             self._token = given or secrets.token_urlsafe(32)
             way_in = UrlToken(self._token, serving.level)
         options = Options(

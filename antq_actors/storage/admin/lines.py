@@ -44,6 +44,7 @@ from antq_actors.workflows.edges import CONDITIONS
 
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import ErrorEntry
 
 LARGEST_NUMBER: Final = 2**62
 """Of an id or a count: there is room for as many again."""
@@ -185,23 +186,24 @@ def job_line(job: StoredJob, beside: Beside = NOTHING_BESIDE) -> JobLine:
         result=beside.result,
         result_until=_moment(beside.expires_at),
         kept=beside.kept,
-        errors=tuple(
-            _Error(
-                e.attempt,
-                e.error,
-                instant.datetime_for_display(e.attempted_at),
-                e.stack_trace,
-                e.error_type,
-                _moment(e.started_at),
-                e.node,
-                e.sealed,
-            )
-            for e in job.errors
-        ),
+        errors=tuple(map(_error_line, job.errors)),
         history=beside.history,
         due=_moment(spec.due),
         node=state.node if state.ended_at is not None else 0,
         error_count=state.error_count,
+    )
+
+
+def _error_line(error: ErrorEntry) -> _Error:
+    return _Error(
+        error.attempt,
+        error.error,
+        instant.datetime_for_display(error.attempted_at),
+        error.stack_trace,
+        error.error_type,
+        _moment(error.started_at),
+        error.node,
+        error.sealed,
     )
 
 
@@ -211,9 +213,24 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
     Raises ValueError, TypeError, MsgspecError.
     """
     _check(found)
-    ended = found.status in ENDED
     errors = lifecycle.kept_errors(found.errors)
-    state = JobState(
+    was = _state(found, len(errors))
+    state = _waiting(found, was, now)
+    history = found.history
+    if state.history:
+        history = (*history, change(was, state, None, None))
+    history = kept_changes(history)
+    until = _optional_instant(found.result_until)
+    result = None if found.result is None else (found.result, until)
+    new = NewJob(replace(state, history=len(history)), _spec(found))
+    entries = tuple(map(_error_entry, errors))
+    return ImportedJob(found.id, new, entries, found.waits_for, result, found.kept, history)
+
+
+def _state(found: JobLine, errors: int) -> JobState:
+    """Return the state that a line has, of whose errors so many are kept."""
+    ended = found.status in ENDED
+    return JobState(
         status=found.status,
         queue_name=found.queue,
         priority=found.priority,
@@ -223,23 +240,27 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         composed=found.composed or (Composed() if found.waits_for or found.kept else None),
         attempts=found.attempts,
         interruptions=found.interruptions,
-        errors=len(errors),
-        errors_elsewhere=max(found.error_count, len(found.errors)) - len(errors),
-        started_at=None if found.started_at is None else _instant(found.started_at),
+        errors=errors,
+        errors_elsewhere=max(found.error_count, len(found.errors)) - errors,
+        started_at=_optional_instant(found.started_at),
         node=found.node if ended else 0,
     )
-    was = state
+
+
+def _waiting(found: JobLine, state: JobState, now: Instant) -> JobState:
+    """Return the state of a job once nothing of its old store runs it or will release it."""
     if state.status is Status.RUNNING:
-        state, _ = lifecycle.settle(state, GivenBack(), now=now)
-    elif state.status is Status.SUSPENDED and found.waits_for:
-        state = lifecycle.suspend(state)
-    elif state.status is Status.SUSPENDED:  # else it would wait for ever
-        state = lifecycle.release(state, now=now, not_before=(found.flow or JobFlow()).release_at)
-    history = found.history
-    if state.history:
-        history = (*history, change(was, state, None, None))
-    history = kept_changes(history)
-    spec = JobSpec(
+        return lifecycle.settle(state, GivenBack(), now=now)[0]
+    if state.status is Status.SUSPENDED and found.waits_for:
+        return lifecycle.suspend(state)
+    if state.status is Status.SUSPENDED:  # else it would wait for ever
+        not_before = (found.flow or JobFlow()).release_at
+        return lifecycle.release(state, now=now, not_before=not_before)
+    return state
+
+
+def _spec(found: JobLine) -> JobSpec:
+    return JobSpec(
         worker=found.worker,
         args=_args(found),
         inserted_at=_instant(found.inserted_at),
@@ -250,22 +271,16 @@ def imported_job(found: JobLine, now: Instant) -> ImportedJob:
         flow=_flow(found),
         meta=checked_meta(found.meta),
         encrypted=found.sealed_args is not None,
-        due=None if found.due is None else _instant(found.due),
+        due=_optional_instant(found.due),
     )
-    entries = tuple(
-        lifecycle.error_entry(
-            e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type
-        )._replace(
-            started_at=None if e.started_at is None else _instant(e.started_at),
-            node=e.node,
-            sealed=e.sealed,
-        )
-        for e in errors
+
+
+def _error_entry(line: _Error) -> ErrorEntry:
+    entry = lifecycle.error_entry(
+        line.attempt, line.error, line.stack_trace, _instant(line.at), line.error_type
     )
-    until = None if found.result_until is None else _instant(found.result_until)
-    result = None if found.result is None else (found.result, until)
-    new = NewJob(replace(state, history=len(history)), spec)
-    return ImportedJob(found.id, new, entries, found.waits_for, result, found.kept, history)
+    started = _optional_instant(line.started_at)
+    return entry._replace(started_at=started, node=line.node, sealed=line.sealed)
 
 
 def _rest_of(flow: JobFlow) -> JobFlow | None:
@@ -281,7 +296,7 @@ def _flow(found: JobLine) -> JobFlow | None:
         found.flow or JobFlow(),
         gates=found.gates,
         cron=found.cron,
-        scheduled_for=None if found.scheduled_for is None else _instant(found.scheduled_for),
+        scheduled_for=_optional_instant(found.scheduled_for),
     )
     return None if flow == JobFlow() else flow
 
@@ -407,8 +422,8 @@ def imported_cron(
         b"",
         found.digest,
         is_runtime=found.is_runtime,
-        next_at=None if found.next_at is None else _instant(found.next_at),
-        last_at=None if found.last_at is None else _instant(found.last_at),
+        next_at=_optional_instant(found.next_at),
+        last_at=_optional_instant(found.last_at),
         last_job=found.last_job if keeps_ids else None,
         missed=found.missed,
         skipped=found.skipped,
@@ -424,6 +439,10 @@ def _moment(when: Instant | None) -> datetime | None:
 
 def _instant(moment: datetime) -> Instant:
     return instant.from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _optional_instant(moment: datetime | None) -> Instant | None:
+    return None if moment is None else _instant(moment)
 
 
 def _is_json(value: Any) -> bool:
