@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check explained mutants bench guard profile soak limits batches graphs steps traffic web extras vendor screenshots instants docs clean
+.PHONY: help demo test test-ray places check explained mutants bench guard profile soak limits batches graphs steps traffic web extras vendor screenshots instants docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,12 @@ endif
 
 test-ray: $(RAY)/.ready  ## The tests that need Ray (240 MB), in an environment of their own
 	$(RAY)/bin/python -m pytest tests/executors -k ray $(OPTIONS)
+
+# A run of the tests cuts at each fifth place, from one at random: a few runs come to all of them.
+places: $(READY)  ## Cut threads short at every place of an enqueue, a start, a stop, a service; OPTIONS="-k served"
+	$(BIN)/python -m pytest --numprocesses 4 tests/faults/test_cut_short.py \
+	  tests/faults/test_cut_short_served.py tests/faults/test_crashed_services.py \
+	  --cut-every 1 --timeout 1500 $(OPTIONS)
 
 check: $(READY)  ## Formatting, lint, types, and who may import whom
 	$(BIN)/ruff format --check .

@@ -42,6 +42,15 @@ def pytest_addoption(parser):
         default=6_000,
         help="jobs in the stores in which it is explained why jobs do not run",
     )
+    parser.addoption(
+        "--cut-every",
+        type=int,
+        default=5,
+        help="cut threads short at one of so many places; 1 is at all of them, for half an hour",
+    )
+    parser.addoption(
+        "--cut-first", type=int, help="the first of these places, which is one at random"
+    )
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,11 +1,22 @@
 import itertools
+import random
+from functools import partial
 from pathlib import Path
 
+import cutting
 import pytest
 from disks import Disk, run
 from obedient import Node
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def cut(program, request):
+    """Have a program cut threads short at some places, or at all: see `cutting.cut`."""
+    every = request.config.getoption("--cut-every")
+    first = request.config.getoption("--cut-first") or random.randint(1, every)  # noqa: S311 - no secret
+    return partial(cutting.cut, program, every=every, first=first)
 
 
 @pytest.fixture

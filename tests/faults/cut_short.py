@@ -1,4 +1,6 @@
-"""Raises an exception, or enqueues a job, at each place of what a thread does, one after the other.
+"""Raises an exception, or enqueues a job, at places of what a thread does, one after the other.
+
+The first two arguments say at which: 5 3 is each fifth place, from the third on, and 1 1 all.
 
 A tracer does it: where a function begins and where a call of C code has returned, which is where
 CPython raises what a signal or another thread has for this one ("calls"); before each line
@@ -22,6 +24,7 @@ from antq_actors.otp.messaging.names import find
 from antq_actors.otp.threads import run_queue
 from antq_actors.storage.jobs.job_store import JobStore
 
+EVERY, FIRST = map(int, sys.argv[1:3])
 PATIENCE_SECONDS = 60.0
 ENOUGH_MISSED = 10
 """Times that a place is not come to before it counts as the one after the last."""
@@ -59,12 +62,13 @@ class Parent(Worker, queue="parents", max_attempts=1):
 class Cutter:
     """Does *what*, the name of an error or "enqueue", at the place number ``place``, once."""
 
-    def __init__(self, at, what, only=OURS):
+    def __init__(self, at, what, only=OURS, *, stride=1):
         self.at, self.what, self.only = at, what, only
-        self.place = 0
+        self.first, self.step = FIRST * stride, EVERY * stride
+        self.place = self.first - self.step
         self.places = 0
         self.files = set()
-        """In which it cut."""
+        """In which there are places, whether it cut there or passed them."""
 
     def __enter__(self):
         self.seen, self.where = 0, None
@@ -78,9 +82,13 @@ class Cutter:
         sys.settrace(None)
         self.places += self.where is not None
 
-    def next(self, stride=1):
-        self.place += stride
+    def next(self):
+        self.place += self.step
         return self.place
+
+    def passed(self):
+        """Return the numbers of the places at which it cut."""
+        return range(self.first, self.place, self.step)
 
     def _profile(self, frame, event, _argument):
         if event in ("call", "c_return") and self._is_ours(frame):
@@ -99,10 +107,10 @@ class Cutter:
 
     def _count(self, frame):
         self.seen += 1
+        self.files.add(frame.f_code.co_filename)
         if self.seen != self.place:
             return
         self.where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
-        self.files.add(frame.f_code.co_filename.rpartition("/antq_actors/")[2])
         if self.what != "enqueue":
             raise ERRORS[self.what]
         sys.setprofile(None)
@@ -141,10 +149,10 @@ def a_path(store):
 
 def summary(app, cutter, problems, *, handled=()):
     stored = collections.Counter(job.args["key"] for job in app.list_workers(worker=Note))
-    wanted = [f"{kind} {place}" for kind in ("probe", *handled) for place in range(1, cutter.place)]
+    wanted = [f"{kind} {place}" for kind in ("probe", *handled) for place in cutter.passed()]
     return {
         "places": cutter.places,
-        "files": sorted(cutter.files),
+        "files": sorted({file.rpartition("/antq_actors/")[2] for file in cutter.files}),
         "problems": problems,
         "lost": [key for key in wanted if key not in stored],
         "doubled": [key for key, times in stored.items() if times > 1],
@@ -274,11 +282,11 @@ def cut_jobs(cutter, store):
     report(summary(app, cutter, problems))
 
 
-def cut_starts_or_stops(cutter, store, what, stride):
+def cut_starts_or_stops(cutter, store, what):
     """The main thread starts, or stops, an application; then all goes on as if it had not been."""
     problems = []
     while len(problems) < 3:
-        cutter.next(stride)
+        cutter.next()
         path = a_path(store)
         app = AntQ(path, queues={"default": 2})
         if what == "stop":
@@ -338,11 +346,12 @@ class Everywhere(Cutter):
 def cut_service_threads(what, store, stride):
     """The threads that claim, perform and settle jobs are cut short, each as a crash."""
     parts = ("storage", "queues", "executors", "otp/messaging/calls", "otp/kernel/mailbox")
-    cutter = Everywhere("lines", what, [f"antq_actors/{part}" for part in parts])
+    files = [f"antq_actors/{part}" for part in parts]
+    cutter = Everywhere("lines", what, files, stride=stride)
     threading.settrace(cutter._trace)
     problems = []
     while len(problems) < 3:
-        place = cutter.next(stride)
+        place = cutter.next()
         run_queue._run_queue = (
             run_queue.RunQueue()
         )  # a thread whose tracer has raised has none any more
@@ -363,11 +372,12 @@ def cut_service_threads(what, store, stride):
 
 def cut_shared_commits(what, stride):
     """The storage actor is cut short at commits of many threads, of which one carries another."""
-    cutter = Everywhere("lines", what, ["antq_actors/storage", "antq_actors/otp/messaging/calls"])
+    files = ["antq_actors/storage", "antq_actors/otp/messaging/calls"]
+    cutter = Everywhere("lines", what, files, stride=stride)
     threading.settrace(cutter._trace)
     problems = []
     while len(problems) < 3:
-        place = cutter.next(stride)
+        place = cutter.next()
         run_queue._run_queue = run_queue.RunQueue()  # as above
         app = AntQ(a_path("durable"), start_queues=False).start()
         cutter.seen, cutter.where = 0, None
@@ -459,7 +469,7 @@ def main(what, *options):
         case "job", (at, error, store):
             cut_jobs(Cutter(at, error), store)
         case (("start" | "stop"), (error, store, stride)):
-            cut_starts_or_stops(Cutter("calls", error), store, what, int(stride))
+            cut_starts_or_stops(Cutter("calls", error, stride=int(stride)), store, what)
         case "service", (error, store, stride):
             cut_service_threads(error, store, int(stride))
         case "shared", (error, stride):
@@ -467,4 +477,4 @@ def main(what, *options):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[3:])

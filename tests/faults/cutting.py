@@ -1,6 +1,7 @@
 """Runs the program `cut_short.py`, which cuts threads short and says what the places are."""
 
 import json
+import sys
 
 AT_LEAST = {"calls": 120, "lines": 350, "instructions": 1_500}
 """Places of an enqueue; that there are so many shows that they are found."""
@@ -23,7 +24,7 @@ ENQUEUES = {
     "storage/jobs/writer.py",
     "storage/lmdb/environment.py",
 }
-"""Files in which an enqueue is cut short, wherever else."""
+"""Files in which an enqueue has places, wherever else."""
 
 SERVED = ENQUEUES | {
     "otp/threads/run_queue.py",
@@ -47,11 +48,15 @@ PATHS = {"enqueue": ENQUEUES, "served": SERVED, "wait": WAITS}
 CLEAN = {"problems": [], "lost": [], "doubled": [], "findings": []}
 
 
-def cut(program, *arguments):
-    """Run a program that cuts threads short; return at how many places, and what it found."""
-    status, out, errors = program("cut_short.py", *arguments).end(LONGEST)
+def cut(start, *arguments, every, first):
+    """Have a program cut threads short; return how many places there are, and what it found.
+
+    Its places are those with the number *first* and each *every*-th after it.
+    """
+    sys.stdout.write(f"the same again: --cut-every {every} --cut-first {first}\n")  # if it fails
+    status, out, errors = start("cut_short.py", every, first, *arguments).end(LONGEST)
     assert status == 0, errors
     found = json.loads(out.splitlines()[-1])
-    not_cut = PATHS.get(arguments[0], set()) - set(found.pop("files", ()))
-    assert not not_cut, found
-    return found.pop("places"), found
+    not_passed = PATHS.get(arguments[0], set()) - set(found.pop("files", ()))
+    assert not not_passed, found
+    return every * found.pop("places"), found

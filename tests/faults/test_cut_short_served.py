@@ -4,7 +4,7 @@ The figures are those of `cut_short.py`, which says what the places are.
 """
 
 import pytest
-from cutting import AT_LEAST, CLEAN, cut
+from cutting import AT_LEAST, CLEAN
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,8 @@ from cutting import AT_LEAST, CLEAN, cut
         ("instructions", "enqueue", "volatile", "plain"),
     ],
 )
-def test_an_enqueue_that_serves_a_queue_and_is_cut_short_harms_nobody(
-    program, at, what, store, thread
-):
-    places, found = cut(program, "served", at, what, store, thread)
+def test_an_enqueue_that_serves_a_queue_and_is_cut_short_harms_nobody(cut, at, what, store, thread):
+    places, found = cut("served", at, what, store, thread)
 
     assert found == CLEAN
     assert places >= AT_LEAST[at]
@@ -37,8 +35,8 @@ def test_an_enqueue_that_serves_a_queue_and_is_cut_short_harms_nobody(
         ("lines", "enqueue", "volatile"),
     ],
 )
-def test_a_job_that_is_cut_short_while_it_enqueues_harms_no_other(program, at, what, store):
-    places, found = cut(program, "job", at, what, store)
+def test_a_job_that_is_cut_short_while_it_enqueues_harms_no_other(cut, at, what, store):
+    places, found = cut("job", at, what, store)
 
     assert found == CLEAN
     assert places >= 150
