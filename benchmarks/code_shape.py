@@ -133,7 +133,7 @@ def find_ends() -> tuple[list[str], list[str]]:
     defined = {
         node.name
         for file in _python_files(PACKAGE)
-        for node in ast.walk(_tree(file))
+        for node in _nodes(file)
         if isinstance(node, ast.ClassDef)
     }
     alias = next(_members(node.value) for node in _aliases() if node.target.id == OUTCOME)
@@ -157,7 +157,7 @@ def _says_an_end(union: frozenset[str], names: set[str]) -> bool:
 
 def _aliases() -> Iterator[Any]:
     for file in _python_files(PACKAGE):
-        for node in ast.walk(_tree(file)):
+        for node in _nodes(file):
             if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
                 yield node
 
@@ -166,7 +166,7 @@ def _unions() -> Iterator[ast.expr]:
     """Yield what is annotated, and what aliases stand for; of ``A | B | C`` the whole."""
     for file in _python_files(PACKAGE):
         annotated: list[ast.expr | None] = []
-        for node in ast.walk(_tree(file)):
+        for node in _nodes(file):
             if isinstance(node, ast.AnnAssign):
                 is_alias = ast.unparse(node.annotation) == "TypeAlias"
                 annotated.append(node.value if is_alias else node.annotation)
@@ -207,7 +207,7 @@ def find_dialect() -> list[str]:
 
 def _docstrings(file: Path) -> Iterator[tuple[int, str]]:
     documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    for node in ast.walk(_tree(file)):
+    for node in _nodes(file):
         if isinstance(node, documented) and (text := ast.get_docstring(node)):
             yield node.body[0].lineno, text
 
@@ -228,3 +228,11 @@ def _lines(file: Path) -> int:
 @cache
 def _tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def _nodes(file: Path) -> list[ast.AST]:
+    """Return the nodes of *file* that anything here asks for: one walk for all of them."""
+    definitions = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    asked_for = definitions | ast.AnnAssign | ast.arg
+    return [node for node in ast.walk(_tree(file)) if isinstance(node, asked_for)]

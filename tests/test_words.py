@@ -106,6 +106,7 @@ NAMES = {
 
 DIALECT = re.compile(r"(Answer|Say|Tell|Hear)s?\b")
 """No docstring begins so: "Return …", "Return whether …", "Log …", "Notify …", "Receive …"."""
+QUOTED_DIALECT = re.compile(rf"[\"'](?:\\\n|\s)*{DIALECT.pattern}")
 IMPERATIVE = ("antq_actors", "benchmarks", "docs", "examples", "tests")
 """The folders of which that is true."""
 
@@ -130,6 +131,9 @@ def words(name):
     return spaced.strip("_").lower()
 
 
+IDENTIFIER = re.compile(r"[^\W\d]\w*")
+
+
 @cache
 def replacement(name):
     if name.strip("_") not in AS_WRITTEN and not ANY_WORDS.fullmatch(words(name)):
@@ -138,14 +142,16 @@ def replacement(name):
 
 
 @cache
-def tree(file):
-    return ast.parse(file.read_text(encoding="utf-8"))
+def text_of(file):
+    return file.read_text(encoding="utf-8")
 
 
 def names(file):
     """Yield each name that *file* gives to something that others see, and its line."""
     yield file.stem, 1
-    module = tree(file)
+    if not any(map(replacement, set(IDENTIFIER.findall(text_of(file))))):
+        return  # most files: to parse all of them takes long
+    module = ast.parse(text_of(file))
     for node in ast.walk(module):
         match node:
             case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -164,8 +170,10 @@ def names(file):
 
 def docstrings(file):
     """Yield each docstring of *file*, and its line."""
+    if not QUOTED_DIALECT.search(text_of(file)):
+        return  # nearly all files, as above
     documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    for node in ast.walk(tree(file)):
+    for node in ast.walk(ast.parse(text_of(file))):
         if isinstance(node, documented) and (text := ast.get_docstring(node)):
             yield text, node.body[0].lineno
 
