@@ -73,6 +73,7 @@ QUERIES: Final[dict[str, dict[str, str]]] = {
         "queue": "its name",
         "worker": "its stored name, or what follows the colon",
         "node": "its number",
+        "compare": "week: also the series of the same window a week before",
     },
     **dict.fromkeys(("/queue", "/queue/why", "/cron", "/limit"), _NAME),
 }

@@ -66,6 +66,7 @@ from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.jobs import upkeep
+from antq_actors.storage.jobs.charts import GAVE_UP
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb.directory import VolatileDirectory
 from antq_actors.storage.lmdb.open_stores import close_left_open, opened
@@ -102,6 +103,8 @@ def stop_tree(root: ServerRef, node: QueueNode) -> None:
 REOPEN_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that a storage actor has to come back."""
 POLL_SECONDS: Final = 0.01
+LONGEST_MARK: Final = 200
+"""Characters of a mark in charts."""
 
 _taking: Final = threading.RLock()
 _taken: Final[set[tree.ActorNames | None]] = set()
@@ -205,6 +208,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start the application's supervision tree. If it raises otp.OtpError, call ``abandon``."""
+        recent.on_gave_up(self.names.root, self._mark_end)
         self._root = tree.start(
             self._settings,
             self.names,
@@ -215,6 +219,14 @@ class Runtime:
             runs_queues=self.runs_queues,
             clock=self.clock,
         )
+
+    def _mark_end(self, supervisor: str, reason: str) -> None:
+        """Have charts show that a supervisor of this process has given up."""
+        number = self.node.opened_number
+        where = f" of node {number}" if number else ""
+        why = "" if self.is_encrypted else f": {reason}"  # which may be the text of a job's error
+        text = f"supervisor {supervisor}{where} gave up{why}"
+        self.store.mark_in_charts(GAVE_UP, text[:LONGEST_MARK])
 
     def check_queues(self, queues: bool | None) -> None:  # noqa: FBT001 - as ``start`` was told
         """Raise StartError if *queues* is not how the running application was started."""
@@ -393,6 +405,7 @@ class Runtime:
         self._leave_nothing()
 
     def _leave_nothing(self) -> None:
+        recent.forget_root(self.names.root)
         close_left_open(self.path, self.names)
         _taken.discard(self.names)
         if self.volatile is not None:

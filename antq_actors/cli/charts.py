@@ -28,6 +28,12 @@ class Window(StrEnum):
     FORTNIGHT = "14d"
 
 
+class Compare(StrEnum):
+    """What ``antq charts`` compares with."""
+
+    WEEK = "week"
+
+
 def charts(
     path: StorePath,
     *,
@@ -35,6 +41,10 @@ def charts(
     queue: Queue = None,
     worker: WorkerName = None,
     node: Annotated[int | None, typer.Option("--node", help="Only this node's number.")] = None,
+    compare: Annotated[
+        Compare | None,
+        typer.Option("--compare", help="Add the same window a week before to --json and --csv."),
+    ] = None,
     as_json: AsJson = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print every series as CSV.")] = False,
 ) -> None:
@@ -50,8 +60,12 @@ def charts(
     """
     if as_json and csv:
         raise typer.BadParameter("give --json or --csv, not both", param_hint="--csv")
+    if compare and not (as_json or csv):
+        raise typer.BadParameter("give --json or --csv with it", param_hint="--compare")
     with open_store(path) as app:
-        found = Insights(app).charts(window.value, queue=queue, worker=worker, node=node)
+        found = Insights(app).charts(
+            window.value, queue=queue, worker=worker, node=node, compare=compare and compare.value
+        )
     if as_json:
         render.write_json(plain(found))
     elif csv:

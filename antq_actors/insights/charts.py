@@ -1,8 +1,11 @@
 """What happened to jobs over a span of time, as series of numbers, from the table of charts.
 
-The store has counts by the minute for a day and by the hour for 14 days, of each queue, worker and
+The store has counts by the minute for a day and by the hour for 21 days, of each queue, worker and
 node. What this process has counted and not written yet is added to them. How long jobs waited and
 ran is stored in buckets, so percentiles are exact to about an eighth.
+
+A window can be compared with the same one a week before. Of that the store has hours alone: the
+jobs of an hour are spread evenly over shorter steps, and its percentiles are those of each of them.
 """
 
 from __future__ import annotations
@@ -11,18 +14,18 @@ import csv
 import io
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.checks import short_repr
 from antq_actors.jobs.instant import SECOND, datetime_for_display
 from antq_actors.storage.jobs import chart_counts
 from antq_actors.storage.jobs.chart_counts import MINUTE, bounds_of
-from antq_actors.storage.jobs.charts import HOUR, pending_rows
+from antq_actors.storage.jobs.charts import DAY, HOUR, pending_marks, pending_rows
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from antq_actors.insights.source import Source
@@ -45,6 +48,11 @@ WINDOWS: Final[Mapping[str, _Span]] = {
     "14d": _Span(14 * 24 * HOUR, HOUR),
 }
 """The spans of time that are shown, and their steps."""
+
+WEEK: Final = "week"
+"""What a window is compared with: the same one a week before."""
+BEFORE: Final = "_week_before"
+"""At the end of the names of the series that a window is compared with."""
 
 MOST_QUEUES: Final = 20
 """Queues that have series of their own, the busiest ones."""
@@ -95,8 +103,8 @@ class ChartMark:
 
     at: datetime
     kind: str
-    """``node_up``, ``node_down``, ``paused``, ``resumed``, or ``audit``, for all else that was done
-    by hand."""
+    """``node_up``, ``node_down``, ``deployed``, ``gave_up`` (a supervisor), ``paused``,
+    ``resumed``, or ``audit``, for all else that was done by hand."""
     text: str
 
 
@@ -120,12 +128,16 @@ def read_charts(
     queue: str | None = None,
     worker: str | None = None,
     node: int | None = None,
+    compare: str | None = None,
 ) -> Charts:
     """Read what happened to jobs in a *window*, of a queue, worker and node or of all.
 
-    *worker* is a stored name, or what follows its colon. Raises TypeError and ValueError.
+    *worker* is a stored name, or what follows its colon. *compare*: ``"week"`` adds the series of
+    the same window a week before, whose names end in ``_week_before``. Raises TypeError and
+    ValueError.
     """
-    _check(window, queue, worker, node)
+    _check(window, queue, worker, node, compare)
+    about = About(queue, worker, node)
     length, step = WINDOWS[window]
     now = source.now()
     end = now - now % step + step
@@ -133,16 +145,18 @@ def read_charts(
     store = source.store
     found = store.read(JobReader.charts, start, end, by_hour=step >= HOUR)
     at = [start + number * step for number in range(length // step)]
-    rows = [
-        row
-        for row in (*found.rows, *pending_rows(store.counts))
-        if start <= row.at < end and node in (None, row.node)
-    ]
-    steps = _by_step(rows, start, step, len(at), lambda kind: _is_wanted(kind, queue, worker))
-    series = [*_totals(steps, queue, worker, node)]
+    rows = (row for row in (*found.rows, *pending_rows(store.counts)) if start <= row.at < end)
+    steps = _by_step(rows, start, step, len(at), about)
+    series = [*_totals(steps, about)]
+    if compare is not None:
+        series += _week_before(source, start - 7 * DAY, step, len(at), about)
     if queue is None:
-        series += _of_queues(steps, worker, node)
-    marks = [ChartMark(datetime_for_display(each.at), each.kind, each.text) for each in found.marks]
+        series += _of_queues(steps, about)
+    marks = [
+        ChartMark(datetime_for_display(each.at), each.kind, each.text)
+        for each in sorted((*found.marks, *pending_marks(store.counts)))
+        if start <= each.at < end
+    ]
     return Charts(
         window,
         step / SECOND,
@@ -152,7 +166,7 @@ def read_charts(
     )
 
 
-def _check(window: object, queue: object, worker: object, node: object) -> None:
+def _check(window: object, queue: object, worker: object, node: object, compare: object) -> None:
     if not isinstance(window, str) or window not in WINDOWS:
         raise ValueError(f"window is one of {', '.join(WINDOWS)}, got {short_repr(window)}")
     for name, value in (("queue", queue), ("worker", worker)):
@@ -160,15 +174,25 @@ def _check(window: object, queue: object, worker: object, node: object) -> None:
             raise TypeError(f"{name} must be a name (str) or None, got {short_repr(value)}")
     if node is not None and (isinstance(node, bool) or not isinstance(node, int)):
         raise TypeError(f"node must be the number of a node (int) or None, got {short_repr(node)}")
-
-
-def _is_wanted(kind: Kind, queue: str | None, worker: str | None) -> bool:
-    if queue not in (None, kind.queue):
-        return False
-    return worker in (None, kind.worker, kind.worker.rpartition(":")[2])
+    if compare not in (None, WEEK):
+        raise ValueError(f"compare is {WEEK!r} or None, got {short_repr(compare)}")
 
 
 # ---- from counts to series ------------------------------------------------------------------
+
+
+class About(NamedTuple):
+    """What series are about; None: all."""
+
+    queue: str | None
+    worker: str | None
+    node: int | None
+
+    def has(self, kind: Kind) -> bool:
+        """Return whether what was counted of a queue and a worker belongs to it."""
+        if self.queue not in (None, kind.queue):
+            return False
+        return self.worker in (None, kind.worker, kind.worker.rpartition(":")[2])
 
 
 class _Step:
@@ -189,26 +213,21 @@ class _Step:
 
 
 def _by_step(
-    rows: Iterable[ChartRow],
-    start: Instant,
-    step: Instant,
-    count: int,
-    is_wanted: Callable[[Kind], bool],
+    rows: Iterable[ChartRow], start: Instant, step: Instant, count: int, about: About
 ) -> list[_Step]:
     steps = [_Step() for _ in range(count)]
     for row in rows:
+        if about.node not in (None, row.node):
+            continue
         one = steps[(row.at - start) // step]
         for kind in row.kinds:
-            if is_wanted(kind):
+            if about.has(kind):
                 one.add(kind)
     return steps
 
 
-def _totals(
-    steps: Sequence[_Step], queue: str | None, worker: str | None, node: int | None
-) -> Iterator[Series]:
+def _totals(steps: Sequence[_Step], about: About) -> Iterator[Series]:
     """Yield the series of all that is wanted."""
-    about = (queue, worker, node)
     for name, what in COUNTED.items():
         yield Series(name, *about, JOBS, tuple(_sum(each.counts, what) for each in steps))
     for percent, share in _PERCENTILES:
@@ -221,7 +240,41 @@ def _totals(
         yield Series(name, *about, JOBS, tuple(each[position] for each in split))
 
 
-def _of_queues(steps: Sequence[_Step], worker: str | None, node: int | None) -> Iterator[Series]:
+def _week_before(
+    source: Source, start: Instant, step: Instant, count: int, about: About
+) -> Iterator[Series]:
+    """Yield the series of as many steps from *start* on, from counts by the hour.
+
+    Before the first hour that the store has, nothing was measured.
+    """
+    first, end = start - start % HOUR, start + count * step
+    end += -end % HOUR
+    found = source.store.read(JobReader.charts, first, end, by_hour=True)
+    pending = pending_rows(source.store.counts)  # of a process that had nothing to write since
+    rows = (row for row in (*found.rows, *pending) if first <= row.at < end)
+    hours = _by_step(rows, first, HOUR, (end - first) // HOUR, about)
+    shown = [(start + number * step - first) // HOUR for number in range(count)]
+    known = min(row.at - row.at % HOUR for row in pending) if pending else end
+    if found.since is not None:
+        known = min(known, found.since)
+    share = min(1.0, step / HOUR)
+    for each in _totals(hours, about):
+        if each.name in RUN_NAMES:
+            continue
+        factor = share if each.unit == JOBS else 1.0
+        values = [
+            None if value is None or first + hour * HOUR < known else _plain(value * factor)
+            for hour, value in enumerate(each.values)
+        ]
+        yield replace(each, name=each.name + BEFORE, values=tuple(values[hour] for hour in shown))
+
+
+def _plain(value: float) -> float:
+    rounded = round(value, 6)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _of_queues(steps: Sequence[_Step], about: About) -> Iterator[Series]:
     """Yield series of each of the busiest queues, by name."""
     sizes: Counter[str] = Counter()
     for each in steps:
@@ -231,7 +284,7 @@ def _of_queues(steps: Sequence[_Step], worker: str | None, node: int | None) -> 
         for name in _OF_QUEUE:
             found = (each.of_queues.get(queue, Counter()) for each in steps)
             values = tuple(_sum(counts, COUNTED[name]) for counts in found)
-            yield Series(name, queue, worker, node, JOBS, values)
+            yield Series(name, queue, about.worker, about.node, JOBS, values)
 
 
 def _sum(counts: Mapping[int, int], what: Iterable[int]) -> int:

@@ -145,12 +145,17 @@ class Insights:
         queue: str | None = None,
         worker: str | None = None,
         node: int | None = None,
+        compare: str | None = None,
     ) -> Charts:
         """Return what happened to jobs in a window: 15m, 1h, 6h, 24h, 7d or 14d.
 
-        *worker* is a stored name, or what follows its colon. Raises TypeError and ValueError.
+        *worker* is a stored name, or what follows its colon. With ``compare="week"`` there are also
+        series of the same window a week before, whose names end in ``_week_before``. Raises
+        TypeError and ValueError.
         """
-        return read_charts(self._source, window, queue=queue, worker=worker, node=node)
+        return read_charts(
+            self._source, window, queue=queue, worker=worker, node=node, compare=compare
+        )
 
     def version(self) -> Version:
         """Return which state it is now: equal to an earlier one if nothing has changed."""

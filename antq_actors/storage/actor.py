@@ -35,7 +35,7 @@ from antq_actors.storage.jobs.tracker import JobTracker
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb.directory import StoreRemoved
 from antq_actors.storage.lmdb.open_stores import open_environment
-from antq_actors.storage.requests import LaterWrite, Read, StandingClaim, Write
+from antq_actors.storage.requests import LaterWrite, Read, StandingClaim, Write, WriteCharts
 
 if TYPE_CHECKING:
     import os
@@ -243,11 +243,17 @@ class StorageActor(GenServer):
                 super().handle_info(message)
 
     def handle_cast(self, request: Any) -> None:
-        """Schedule a look for what a caller began to wait for: idle queues, the end of jobs."""
+        """Schedule a look for what a caller began to wait for: idle queues, the end of jobs.
+
+        Or write what is marked in charts, which is seldom.
+        """
         if isinstance(request, LookForIdle):
             self._looks.look_soon()
         elif isinstance(request, WatchForJobs):
             self._job_looks.watch_later()
+        elif isinstance(request, WriteCharts):
+            _retried(self._write_due_counts)
+            self._flush_later()
         else:
             super().handle_cast(request)
 
@@ -257,10 +263,15 @@ class StorageActor(GenServer):
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Close the LMDB environment. Callers in the mailbox ask the successor."""
-        if self._durable and self._counts is not None and self._counts.due < math.inf:
+        if self._durable:
             with suppress(StorageError):  # a store that fails loses the last seconds of its charts
-                self._write_counts(self._counts)
+                self._write_due_counts()
         self._env.close()
+
+    def _write_due_counts(self) -> None:
+        """Write what was counted for charts and is not written yet, if there is any."""
+        if self._counts is not None and self._counts.due < math.inf:
+            self._write_counts(self._counts)
 
     def _write_counts(self, counts: ChartCounts) -> None:
         """Write what was counted for charts, in a transaction of its own."""

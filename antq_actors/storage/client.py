@@ -34,7 +34,7 @@ from antq_actors.storage.jobs.tracker import JobTracker
 from antq_actors.storage.lmdb import open_stores
 from antq_actors.storage.lmdb.directory import in_words
 from antq_actors.storage.locks import node_lock
-from antq_actors.storage.requests import LaterWrite, Read, StandingClaim, Write
+from antq_actors.storage.requests import LaterWrite, Read, StandingClaim, Write, WriteCharts
 
 if TYPE_CHECKING:
     import builtins
@@ -234,6 +234,16 @@ class StorageClient:
         """Send the storage actor a request again whose reply was lost; it is never done twice."""
         self.check()
         return calls.call_or_message(self._dest, request, tag)
+
+    # ---- charts -------------------------------------------------------------------------------
+
+    def mark_in_charts(self, kind: str, text: str) -> None:
+        """Have charts show that something happened now; wait for nobody.
+
+        It is written even if no job is. While the store fails it is kept, for the next commit.
+        """
+        self.counts.mark(kind, text)
+        calls.cast(self._dest, WriteCharts())
 
     # ---- the file -----------------------------------------------------------------------------
 

@@ -64,6 +64,10 @@ class Read:
 # ---- claims that are left with the storage actor ---------------------------------------------
 
 
+class WriteCharts:
+    """Write what was counted and marked for charts now, and not with the next commit."""
+
+
 @dataclass(slots=True, eq=False)
 class StandingClaim:
     """A claim for slots of a queue that found no job: the transaction that stores one serves it.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.insights.charts import BEFORE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
@@ -34,6 +36,10 @@ class Line:
     """Of its polylines, one after the other where values are missing, separated by "|"."""
     shown: float | None
     """Its sum; of seconds, the last value."""
+    number: int = 1
+    """Says its colour: that of a series and of the same one a week before are one."""
+    is_before: bool = False
+    """Whether it is a week before what the chart is about; it is drawn quieter."""
 
     @property
     def parts(self) -> list[str]:
@@ -98,11 +104,14 @@ def picture(charts: Charts, series: Sequence[Series]) -> Picture:
     def y(value: float) -> float:
         return bottom - (bottom - TOP) * value / scale[-1]
 
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(map(_plain_name, series)), 1)}
     lines = tuple(
         Line(
-            each.name,
+            label_of(each.name),
             "|".join(_runs(each.values, x_step, y)),
             _shown(each),
+            numbers[_plain_name(each)],
+            each.name.endswith(BEFORE),
         )
         for each in series
     )
@@ -121,10 +130,23 @@ def picture(charts: Charts, series: Sequence[Series]) -> Picture:
     )
 
 
+def label_of(name: str) -> str:
+    """Return what a series is called where it is shown.
+
+    >>> label_of("completed"), label_of("completed_week_before")
+    ('completed', 'completed, a week before')
+    """
+    return f"{name.removesuffix(BEFORE)}, a week before" if name.endswith(BEFORE) else name
+
+
+def _plain_name(series: Series) -> str:
+    return series.name.removesuffix(BEFORE)
+
+
 def _shown(series: Series) -> float | None:
     values = [value for value in series.values if value is not None]
     if series.unit == "jobs":
-        return sum(values)
+        return round(sum(values), 3)
     return values[-1] if values else None
 
 

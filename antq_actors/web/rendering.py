@@ -209,9 +209,15 @@ def quoted(text: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with its thousands apart; – for None."""
+    """Return a number with its thousands apart; – for None.
+
+    >>> number(12_000), number(12.34), number(0.0304), number(0.0)
+    ('12,000', '12.3', '0.0304', '0')
+    """
     if value is None:
         return "–"
+    if isinstance(value, float) and abs(value) < 1:
+        return f"{value:.4f}".rstrip("0").rstrip(".")
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")
 
 

@@ -57,7 +57,20 @@ def test_json_and_csv_have_every_series(antq):
     assert {each["queue"] for each in found["series"]} == {"mail"}
 
 
-@pytest.mark.parametrize("wrong", [["--window", "2h"], ["--json", "--csv"], ["--node", "x"]])
+def test_json_and_csv_are_compared_with_the_week_before(antq):
+    _, as_json, _ = antq("charts", "--json", "--compare", "week")
+    _, as_csv, _ = antq("charts", "--csv", "--compare", "week")
+
+    (found,) = (
+        each for each in json.loads(as_json)["series"] if each["name"] == "completed_week_before"
+    )
+    assert found["values"] == [None] * 60
+    assert "completed_week_before (jobs)" in as_csv.splitlines()[0].split(",")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--compare", "week"], ["--window", "2h"], ["--json", "--csv"], ["--node", "x"]]
+)
 def test_what_makes_no_sense_is_wrong_usage(antq, wrong):
     code, shown, _ = antq("charts", *wrong)
 

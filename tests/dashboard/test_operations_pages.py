@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from dashboard.pages import Html
-from dashboard.sites import site
+from dashboard.sites import bearer, site
 
 from antq_actors import AntQ, Job, Worker
+from antq_actors.testing import TestClock
+from antq_actors.web import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +107,40 @@ def test_metrics_are_of_a_queue_a_worker_and_a_node(app: AntQ) -> None:
     ):
         rows = page(app, f"/charts?{about}").all("chart-table")[0].rows
         assert sum(int(row[2]) for row in rows[1:]) == count, about
+
+
+def test_metrics_are_compared_with_last_week_in_picture_table_and_file(tmp_path: Path) -> None:
+    clock = TestClock()
+    with AntQ(path=tmp_path / "jobs", queues={"mail": 2}, clock=clock) as app:
+        for days in (0.001, 7):
+            clock.advance(timedelta(days=days))
+            app.enqueue(Send, {"n": 1})
+            assert app.wait_idle(timeout=30)
+        shown = page(app, "/charts?window=7d&compare=week")
+        (tick,) = (each for each in shown.tagged("input") if each.get("name") == "compare")
+        assert "checked" in tick.attributes
+        rows = shown.all("chart-table")[0].rows
+        assert rows[0][4:] == [f"{name}, a week before" for name in rows[0][1:4]]
+        assert sum(int(row[2]) for row in rows[1:]) == 1
+        assert sum(float(row[5]) for row in rows[1:] if row[5] != "–") == 1
+        quieter = [each for each in shown.tagged("polyline") if "before" in each["class"]]
+        assert quieter
+        plain = page(app, "/charts?window=7d")
+        assert plain.all("chart-table")[0].rows[0][1:] == rows[0][1:4]
+        text = site(app).get("/charts.csv?window=7d&compare=week").text
+        assert "completed_week_before (jobs)" in text.splitlines()[0].split(",")
+        asked = site(app).get("/api/v1/charts?compare=week", headers=bearer(Access.READ)).json()
+        assert list(asked) == ["window", "step", "at", "series", "marks"]
+        assert "completed_week_before" in [each["name"] for each in asked["series"]]
+        assert page(app, "/charts?compare=day", status=400).one("alert").text
+
+
+def test_a_supervisor_that_gave_up_is_marked_on_the_overview_and_metrics(app: AntQ) -> None:
+    app.antq_here().store.mark_in_charts("gave_up", f"supervisor {HOSTILE} of node 1 gave up")
+    for path in ("/", "/charts"):
+        shown = page(app, path)
+        assert [each["class"] for each in shown.tagged("line") if "gave_up" in each["class"]]
+        assert f"supervisor {HOSTILE} of node 1 gave up" in shown.text, path
 
 
 def test_a_window_that_there_is_not_is_refused(app: AntQ) -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -116,11 +116,54 @@ def test_charts_are_of_a_queue_a_worker_and_a_node(app):
         ({"queue": 7}, TypeError, "queue must be a name"),
         ({"worker": fulfil}, TypeError, "worker must be a name"),
         ({"node": True}, TypeError, "node must be the number of a node"),
+        ({"compare": "day"}, ValueError, "compare is 'week' or None, got 'day'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(app, wrong, error, message):
     with pytest.raises(error, match=message):
         Insights(app).charts(**wrong)
+
+
+def test_a_window_is_compared_with_the_same_one_a_week_before(app, clock):
+    app.enqueue_many(fulfil, [{}] * 3)
+    app.enqueue(fulfil, queue="mail")
+    app.wait_idle(timeout=30)
+    clock.advance(timedelta(days=7, hours=1))
+    app.enqueue(fulfil)
+    app.wait_idle(timeout=30)
+    insights = Insights(app)
+
+    days = insights.charts("14d", compare="week")
+    assert values_of(days, "completed")[-1] == 1
+    assert values_of(days, "completed_week_before")[-2:] == (4, 0)
+    assert values_of(days, "completed_week_before")[-3] is None  # the store was not there
+    mail = insights.charts("7d", queue="mail", compare="week")
+    assert values_of(mail, "completed_week_before", "mail")[-2] == 1
+
+
+def test_jobs_of_a_week_before_are_spread_over_steps_of_less_than_an_hour(app, clock):
+    app.enqueue_many(fulfil, [{}] * 6)
+    app.wait_idle(timeout=30)
+    clock.advance(timedelta(days=7, minutes=30))
+
+    found = Insights(app).charts("1h", compare="week")
+
+    assert values_of(found, "completed_week_before") == (*[None] * 29, *[0.1] * 31)
+    assert len(set(values_of(found, "run_p95_week_before")[29:])) == 1
+    assert not any(
+        each.name.startswith("run_to") for each in found.series if each.name.endswith("week_before")
+    )
+    assert [each for each in found.series if not each.name.endswith("week_before")] == list(
+        Insights(app).charts("1h").series
+    )
+
+
+def test_a_store_of_today_has_nothing_to_compare_with(app):
+    app.enqueue(fulfil)
+
+    found = Insights(app).charts("24h", compare="week")
+
+    assert set(values_of(found, "enqueued_week_before")) == {None}
 
 
 def test_pauses_are_marks(app):

@@ -2,15 +2,28 @@
 
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.apps import until
 
-from antq_actors import AlreadyExists, AntQ, Cancel, QueueConfig, Snooze, Unique, Worker, worker
+from antq_actors import (
+    AlreadyExists,
+    AntQ,
+    Cancel,
+    QueueConfig,
+    Snooze,
+    Unique,
+    Worker,
+    otp,
+    worker,
+)
 from antq_actors.jobs.instant import from_datetime
 from antq_actors.jobs.outcome import COMPLETED
+from antq_actors.otp import GenServer, Supervisor
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import chart_counts, charts
 from antq_actors.storage.jobs.chart_counts import (
@@ -41,6 +54,11 @@ class Other(Worker):
         if job.args.get("snooze"):
             return Snooze(3600)
         return Cancel("enough") if job.args.get("cancel") else None
+
+
+class Crashes(GenServer):
+    def handle_cast(self, request):
+        raise ValueError(request)
 
 
 @pytest.fixture
@@ -231,9 +249,9 @@ def test_what_was_imported_is_not_counted(tmp_path):
         assert charted(app).rows == []
 
 
-def test_rows_of_minutes_are_kept_for_a_day_and_those_of_hours_for_14(clock):
+def test_rows_of_minutes_are_kept_for_a_day_and_those_of_hours_for_21(clock):
     with AntQ(start_queues=False, clock=clock) as app:
-        for _ in range(16):
+        for _ in range(23):
             app.enqueue(fulfil)
             clock.advance(timedelta(days=1, seconds=60))
         write(app)
@@ -243,7 +261,7 @@ def test_rows_of_minutes_are_kept_for_a_day_and_those_of_hours_for_14(clock):
         hours = app.antq_here().store.read(JobReader.charts, 0, LATER, by_hour=True).rows
 
     assert len(minutes) == 2  # the last one written, and the one that is not yet
-    assert len(hours) == 14
+    assert len(hours) == 21
     assert all(row.at % HOUR == 0 for row in hours)
 
 
@@ -297,6 +315,65 @@ def test_a_node_with_another_release_than_the_one_before_is_marked():
     assert [mark.text for mark in marks] == ["node 4 has started with antq_actors 1.1, after 1.0"]
 
 
+def gave_up(app):
+    return [mark.text for mark in charted(app).marks if mark.kind == charts.GAVE_UP]
+
+
+def test_a_supervisor_that_gives_up_is_marked_though_no_job_is_written(tmp_path):
+    with AntQ(tmp_path / "one", queues={"default": 1}) as app, AntQ(tmp_path / "two") as other:
+        app.wait_idle(timeout=30)
+        supervisor = Supervisor.start([Crashes.child_spec(id="one", name="crashes")], name="shop")
+        Supervisor.terminate_child(supervisor, "one")
+        otp.stop(supervisor)
+        assert gave_up(app) == []  # it was stopped
+
+        supervisor = Supervisor.start(
+            [Crashes.child_spec(id="one", name="crashes")], max_restarts=0, name="shop"
+        )
+        otp.cast("crashes", "now")
+        until(lambda: gave_up(app) and gave_up(other), "the mark of both")
+
+        (text,) = gave_up(app)
+        assert text == f"supervisor shop of node {app.node} gave up: Crash(ValueError: now)"
+        until(lambda: not app.antq_here().store.counts.marks, "its being written")
+    with AntQ(tmp_path / "one", start_queues=False) as app:
+        assert gave_up(app) == [text]
+
+
+def test_the_end_of_a_queues_supervisor_is_marked_in_its_own_store_alone(tmp_path):
+    with AntQ(tmp_path / "one", queues={"default": 1}) as app, AntQ(tmp_path / "two") as other:
+        names = app.antq_here().names
+
+        def kill_queue():
+            with suppress(otp.CallExit):
+                otp.exit(names.queue("default"), otp.Killed())
+            return gave_up(app)
+
+        until(kill_queue, "the end of its supervisor")
+
+        assert gave_up(app)[0].startswith(f"supervisor {names.root}/queues/default of node")
+        assert gave_up(other) == []
+
+
+def test_marks_wait_for_a_store_that_refuses():
+    counts = ChartCounts(lambda: LATER)
+    counts.mark("gave_up", "one")
+    aborted = counts.take()
+    assert [mark.text for mark in counts.take_marks()] == ["one"]
+    counts.mark("gave_up", "two")
+    counts.forget({})  # of a transaction that was aborted
+    assert aborted == {}
+    assert [mark.text for mark in counts.marks] == ["one", "two"]
+
+    written = counts.take()
+    counts.take_marks()
+    counts.mark("gave_up", "three")
+    counts.forget(written)
+
+    assert [mark.text for mark in counts.marks] == ["three"]
+    assert counts.due < time.monotonic()
+
+
 def test_of_too_many_marks_the_oldest_go(clock, monkeypatch):
     monkeypatch.setattr(charts, "MOST_MARKS", 3)
     with AntQ(start_queues=False, clock=clock) as app:
@@ -325,7 +402,7 @@ def test_a_damaged_row_is_found_and_counts_for_nothing(tmp_path, clock):
 
         assert [each for each in app.verify() if not each.startswith("charts: ")] == []
         assert len(app.verify()) == 4  # a minute, an hour, a mark, a key
-        assert charted(app) == ([], [])
+        assert charted(app)[:2] == ([], [])
         app.enqueue(fulfil)
         write(app)
         assert totals(app)["default", "fulfil", chart_counts.ENQUEUED] == 1

@@ -38,7 +38,7 @@ from antq_actors.otp.messaging import deadlock
 from antq_actors.otp.supervision.restart import Child, ChildState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from antq_actors.otp.events import Event
     from antq_actors.otp.kernel.cell import ActorCell, ServerRef
@@ -94,6 +94,9 @@ class _Counter:
 
 _counter: Final = _Counter()
 
+_told: Final[dict[str, Callable[[str, str], None]]] = {}
+"""Who is told that a supervisor gave up, by the id of the root below which it is they alone."""
+
 
 def count() -> int:
     """Return how many events of supervisors there were; whoever looks again sees what is new."""
@@ -107,6 +110,20 @@ def record() -> None:
     """
     stream.recorder = _note
     deadlock.recorder = note_cycle
+
+
+def on_gave_up(root: str, listener: Callable[[str, str], None]) -> None:
+    """Have *listener* called with the id of each supervisor that gives up from now on, and why.
+
+    That is one below the id *root*, or below none for which this was called. It is called in the
+    supervisor's thread, and must neither raise nor wait. Until :func:`forget_root`.
+    """
+    _told[root] = listener
+
+
+def forget_root(root: str) -> None:
+    """Call the listener of *root* no more; once more is no error."""
+    _told.pop(root, None)
 
 
 def recent(root: str, begin: float) -> list[tuple[TreeEvent, Before]]:
@@ -129,6 +146,15 @@ def _note(event: Event) -> None:
     if found is not None:
         _kept.append((found, _before(event, clock)))
         _counter.number += 1
+    if isinstance(event, GaveUp) and _told:
+        _tell(place_of(event.supervisor.cell), _text(event.reason))
+
+
+def _tell(supervisor: str, reason: str) -> None:
+    told = dict(_told)
+    own = told.get(supervisor.partition("/")[0])
+    for listener in told.values() if own is None else (own,):
+        listener(supervisor, reason)
 
 
 def _kept_of(event: Any) -> TreeEvent | None:

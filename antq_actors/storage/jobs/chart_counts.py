@@ -16,7 +16,8 @@ import math
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -54,6 +55,8 @@ MOST_WAITING: Final = 500
 """Transactions whose notes wait to be added up."""
 WRITE_SECONDS: Final = 10
 """Seconds after which counts are written by the next commit."""
+MOST_PENDING_MARKS: Final = 100
+"""Marks that wait to be written, as while the store fails."""
 MOST_KINDS: Final = 500
 """Pairs of queue and worker in a row. What comes beyond is counted together, by queue."""
 OTHERS: Final = ""
@@ -68,6 +71,14 @@ _ENDS: Final = {
     Status.SCHEDULED: SNOOZED,
 }
 """What an execution came to, by the status of its job afterwards."""
+
+
+class Mark(NamedTuple):
+    """Something that happened beside jobs."""
+
+    at: Instant
+    kind: str
+    text: str
 
 
 class Kind(msgspec.Struct, array_like=True, gc=False):
@@ -113,10 +124,25 @@ class ChartCounts:
         """What was counted since the counts were written last."""
         self._taken: Rows = {}
         """What a transaction writes that is not committed yet, or was aborted."""
+        self.marks: deque[Mark] = deque(maxlen=MOST_PENDING_MARKS)
+        """What happened beside jobs in this process and is not written yet."""
+        self._marks_taken: tuple[Mark, ...] = ()
         self.due = math.inf
         """When they are to be written, by the monotonic clock; never, if there are none."""
         self._lock = threading.RLock()
         """Held while notes are added up: by the storage actor, or by whoever looks at charts."""
+
+    def mark(self, kind: str, text: str) -> None:
+        """Have the next commit write that something happened now beside jobs."""
+        with self._lock:
+            self.marks.append(Mark(self.clock(), kind, text))
+            self.due = -math.inf
+
+    def take_marks(self) -> tuple[Mark, ...]:
+        """Return the marks that are not written yet, to write them; see :meth:`take`."""
+        with self._lock:
+            self._marks_taken = tuple(self.marks)
+            return self._marks_taken
 
     def take(self) -> Rows:
         """Return all that was counted, to write it; until it is forgotten, it counts all the same.
@@ -135,6 +161,12 @@ class ChartCounts:
             if written is self._taken:
                 self._taken = {}
                 self.due = time.monotonic() + WRITE_SECONDS if self._rows else math.inf
+                for mark in self._marks_taken:
+                    with suppress(ValueError):  # of too many the oldest went
+                        self.marks.remove(mark)
+                self._marks_taken = ()
+                if self.marks:
+                    self.due = -math.inf
 
     def rows(self) -> Rows:
         """Return what was counted, by the minute since the epoch and the node, in a copy."""

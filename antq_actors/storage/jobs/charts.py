@@ -5,8 +5,9 @@
              MARK, instant, number  what happened beside jobs, such as the pause of a queue
 
 What is counted is added to the row of its minute and to that of its hour, so nothing has to be
-summed up later. Rows of minutes are kept for a day, those of hours and marks for 14 days: what is
-older goes when counts are written. A damaged row counts for nothing, and is replaced by the next
+summed up later. Rows of minutes are kept for a day, marks for 14 days, and rows of hours for a week
+more, as windows are compared with those of a week before: what is older goes when counts are
+written. A damaged row counts for nothing, and is replaced by the next
 that is written.
 """
 
@@ -18,8 +19,8 @@ import msgspec
 
 from antq_actors.checks import escaped
 from antq_actors.storage.format.encoding import DAMAGES
-from antq_actors.storage.jobs.chart_counts import MINUTE, Kind, kind_in
-from antq_actors.storage.lmdb.scan import delete_range, items_from, keys_with, value_of
+from antq_actors.storage.jobs.chart_counts import MINUTE, Kind, Mark, kind_in
+from antq_actors.storage.lmdb.scan import delete_range, first_keys, items_from, keys_with, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,14 +37,17 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 KEPT_MINUTES: Final = DAY
 """How long rows of minutes are kept."""
-KEPT_HOURS: Final = 14 * DAY
-"""How long rows of hours, and marks, are kept."""
+KEPT_HOURS: Final = 21 * DAY
+"""How long rows of hours are kept: the longest window, and a week before it."""
+KEPT_MARKS: Final = 14 * DAY
+"""How long marks are kept."""
 MOST_MARKS: Final = 1_000
 """Marks that are kept."""
 
 NODE_UP: Final = "node_up"
 NODE_DOWN: Final = "node_down"
 DEPLOYED: Final = "deployed"
+GAVE_UP: Final = "gave_up"
 PAUSED: Final = "paused"
 RESUMED: Final = "resumed"
 AUDIT: Final = "audit"
@@ -54,14 +58,6 @@ _HOUR: Final = b"h"
 _MARK: Final = b"x"
 _TIME_BYTES: Final = 8
 _NUMBER_BYTES: Final = 8
-
-
-class Mark(NamedTuple):
-    """Something that happened beside jobs."""
-
-    at: Instant
-    kind: str
-    text: str
 
 
 class ChartRow(NamedTuple):
@@ -78,6 +74,8 @@ class Charted(NamedTuple):
 
     rows: list[ChartRow]
     marks: list[Mark]
+    since: Instant | None
+    """The first hour of which it has a row, whatever the span; None: it has none."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -117,7 +115,7 @@ class ChartTable:
             return []
 
     def _delete_old(self, at: Instant) -> None:
-        for prefix, kept in ((_MINUTE, KEPT_MINUTES), (_HOUR, KEPT_HOURS), (_MARK, KEPT_HOURS)):
+        for prefix, kept in ((_MINUTE, KEPT_MINUTES), (_HOUR, KEPT_HOURS), (_MARK, KEPT_MARKS)):
             delete_range(self._txn, self._table, prefix, _key(prefix, at - kept, 0))
 
     def mark(self, at: Instant, kind: str, text: str) -> None:
@@ -128,6 +126,11 @@ class ChartTable:
         same = [key for key in marks if _split(key)[0] == max(0, at)]
         number = _split(same[-1])[1] + 1 if same else 0
         self._txn.put(_key(_MARK, at, number), _encode((kind, escaped(text))), db=self._table)
+
+    def mark_all(self, marks: Iterable[Mark]) -> None:
+        """Write all *marks*."""
+        for each in marks:
+            self.mark(each.at, each.kind, each.text)
 
     def rows(self, start: Instant, end: Instant, *, by_hour: bool) -> Iterator[ChartRow]:
         """Yield the rows of minutes, or of hours, that begin from *start* to before *end*."""
@@ -147,6 +150,11 @@ class ChartTable:
             except DAMAGES:
                 continue
             yield Mark(_split(key)[0], kind, text)
+
+    def first_hour(self) -> Instant | None:
+        """Return the first hour that has a row; None: none has."""
+        keys = first_keys(self._txn, self._table, _HOUR, 1, _MINUTE)
+        return _split(keys[0])[0] if keys else None
 
     def _between(
         self, prefix: bytes, start: Instant, end: Instant
@@ -176,6 +184,11 @@ def pending_rows(counts: ChartCounts) -> list[ChartRow]:
         ChartRow(minute * MINUTE, node, list(rows[minute, node].values()))
         for minute, node in sorted(rows)
     ]
+
+
+def pending_marks(counts: ChartCounts) -> list[Mark]:
+    """Return the marks of this process that are not written yet."""
+    return list(counts.marks)
 
 
 def _key(prefix: bytes, at: Instant, number: int) -> bytes:

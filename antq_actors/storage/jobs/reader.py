@@ -81,10 +81,10 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
     def charts(self, start: Instant, end: Instant, *, by_hour: bool) -> Charted:
         """Read what was counted from *start* to before *end*, and what happened beside jobs."""
         if not self._tables.has_rows(self._txn, CHARTS):
-            return Charted([], [])
+            return Charted([], [], None)
         table = ChartTable(self._txn, self._tables)
         rows = list(table.rows(start, end, by_hour=by_hour))
-        return Charted(rows, list(table.marks(start, end)))
+        return Charted(rows, list(table.marks(start, end)), table.first_hour())
 
     def has_task(self) -> bool:
         """Read whether something is left to do of a change that was too large for a transaction."""

@@ -128,9 +128,10 @@ class JobWriter(StoppingQueues):
         self._jobs.notes_due = wanted
 
     def put_charts(self, counts: ChartCounts) -> Rows:
-        """Write what was counted of transactions before this one, and return it."""
-        written = counts.take()
-        ChartTable(self._txn, self._tables).add(written)
+        """Write what was counted of transactions before this one, with marks, and return it."""
+        written, table = counts.take(), ChartTable(self._txn, self._tables)
+        table.add(written)
+        table.mark_all(counts.take_marks())
         self.has_changed = True
         return written
 

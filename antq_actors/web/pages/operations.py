@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
-from antq_actors.insights.charts import RUN_BOUNDS, RUN_NAMES, WINDOWS, as_csv
+from antq_actors.insights.charts import BEFORE, RUN_BOUNDS, RUN_NAMES, WINDOWS, as_csv
 from antq_actors.insights.filters import FilterError
 from antq_actors.insights.search import BUDGET_SECONDS
 from antq_actors.insights.values import ErrorPage
+from antq_actors.storage.jobs.charts import DEPLOYED
 from antq_actors.web.drawing import Picture, picture, sparkline
 from antq_actors.web.paging import cursor_in, node_in, number_in
 from antq_actors.web.rendering import duration, quoted, render
@@ -99,7 +100,7 @@ def _deploy(view: View) -> float | None:
     charts = view.insights.charts("24h")
     start, end = charts.at[0], charts.at[-1]
     for mark in reversed(charts.marks):
-        if mark.kind == "deploy":
+        if mark.kind == DEPLOYED:
             return round(BARS_WIDTH * ((mark.at - start) / (end - start)), 1)
     return None
 
@@ -154,6 +155,7 @@ def _charts(view: View) -> Any:
         queue=view.one("queue") or None,
         worker=view.one("worker") or None,
         node=node_in(view),
+        compare=view.one("compare") or None,
     )
 
 
@@ -168,8 +170,9 @@ def _drawn(view: View, charts: Charts) -> dict[str, Any]:
     groups = []
     for name, names in GROUPS.items():
         shown = [series[each] for each in names]
+        shown += [series[each + BEFORE] for each in names if each + BEFORE in series]
         groups.append(Group(name, shown, picture(charts, shown)))
-    given = {name: view.one(name) for name in ("queue", "worker", "node")}
+    given = {name: view.one(name) for name in ("queue", "worker", "node", "compare")}
     return {
         "groups": groups,
         "heat": list(_heat(series)),

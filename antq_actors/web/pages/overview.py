@@ -76,6 +76,8 @@ def _events(view: View, charts: Charts) -> list[Event]:
     """Return what happened in the last hour that is of note, the newest first."""
     found = [Event(mark.at, mark.kind, mark.text) for mark in charts.marks]
     for each in view.insights.tree().events:
+        if each.kind == "gave up":
+            continue  # it is a mark
         outcome = f", {each.outcome}" if each.outcome else ""
         text = f"{each.actor} {each.kind}{outcome}: {each.reason}"
         found.append(Event(each.at, each.kind, text))

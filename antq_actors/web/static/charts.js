@@ -16,13 +16,18 @@
     const value = (cell) => cell.textContent.trim() === "–" ? null : Number(cell.textContent.replaceAll(",", ""));
     return {
       names: columns.map((each) => each.textContent.trim()),
+      looks: columns.map((each) => ({number: Number(each.dataset.number) - 1, before: "before" in each.dataset})),
       data: [at, ...columns.map((_, number) => rows.map((row) => value(row.querySelectorAll("td")[number])))],
     };
   };
+  // A week before: the same colour, thinner and paler.
+  const look = ({number, before}, lines) => before
+    ? {stroke: lines[number % 3], width: 1, alpha: 0.45}
+    : {stroke: lines[number % 3], width: 1.6, dash: [[], [6, 2], [2, 2]][number % 3]};
   const draw = (figure) => {
     const picture = figure.querySelector("svg:not(.heat)");
     if (!picture) return;
-    const {names, data} = numbers(figure);
+    const {names, looks, data} = numbers(figure);
     drawn.get(figure)?.destroy();
     const {lines, soft, grid} = colours();
     const axis = {stroke: soft, grid: {stroke: grid, width: 1}, ticks: {stroke: grid, width: 1}};
@@ -35,7 +40,7 @@
       cursor: {sync: {key: cursor.key}},
       tzDate: (ts) => utc ? uPlot.tzDate(new Date(ts * 1000), "Etc/UTC") : new Date(ts * 1000),
       series: [{label: "At"}, ...names.map((label, number) => ({
-        label, stroke: lines[number % 3], width: 1.6, dash: [[], [6, 2], [2, 2]][number % 3], points: {size: 4, show: data[number + 1].filter((value) => value !== null).length < 20},
+        label, ...look(looks[number], lines), points: {size: 4, show: data[number + 1].filter((value) => value !== null).length < 20},
       }))],
       axes: [{...axis, values: (_, splits) => splits.map((at) => clock.format(new Date(at * 1000)))}, {...axis, size: 54}],
     }, data, place);
