@@ -18,6 +18,7 @@ from antq_actors.app.cron_handle import CronInfo
 from antq_actors.flow.limits import LimitInfo
 from antq_actors.insights.access import Access
 from antq_actors.insights.as_json import NOT_SHOWN
+from antq_actors.insights.chaos_plan import ChaosReport
 from antq_actors.insights.charts import WINDOWS, Charts
 from antq_actors.insights.composed import BatchView, WorkflowView
 from antq_actors.insights.nodes import NodeView
@@ -54,6 +55,7 @@ VALUES: Final = {
     "/queue/why": WhyView,
     "/tree": TreeView,
     "/tree/predict": Prediction,
+    "/tree/chaos": ChaosReport,
     "/error": ErrorGroup,
     "/charts": Charts,
     "/store": StoreView,
@@ -65,6 +67,7 @@ QUERIES: Final[dict[str, dict[str, str]]] = {
     "/jobs": {"q": "a filter", "order": "newest or oldest", "limit": "50, 100 or 200"},
     "/bulk": {"verb": "retry, cancel, delete or run-now", "q": "a filter", "id": "of a job"},
     "/tree": {"node": "its number"},
+    "/tree/chaos": {"node": "its number"},
     "/tree/predict": {"node": "its number", "actor": "its id", "verb": "such as crash"},
     "/errors": {"q": "a filter of the jobs"},
     "/error": {"fingerprint": "of the failures"},

@@ -144,13 +144,18 @@ class ChaosRefused(AntqError):
     """Harm cannot be done to an actor, as things stand; the message says why."""
 
 
+def check_chaos_allowed() -> None:
+    """Raise ChaosRefused where the environment of this process says that no harm is done to it."""
+    if os.environ.get(NO_CHAOS):
+        raise ChaosRefused(f"harm is refused by this node, whose environment has {NO_CHAOS}")
+
+
 def do_harm(roots: Iterable[Destination], options: Mapping[str, Any]) -> Harm:
     """Do harm to an actor below one of *roots*, as *options* say: actor, verb, seconds.
 
     Raises ValueError, LookupError and ChaosRefused.
     """
-    if os.environ.get(NO_CHAOS):
-        raise ChaosRefused(f"harm is refused by this node, whose environment has {NO_CHAOS}")
+    check_chaos_allowed()
     actor, verb = str(options["actor"]), str(options["verb"])
     seconds = float(options.get("seconds") or DEFAULT_SECONDS)
     root = _root_above(roots, actor)

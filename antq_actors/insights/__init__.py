@@ -13,6 +13,8 @@ crons.py       one periodic entry; limits.py one limit; why.py why a job, or a q
 trees.py       supervision trees; replay.py as they were before an event, layout.py on a map
 recordings.py  what one actor does for a while; asking.py asks a node about its actors
 prediction.py  what follows from an actor's end; chaos.py ends one, tree_verbs.py for visitors
+chaos_plan.py  a chaos run as values: who is next, and the report; chaos_runs.py carries it out
+quiz.py        what a learner predicts of an actor's end, and what of it was right
 filters.py     the grammar of filters; its values are in filter_values.py
 search.py      which jobs a filter finds, within a budget of time; candidates.py has what each has
 bulk.py        many jobs changed at once; bulk_order.py decides which, and which are refused

@@ -51,6 +51,8 @@ class ChaosDone:
     prediction: Prediction
     actual: Prediction
     agrees: bool
+    recovered_in: float | None = None
+    """Seconds from the actor's end until all was started again; None: nothing was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ def do_chaos(
         prediction=_with_jobs(harm.prediction, jobs),
         actual=_with_jobs(harm.actual, actual),
         agrees=harm.agrees and _jobs_agree(jobs, fates),
+        recovered_in=harm.recovered_in,
     )
 
 

@@ -14,6 +14,7 @@ from antq_actors.insights import bulk, search
 from antq_actors.insights.access import Visitor
 from antq_actors.insights.audit import PAGE_ENTRIES, read_audit
 from antq_actors.insights.changes import read_state, read_version
+from antq_actors.insights.chaos_runs import read_run
 from antq_actors.insights.charts import read_charts
 from antq_actors.insights.composed import (
     read_batch,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.insights.audit import AuditPage
     from antq_actors.insights.changes import State, Version
+    from antq_actors.insights.chaos_plan import ChaosReport
     from antq_actors.insights.charts import Charts
     from antq_actors.insights.composed import (
         BatchDetail,
@@ -137,6 +139,12 @@ class Insights:
     ) -> Recording:
         """Return what was recorded of an actor last, so far. Raises LookupError if nothing was."""
         return read_recording(self._source, actor, node, trees)
+
+    def chaos_run(
+        self, node: int | None = None, *, trees: Sequence[Destination] = ()
+    ) -> ChaosReport | None:
+        """Return the report of a node's last chaos run, so far; None: this process began none."""
+        return read_run(self._source, node, trees)
 
     def charts(
         self,

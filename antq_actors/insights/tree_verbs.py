@@ -1,4 +1,4 @@
-"""What can be done to the actors of a node: harm, and a trace of one."""
+"""What can be done to the actors of a node: harm, once or again and again, and a trace of one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from antq_actors.insights import fields
 from antq_actors.insights.access import Access
 from antq_actors.insights.chaos import Aim, do_chaos
+from antq_actors.insights.chaos_plan import DEFAULT_EVERY_SECONDS, ChaosPlan
+from antq_actors.insights.chaos_plan import DEFAULT_SECONDS as DEFAULT_RUN_SECONDS
+from antq_actors.insights.chaos_runs import begin_run, stop_run
 from antq_actors.insights.doing import Doer, Done
 from antq_actors.insights.recordings import DEFAULT_MESSAGES, DEFAULT_SECONDS, start_recording
 from antq_actors.otp.inspect.predict import HANG, SLOW
@@ -50,6 +53,48 @@ class TreeVerbs(Doer):
         found = do_chaos(self._source, self._visitor, aim, why, trees)
         more = {"prediction": found.prediction, "actual": found.actual, "agrees": found.agrees}
         return Done(changed=1, item=None, more=more)
+
+    def begin_chaos_run(
+        self,
+        node: object = None,
+        *,
+        every: object = None,
+        duration: object = None,
+        reason: object = None,
+        trees: Sequence[Destination] = (),
+    ) -> Done:
+        """Begin a chaos run: *every* so many seconds a random leaf crashes, for a *duration*.
+
+        The item is its report, which ``Insights.chaos_run`` returns as it goes on.
+        """
+        self._visitor.check(Access.CHAOS)
+        between, length = fields.seconds(every, "every"), fields.seconds(duration, "duration")
+        plan = ChaosPlan(
+            every=DEFAULT_EVERY_SECONDS if between is None else between,
+            duration=DEFAULT_RUN_SECONDS if length is None else length,
+        )
+        run = begin_run(
+            self._source,
+            self._visitor,
+            plan,
+            node=fields.number(node, "node", 0),
+            reason=fields.text(reason, "reason"),
+            further=trees,
+        )
+        return Done(changed=1, item=run.report())
+
+    def stop_chaos_run(
+        self,
+        node: object = None,
+        *,
+        reason: object = None,
+        trees: Sequence[Destination] = (),
+    ) -> Done:
+        """Stop the chaos run of a node; the item is its report."""
+        self._visitor.check(Access.CHAOS)
+        number, why = fields.number(node, "node", 0), fields.text(reason, "reason")
+        found = stop_run(self._source, self._visitor, number, why, trees)
+        return Done(changed=1, item=found)
 
     def trace(
         self,

@@ -84,6 +84,8 @@ _DONE: Final = {
     "/tree/kill": "Killed",
     "/tree/hang": "Made it hang",
     "/tree/slow": "Made it slow",
+    "/tree/chaos": "Begun",
+    "/tree/chaos/stop": "Stopped",
     "/tree/trace": "Recording",
     "/bulk": "Begun",
     "/bulk/{id:int}/stop": "Stopped",

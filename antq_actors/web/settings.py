@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 THEMES: Final = ("system", "light", "dark")
 ZONES: Final = ("browser", "utc")
 KEYS: Final = ("on", "off")
+QUIZ: Final = ("off", "on")
 _KEPT_SECONDS: Final = 365 * 86_400
 
 
@@ -25,9 +26,11 @@ class Settings:
     zone: str = "browser"
     keys: str = "on"
     """Whether single keys are shortcuts."""
+    quiz: str = "off"
+    """Whether the tree asks what will follow before it says so."""
 
 
-_CHOICES: Final = {"theme": THEMES, "zone": ZONES, "keys": KEYS}
+_CHOICES: Final = {"theme": THEMES, "zone": ZONES, "keys": KEYS, "quiz": QUIZ}
 
 
 def settings_of(request: Request) -> Settings:

@@ -52,6 +52,7 @@ _BELOW: Final = {
     "bulk_progress": "jobs",
     "queue": "queues",
     "prediction": "tree",
+    "chaos": "tree",
     "error": "errors",
     "cron": "crons",
     "limit": "limits",

@@ -16,6 +16,7 @@ PAGES = {
     "/queue": ("queue?name=billing", "Queue billing"),
     "/tree": ("tree", "Tree"),
     "/tree/predict": ("tree/predict?actor=antq/queues/mail&verb=crash", "Prediction"),
+    "/tree/chaos": ("tree/chaos", "Chaos run"),
     "/nodes": ("nodes", "Nodes"),
     "/errors": ("errors", "Errors"),
     "/error": ("error?fingerprint={fingerprint}", "Error"),

@@ -35,7 +35,7 @@ TABLE: dict[tuple[str, str], Access] = {
             *("/charts", "/charts.csv", "/cron", "/crons", "/error", "/errors", "/jobs"),
             *("/jobs/{id:int}", "/jobs/{id:int}/why", "/learn", "/limit", "/limits", "/live"),
             *("/metrics", "/nodes", "/queue", "/queue/why", "/queues", "/region/{name}", "/store"),
-            *("/tree", "/tree/predict", "/workflows", "/workflows/{id:int}"),
+            *("/tree", "/tree/chaos", "/tree/predict", "/workflows", "/workflows/{id:int}"),
         )
     },
     ("POST", "/settings"): Access.READ,
@@ -56,7 +56,7 @@ TABLE: dict[tuple[str, str], Access] = {
     },
     **{
         ("POST", f"/tree/{verb}"): Access.CHAOS
-        for verb in ("crash", "exit", "kill", "hang", "slow")
+        for verb in ("crash", "exit", "kill", "hang", "slow", "chaos", "chaos/stop")
     },
 }
 """The level that each route takes, as the documentation has them."""

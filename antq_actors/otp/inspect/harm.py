@@ -45,6 +45,8 @@ class Harm:
     prediction: Prediction
     actual: Prediction
     agrees: bool
+    recovered_in: float | None = None
+    """Seconds from the actor's end until all was started again; None: nothing was."""
 
 
 def harm(root: Destination, actor: str, verb: str, seconds: float = 5.0) -> Harm:
@@ -63,16 +65,39 @@ def harm(root: Destination, actor: str, verb: str, seconds: float = 5.0) -> Harm
     if cell is None:
         raise LookupError(f"{actor} does not run")
     happened = _Happenings()
-    ended = threading.Event()
-    if not cell.watch(ended, lambda _ref, _reason: ended.set()):
-        ended.set()
+    ended = _End()
+    if not cell.watch(ended, lambda _ref, _reason: ended.note()):
+        ended.note()
     with subscribe(happened.note):
         _do(cell, verb, seconds)
         if prediction.restarted or prediction.stopped:
-            ended.wait(SETTLE_SECONDS)
+            ended.wait()
         actual = _settled(root, before, prediction, actor, happened)
+        recovered = ended.seconds_since() if actual.restarted else None
     cell.unwatch(ended)
-    return Harm(prediction, actual, agrees(prediction, actual))
+    return Harm(prediction, actual, agrees(prediction, actual), recovered)
+
+
+class _End:
+    """The end of an actor, and when it was."""
+
+    def __init__(self) -> None:
+        self._has_come = threading.Event()
+        self._at: float | None = None
+
+    def note(self) -> None:
+        """Note that the actor has ended."""
+        if self._at is None:
+            self._at = time.monotonic()
+        self._has_come.set()
+
+    def wait(self) -> None:
+        """Wait for it, a while."""
+        self._has_come.wait(SETTLE_SECONDS)
+
+    def seconds_since(self) -> float | None:
+        """Return how long ago it was; None: it has not come."""
+        return None if self._at is None else time.monotonic() - self._at
 
 
 class _Happenings:

@@ -121,7 +121,7 @@ ROUTES: Final[Sequence[Route]] = (
         path="/settings",
         act=_settings,
         words="Set",
-        fields=frozenset({"theme", "zone", "keys"}),
+        fields=frozenset({"theme", "zone", "keys", "quiz"}),
         level=Access.READ,
         has_api=False,
     ),

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import RedirectResponse
 
-from antq_actors.insights.access import Access
-from antq_actors.insights.prediction import predict
 from antq_actors.insights.replay import replay
-from antq_actors.otp.inspect.predict import CRASH, EXIT, HANG, KILL, SLOW
+from antq_actors.web.pages import chaos
+from antq_actors.web.pages.chaos import CHAOS_VERBS
 from antq_actors.web.paging import node_in, number_in
 from antq_actors.web.refusals import bad_field
-from antq_actors.web.rendering import render
 from antq_actors.web.routes import FORM_FIELDS, REASON, Asks, Input, Page, Verb
 from antq_actors.web.tree_map import BOX_HEIGHT, BOX_WIDTH, tree_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from antq_actors.insights.prediction import Prediction
     from antq_actors.insights.trees import TreeView
     from antq_actors.otp.inspect.snapshot import ActorView
     from antq_actors.web.routes import Route
@@ -28,14 +25,6 @@ if TYPE_CHECKING:
 
 GRID: Final = "grid"
 MAP: Final = "map"
-CHAOS_VERBS: Final = {
-    CRASH: "Crash",
-    EXIT: "Exit",
-    KILL: "Kill",
-    HANG: "Hang",
-    SLOW: "Slow",
-}
-"""The words of the buttons, by the verbs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +36,6 @@ class Row:
     number: int
     """Among its siblings, from 1."""
     siblings: int
-
-
-@dataclass(frozen=True, slots=True)
-class Foreseen:
-    """What would follow from a verb."""
-
-    actor: ActorView
-    verb: str
-    node: int
-    prediction: Prediction
-    names: Mapping[str, str]
-    """Of the actors, by their ids."""
 
 
 def _tree(view: View) -> TreeView:
@@ -97,6 +74,7 @@ def _more(view: View, found: TreeView) -> dict[str, Any]:
         "nodes": [each.node for each in view.insights.nodes() if each.alive],
         "chaos": CHAOS_VERBS if view.options.chaos else {},
         "result": view.kept(),
+        "run": view.insights.chaos_run(found.node, trees=view.options.trees),
         "recording": _recording(view, found),
         "chosen": next((each for each in _all(shown) if each.id == view.one("actor")), None),
         "query_of": query,
@@ -125,51 +103,6 @@ def _rows(actors: Sequence[ActorView], level: int) -> Iterator[Row]:
         yield from _rows(actor.children, level + 1)
 
 
-def _foreseen(view: View) -> Any:
-    actor, verb = view.needed("actor"), view.needed("verb")
-    found = _predict(view, actor, verb, node_in(view))
-    return found.prediction if view.is_api else found
-
-
-def _predict(view: View, actor: str, verb: str, node: int | None) -> Foreseen:
-    tree = view.insights.tree(node, trees=view.options.trees, shown=actor)
-    found = predict(tree, actor, verb)
-    aimed = next(each for root in tree.trees for each in root.walk() if each.id == actor)
-    names = {each.id: each.name for root in tree.trees for each in root.walk()}
-    return Foreseen(replace(aimed, children=()), verb, tree.node, found, names)
-
-
-def _words(_view: View, foreseen: Foreseen) -> dict[str, Any]:
-    name = foreseen.actor.name
-    title = f"{CHAOS_VERBS[foreseen.verb]} {name}"
-    return {"title": title, "takes_seconds": foreseen.verb in (HANG, SLOW)}
-
-
-def _harm(verb: str) -> Verb:
-    """Return the route of a chaos verb, which is asked with what it would lead to."""
-
-    def ask(view: View) -> Any:
-        given = view.sent("node")
-        node = int(given) if isinstance(given, str) and given.isdecimal() else None
-        found = _predict(view, str(view.sent("actor") or ""), verb, node)
-        return render(view, "prediction", found, **_words(view, found))
-
-    def carry_out(view: View) -> Any:
-        sent = {name: view.sent(name) for name in view.fields if name not in FORM_FIELDS}
-        return view.verbs.do("chaos", verb, sent={**sent, "trees": view.options.trees})
-
-    return Verb(
-        path=f"/tree/{verb}",
-        act=carry_out,
-        words=f"{CHAOS_VERBS[verb]} {{actor}}",
-        fields=frozenset({"node", "actor", "seconds"}),
-        level=Access.CHAOS,
-        asks=Asks.ALWAYS,
-        ask=ask,
-        next="tree",
-    )
-
-
 def _trace(view: View) -> Any:
     """Record an actor for a while, and lead to its diagram."""
     sent = {name: view.sent(name) for name in view.fields if name not in FORM_FIELDS}
@@ -181,7 +114,7 @@ def _trace(view: View) -> Any:
 
 
 ROUTES: Final[Sequence[Route]] = (
-    *map(_harm, CHAOS_VERBS),
+    *chaos.ROUTES,
     Verb(
         path="/tree/trace",
         act=_trace,
@@ -196,5 +129,4 @@ ROUTES: Final[Sequence[Route]] = (
         next="tree",
     ),
     Page(path="/tree", name="tree", read=_tree, more=_more),
-    Page(path="/tree/predict", name="prediction", read=_foreseen, more=_words),
 )

@@ -68,28 +68,48 @@
     if (event.target.matches(".replay input[type=range]")) event.target.form.requestSubmit();
   });
 
-  // A chaos verb: its dialog is the page of the prediction.
+  // A chaos verb: its dialog is the page of the prediction. In quiz mode that asks first, and the
+  // answer leads to the page with the prediction, in the same dialog.
+  const foreseen = async (url) => {
+    const text = await (await fetch(url, {credentials: "same-origin"})).text();
+    const page = new DOMParser().parseFromString(text, "text/html").querySelector("[data-foreseen]");
+    if (!page) return null;
+    for (const form of page.querySelectorAll("form")) form.action = new URL(form.getAttribute("action"), new URL(url, location.href));
+    for (const link of page.querySelectorAll("a[href]")) link.href = new URL(link.getAttribute("href"), new URL(url, location.href));
+    return page;
+  };
+  const show = (dialog, page) => {
+    dialog.setAttribute("aria-label", page.dataset.title);
+    dialog.replaceChildren(...page.childNodes);
+    const close = document.createElement("button");
+    close.type = "button";
+    close.textContent = "Close";
+    close.dataset.close = "";
+    (dialog.querySelector(".buttons") || dialog).append(" ", close);
+  };
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !form.matches("dialog [data-quiz]")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const asked = `${form.action}?${new URLSearchParams(new FormData(form))}`, dialog = form.closest("dialog");
+    let page = null;
+    try { page = await foreseen(asked); } catch { /* the page itself says what is wrong */ }
+    if (!page) { location.assign(asked); return; }
+    show(dialog, page);
+    dialog.querySelector("[data-close]").focus();
+  }, true);
   document.addEventListener("submit", async (event) => {
     const form = event.target;
     if (!(form instanceof HTMLFormElement) || !form.dataset.foresee) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     const opener = event.submitter;
-    let text;
-    try { text = await (await fetch(form.dataset.foresee, {credentials: "same-origin"})).text(); } catch { form.submit(); return; }
-    const page = new DOMParser().parseFromString(text, "text/html").querySelector("[data-foreseen]");
+    let page = null;
+    try { page = await foreseen(form.dataset.foresee); } catch { /* the page itself says what is wrong */ }
     if (!page) { form.submit(); return; }
-    const sent = page.querySelector("form");
-    if (sent) sent.action = form.action;
-    for (const link of page.querySelectorAll("a[href]")) link.href = new URL(link.getAttribute("href"), new URL(form.dataset.foresee, location.href));
     const dialog = document.createElement("dialog");
-    dialog.setAttribute("aria-label", page.dataset.title);
-    dialog.append(...page.childNodes);
-    const close = document.createElement("button");
-    close.type = "button";
-    close.textContent = "Close";
-    close.dataset.close = "";
-    (dialog.querySelector(".buttons") || dialog).append(" ", close);
+    show(dialog, page);
     dialog.addEventListener("close", () => { dialog.remove(); if (opener.isConnected) opener.focus(); });
     document.body.append(dialog);
     dialog.showModal();
