@@ -30,7 +30,10 @@ def browser(playwright):
     """The Chromium of this machine."""
     found = chromium()
     if found is None:
-        no_browser = "no Chromium is installed: apt install chromium, or name one in $CHROMIUM"
+        no_browser = (
+            "no Chromium is installed: apt install chromium-headless-shell, or chromium, or name"
+            " one in $CHROMIUM"
+        )
         if os.environ.get("CI"):
             pytest.fail(no_browser)
         pytest.skip(no_browser)

@@ -5,6 +5,7 @@ own with 1 GiB of memory and some seconds of a processor.
 import datetime as dt
 import decimal
 import fractions
+import functools
 import multiprocessing
 import pickle
 import struct
@@ -263,9 +264,10 @@ MODULUS = 2**61 - 1
 
 def of_pair(n):
     """Return a pair of numbers whose hash is that of all pairs that this returns."""
-    return PAIRS[n]
+    return colliding_pairs(30_000)[n]
 
 
+@functools.cache
 def colliding_pairs(count):
     """Return so many pairs with one hash, which is made of two steps that can be turned back."""
     prime1, prime2, prime5 = 11400714785074694791, 14029467366897019727, 2870177450012600261
@@ -290,9 +292,6 @@ def colliding_pairs(count):
     return found
 
 
-PAIRS = colliding_pairs(30_000)
-
-
 def int_bytes(value):
     return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
 
@@ -307,7 +306,7 @@ COLLIDING = {
 
 
 def test_the_colliding_pairs_have_one_hash():
-    assert len(set(map(hash, PAIRS))) == 1
+    assert len(set(map(hash, colliding_pairs(30_000)))) == 1
     assert len({hash(decimal.Decimal((n + 1) * MODULUS)) for n in range(9)}) == 1
     assert len({hash(fractions.Fraction((n + 1) * MODULUS)) for n in range(9)}) == 1
 
