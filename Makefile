@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray places check explained mutants bench guard profile soak limits batches graphs steps traffic web extras vendor screenshots instants docs clean
+.PHONY: help demo test test-ray places check explained mutants bench guard profile soak limits batches graphs steps traffic web extras vendor screenshots baselines instants docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -104,6 +104,9 @@ vendor: $(READY)  ## Fetch the scripts and icons that pages load, of the version
 
 screenshots: $(READY)  ## Make the pictures of the docs anew; FOLDER=/tmp/pages for one of each page, of every kind
 	PYTHONPATH=tests $(BIN)/python -m browser.screenshots $(FOLDER)
+
+baselines: $(READY)  ## Make the pictures anew that pages are compared with; PICTURES="tree job" for some of them
+	PYTHONPATH=tests $(BIN)/python -m browser.pictures $(PICTURES)
 
 instants: $(READY)  ## Kill eight nodes that fire periodic entries; INSTANTS=100000 for how many
 	$(BIN)/python tests/crash/killed.py crons $(if $(INSTANTS),--instants $(INSTANTS))

@@ -156,3 +156,13 @@ def test_pause_is_undone_by_the_token_of_the_page_it_leads_to(still):
 
     assert (undone.status_code, again.status_code) == (303, 409)
     assert not still.queue("default").status().paused
+
+
+def test_request_that_is_too_large_is_refused(still):
+    sent = f"reason={'x' * 2**20}".encode()
+    headers = {**OWN, "content-type": "application/x-www-form-urlencoded"}
+
+    answer = site(still).post("/queue/pause?name=default", content=sent, headers=headers)
+
+    assert answer.status_code == 413
+    assert still.audit() == []

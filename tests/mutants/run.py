@@ -2,6 +2,7 @@
 
     make mutants                                 all of them, in a few minutes
     make mutants OPTIONS="jobs/unique.py"        only some
+    make mutants OPTIONS="guards"                only the guards of the dashboard, by guards.py
 
 Mutmut makes the changes (mutants), in a copy of the project. Each file has to be proven by its own
 tests, so these alone are run. A mutant that survives them needs either another test or, when it
@@ -20,6 +21,8 @@ import tomllib
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import guards
+
 PROJECT: Final = Path(__file__).parents[2]
 REASONS: Final = Path(__file__).with_name("survivors.toml")
 
@@ -27,6 +30,8 @@ DECIDING: Final = {
     "explain/judge.py": ("tests/explain/test_judge.py",),
     "flow/cron_turn.py": ("tests/flow/test_cron_turn.py",),
     "flow/gates.py": ("tests/flow/test_gates.py", "tests/flow/test_gate_numbers.py"),
+    "insights/access.py": ("tests/insights/test_access.py",),
+    "insights/redaction.py": ("tests/insights/test_redaction.py",),
     "jobs/lifecycle.py": ("tests/jobs/test_lifecycle.py",),
     "jobs/unique.py": ("tests/jobs/test_unique.py",),
     "otp/supervision/restart.py": ("tests/otp/test_restart.py", "tests/otp/test_restart_model.py"),
@@ -36,8 +41,11 @@ DECIDING: Final = {
         "tests/queues/test_standing_claim.py",
     ),
     "queues/verdict.py": ("tests/queues/test_queue_state.py",),
+    "web/guard.py": ("tests/dashboard/test_hosts_and_origins.py",),
+    "web/ways_in.py": ("tests/dashboard/test_ways_in.py",),
 }
 """The files of the package that decide, and the tests of each."""
+GUARDS: Final = "guards"
 
 SETTINGS: Final = """
 [mutmut]
@@ -70,12 +78,21 @@ class Survivor(NamedTuple):
 def main() -> int:
     """Return the exit code: 1 unless the survivors are those that have a reason."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="*", metavar="FILE", help="of: " + ", ".join(DECIDING))
-    files = parser.parse_args().files or list(DECIDING)
-    if unknown := set(files) - set(DECIDING):
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help=f"of: {', '.join(DECIDING)}; or {GUARDS} and words of their names",
+    )
+    given = parser.parse_args().files
+    if given[:1] == [GUARDS]:
+        return 0 if guards.check(given[1:], copy_project) else 1
+    if unknown := set(given) - set(DECIDING):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     reasons = read_reasons()
-    is_right = [check(file, reasons) for file in files]
+    is_right = [check(file, reasons) for file in given or DECIDING]
+    if not given:
+        is_right.append(guards.check([], copy_project))
     return 0 if all(is_right) else 1
 
 
