@@ -40,6 +40,13 @@ Chaos: TypeAlias = Annotated[
     bool, typer.Option("--chaos", help="Also let actors be crashed, to see what comes of it.")
 ]
 Prometheus: TypeAlias = Annotated[bool, typer.Option("--prometheus", help="Also serve /metrics.")]
+Views: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help='TOML file of lists of jobs that all visitors see: lines "NAME" = "FILTER".',
+    ),
+]
 OpenBrowser: TypeAlias = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 
 
@@ -54,6 +61,7 @@ def web(
     read_only: ReadOnly = False,
     chaos: Chaos = False,
     prometheus: Prometheus = False,
+    views: Views = None,
     open_: OpenBrowser = False,
 ) -> None:
     """Serve the dashboard of a store in the browser until a signal stops it.
@@ -81,6 +89,7 @@ def web(
             is_read_only=read_only,
             chaos=chaos,
             prometheus=prometheus,
+            views=views,
         ) as serve,
     ):
 

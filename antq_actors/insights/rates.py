@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.insights.charts import COUNTED, percentile
 from antq_actors.jobs.instant import SECOND
 from antq_actors.storage.jobs.chart_counts import MINUTE
-from antq_actors.storage.jobs.charts import HOUR, pending_rows
+from antq_actors.storage.jobs.charts import DAY, HOUR, pending_rows
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
@@ -65,6 +65,13 @@ def slow_ends(source: Source) -> dict[str, float]:
             runs[kind.worker].update(kind.runs)
     found = {worker: percentile(buckets, SLOW_SHARE) for worker, buckets in runs.items()}
     return {worker: seconds for worker, seconds in found.items() if seconds is not None}
+
+
+def counted_workers(source: Source) -> set[str]:
+    """Read the names of the workers of which anything happened to a job within a day."""
+    now = source.now()
+    rows = _rows(source, now - now % HOUR - DAY, now, by_hour=True)
+    return {kind.worker for row in rows for kind in row.kinds}
 
 
 def _rows(source: Source, start: Instant, now: Instant, *, by_hour: bool) -> list[ChartRow]:

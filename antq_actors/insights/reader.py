@@ -26,6 +26,7 @@ from antq_actors.insights.crons import read_cron
 from antq_actors.insights.errors import ONE_SECONDS, find_error, find_errors, mark_known
 from antq_actors.insights.jobs import read_film, read_job
 from antq_actors.insights.limits import read_limit
+from antq_actors.insights.names import read_names
 from antq_actors.insights.nodes import read_nodes
 from antq_actors.insights.overview import read_counts, read_overview
 from antq_actors.insights.queues import read_queue, read_queues
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from antq_actors.insights.crons import CronView
     from antq_actors.insights.filters import Filter
     from antq_actors.insights.limits import LimitView
+    from antq_actors.insights.names import FilterNames
     from antq_actors.insights.nodes import NodeView
     from antq_actors.insights.overview import Counts, Overview
     from antq_actors.insights.queues import QueueDetail, QueueSummary
@@ -270,6 +272,10 @@ class Insights:
         """
         page = search.PageOf(after, before, limit, order)
         return search.find_jobs(self._source, filter, page, budget)
+
+    def names(self) -> FilterNames:
+        """Return the names that a filter can ask for: of queues, workers, nodes and the like."""
+        return read_names(self._source)
 
     def some_jobs(self, ids: Sequence[int]) -> list[JobItem]:
         """Return the jobs with these ids as they stand now, in this order, without those gone."""

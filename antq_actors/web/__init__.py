@@ -10,6 +10,7 @@ ways_in.py       the outer site, the token of a URL, passwords
 routes.py        what a route is; site.py has them all, pages/ a module for each group of them
 view.py          one request
 rendering.py     templates; shell.py, settings.py, notices.py: what is around every page
+saved_views.py   lists of jobs under a name, of a visitor and of a team
 paging.py        lists
 refusals.py      what a refused request is answered
 static_files.py  scripts and styles, under their content's hash
@@ -38,6 +39,7 @@ from antq_actors.web.options import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
 
     from starlette.requests import Request
 
@@ -58,6 +60,7 @@ def dashboard(
     redact: Callable[[str, Any], Any] | None = None,
     prometheus: bool = False,
     chaos: bool = False,
+    views: Mapping[str, Any] | PathLike[str] | str | None = None,
 ) -> Dashboard:
     """Return the dashboard of *app*, to be mounted in an ASGI site; its ``.wsgi()`` in a WSGI one.
 
@@ -72,6 +75,8 @@ def dashboard(
     sent as the Content-Security-Policy in place of ours. *redact* is given a path such as
     "args.user.token" and a value, and returns what is shown. *prometheus*: whether ``/metrics``
     is served. *chaos*: whether actors may be crashed from here, by those with that level.
+    *views* are lists of jobs that all visitors see by name: a mapping of names to filters, or to
+    mappings of filter, order and limit; or the path of a TOML file with that.
 
     Raises TypeError and ValueError that name the option.
     """
@@ -86,6 +91,7 @@ def dashboard(
         redact=redact,
         prometheus=prometheus,
         chaos=chaos,
+        views=views,
     )
     return Dashboard(app, options)
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.checks import check_flag, short_repr
 from antq_actors.insights.access import Access, Visitor
 from antq_actors.web.guard import host_name
+from antq_actors.web.saved_views import team_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from antq_actors.web.saved_views import SavedView
 
 SHORTEST_TOKEN: Final = 32
 """Characters that a Bearer token needs at least."""
@@ -35,6 +38,8 @@ class Options:
     redact: Callable[[str, Any], Any] | None = None
     prometheus: bool = False
     chaos: bool = False
+    views: tuple[SavedView, ...] = ()
+    """Those that all visitors see."""
 
 
 def check_options(
@@ -48,6 +53,7 @@ def check_options(
     redact: object,
     prometheus: object,
     chaos: object,
+    views: object,
 ) -> Options:
     """Return the options of a dashboard. Raises TypeError and ValueError that name the option."""
     if csp is not None and not isinstance(csp, str):
@@ -64,6 +70,7 @@ def check_options(
         redact=_checked_callable(redact, "redact", "of a path and a value, that returns a value"),
         prometheus=check_flag(prometheus, "prometheus"),
         chaos=check_flag(chaos, "chaos"),
+        views=() if views is None else team_views(views),
     )
 
 

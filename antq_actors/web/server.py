@@ -18,6 +18,7 @@ from antq_actors.errors import StartError
 from antq_actors.insights.access import Access, Visitor
 from antq_actors.web.application import Dashboard
 from antq_actors.web.options import Options, check_tokens
+from antq_actors.web.saved_views import read_views
 from antq_actors.web.ways_in import Passwords, UrlToken
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Serving:
     is_read_only: bool = False
     chaos: bool = False
     prometheus: bool = False
+    views: Path | None = None
+    """The TOML file of the lists of jobs that all visitors see."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for an address that others reach, without an ``--auth`` file."""
@@ -115,6 +118,7 @@ class WebServer:
             hosts=tuple(serving.hosts),
             prometheus=serving.prometheus,
             chaos=serving.chaos,
+            views=() if serving.views is None else read_views(serving.views),
         )
         self._dashboard = Dashboard(app, options, way_in, further)
         self._listener: socket.socket | None = None

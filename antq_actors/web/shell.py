@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.web.notices import notice_of
+from antq_actors.web.settings import own_views
 from antq_actors.web.view import NEXT_PAGES
 from antq_actors.web.wsgi import WSGI
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from antq_actors.insights.access import Access
     from antq_actors.web.notices import Notice
+    from antq_actors.web.saved_views import SavedView
     from antq_actors.web.view import View
 
 
@@ -72,6 +74,8 @@ class Shell:
     places: tuple[Place, ...]
     current: str
     """The name of the place of the page."""
+    views: tuple[SavedView, ...]
+    """Those of the team, and the visitor's own."""
     waiting: int
     failed: int
     is_chaos: bool
@@ -92,6 +96,7 @@ def shell_of(view: View, page: str) -> Shell:
         access=view.visitor.access,
         places=tuple(each for each in RAIL if view.routes.has_page(each.path)),
         current=_BELOW.get(page, page),
+        views=(*view.options.views, *own_views(view.request)),
         waiting=counts.waiting,
         failed=counts.failed,
         is_streaming=WSGI not in view.request.scope,

@@ -34,11 +34,12 @@ def main(folder):
     hostile.fill(odd)
     shown_shop.Tills.start(name="tills")
     of_shop = dashboard(shop, access=who, trees=["tills"], chaos=True)
+    views = {hostile.SCRIPT: "status:failed"}
     site = Starlette(
         routes=[
             Mount("/a/b", of_shop),
             Mount("/empty", dashboard(idle, access=who)),
-            Mount("/odd", dashboard(odd, access=who)),
+            Mount("/odd", dashboard(odd, access=who, views=views)),
             Mount("/", of_shop),
         ]
     )

@@ -35,7 +35,8 @@ TABLE: dict[tuple[str, str], Access] = {
             *("/charts", "/charts.csv", "/cron", "/crons", "/error", "/errors", "/jobs"),
             *("/jobs/{id:int}", "/jobs/{id:int}/why", "/learn", "/limit", "/limits", "/live"),
             *("/metrics", "/nodes", "/queue", "/queue/why", "/queues", "/region/{name}", "/store"),
-            *("/tree", "/tree/chaos", "/tree/predict", "/workflows", "/workflows/{id:int}"),
+            *("/suggestions", "/tree", "/tree/chaos", "/tree/predict", "/workflows"),
+            "/workflows/{id:int}",
         )
     },
     ("POST", "/settings"): Access.READ,

@@ -225,6 +225,40 @@ def test_auth_file_lets_in_by_name_and_secret(web, tmp_path):
         assert (entry["name"], entry["verb"]) == ("ada", "cancel")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot be read"),
+        ("a = \nb = ''", "line 1"),
+        ("Failed = 'stauts:failed'", "view 'Failed': unknown key 'stauts'"),
+        ("Failed = {filtre = ''}", "view 'Failed': unknown key 'filtre'"),
+    ],
+    ids=["missing", "toml", "filter", "key"],
+)
+def test_wrong_file_of_views_is_exit_code_2_and_says_where(web, tmp_path, text, says):
+    file = tmp_path / "views.toml"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+
+    code, errors = refused(web(*HERE, "--views", file))
+
+    assert code == WRONG_USAGE
+    assert says in " ".join(errors.split())
+    assert "views.toml" in errors
+
+
+def test_views_of_a_file_are_on_the_page_of_jobs(web, tmp_path):
+    file = tmp_path / "views.toml"
+    file.write_text('"Failed mail" = "status:failed queue:mail"', encoding="utf-8")
+    url = url_of(web(*HERE, "--views", file))
+
+    with httpx.Client(follow_redirects=True) as client:
+        client.get(url)
+        page = client.get(httpx.URL(url).copy_with(path="/jobs", query=None)).text
+
+    assert 'href="./jobs?q=status%3Afailed+queue%3Amail"' in page
+
+
 def test_address_that_others_reach_needs_an_auth_file(web):
     code, errors = refused(web("--host", "0.0.0.0", *HERE))  # noqa: S104 - refused
 

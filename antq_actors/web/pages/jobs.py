@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
+from antq_actors.insights.as_json import as_json, dump_json
 from antq_actors.insights.filters import Filter, FilterError
 from antq_actors.web.job_args import Budget
 from antq_actors.web.job_film import beside_of, window_of
@@ -14,8 +16,9 @@ from antq_actors.web.job_list import JobList, chips_of, count_new, rows_of, stat
 from antq_actors.web.job_page import NEEDS_QUEUE, json_of_job, page_of, why_rows
 from antq_actors.web.paging import number_in
 from antq_actors.web.refusals import bad_field
-from antq_actors.web.rendering import render
-from antq_actors.web.routes import Page
+from antq_actors.web.rendering import encoded, render
+from antq_actors.web.routes import Download, Page
+from antq_actors.web.saved_views import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from antq_actors.web.routes import Route
     from antq_actors.web.view import View
 
-LIMITS: Final = (50, 100, 200)
 _MOST_DIGITS: Final = 20
 _NEW_BUDGET_SECONDS: Final = 0.02
 
@@ -135,6 +137,16 @@ def _file(name: str, text: str) -> Response:
     return Response(text.encode("utf-8", "replace"), headers=headers, media_type="application/json")
 
 
+def _suggestions(view: View) -> Response:
+    """Return what can be offered to somebody who types a filter."""
+    text = dump_json(as_json(view.insights.names()))
+    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'
+    if view.request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"etag": tag})
+    body, headers = encoded(view.request, text)
+    return Response(body, headers=headers | {"etag": tag}, media_type="application/json")
+
+
 def _why(view: View) -> Any:
     return view.insights.why(view.params["id"])
 
@@ -147,5 +159,6 @@ ROUTES: Final[Sequence[Route]] = (
     Page(path="/jobs", name="jobs", read=_jobs),
     Page(path="/jobs/{id:int}", name="job", read=_job),
     Page(path="/jobs/{id:int}/why", name="why", read=_why, has_page=False),
+    Download(path="/suggestions", name="suggestions", read=_suggestions),
     Page(path="/queue/why", name="queue_why", read=_queue_why, has_page=False),
 )

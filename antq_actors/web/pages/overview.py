@@ -12,7 +12,7 @@ import antq_actors
 from antq_actors.insights.access import Access
 from antq_actors.web.drawing import picture
 from antq_actors.web.routes import Page, Verb
-from antq_actors.web.settings import keep_settings
+from antq_actors.web.settings import VIEW_FIELDS, keep_settings, keep_views
 from antq_actors.web.static_files import vendored
 
 if TYPE_CHECKING:
@@ -110,7 +110,11 @@ def _keyboard(_view: View, _about: Any) -> dict[str, Any]:
 def _settings(view: View) -> Response:
     """Keep what a visitor has set, and lead back to where they were."""
     response = RedirectResponse(view.next_page("overview"), status_code=303)
-    keep_settings(response, view.fields, view.root, is_secure=view.request.url.scheme == "https")
+    is_secure = view.request.url.scheme == "https"
+    keep_settings(response, view.fields, view.root, is_secure=is_secure)
+    listed = keep_views(response, view, is_secure=is_secure)
+    if listed is not None and view.sent("next") == "jobs":
+        response.headers["location"] = view.url("/jobs", **listed)
     return response
 
 
@@ -121,7 +125,7 @@ ROUTES: Final[Sequence[Route]] = (
         path="/settings",
         act=_settings,
         words="Set",
-        fields=frozenset({"theme", "zone", "keys", "quiz"}),
+        fields=frozenset({"theme", "zone", "keys", "quiz"}) | VIEW_FIELDS,
         level=Access.READ,
         has_api=False,
     ),

@@ -117,6 +117,15 @@
     });
   }
 
+  // ---- the filter box -------------------------------------------------------------------------------
+
+  // What completes a filter is loaded when somebody first goes to the box.
+  one("[data-suggestions]")?.addEventListener("focus", (event) => {
+    const script = document.createElement("script");
+    script.src = event.target.dataset.suggestions;
+    document.head.append(script);
+  }, {once: true});
+
   // ---- parts that keep up ---------------------------------------------------------------------------
 
   const POLL = 5000, LEAST = 2000, LONGEST_WAIT = 30_000;
