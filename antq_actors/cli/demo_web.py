@@ -32,10 +32,10 @@ def run(address: str | None) -> None:
     host, port = _parsed(address or ADDRESS)
     try:
         from antq_actors.demo.job_lessons import job_lessons, lay_out_jobs  # noqa: PLC0415 - for this alone
+        from antq_actors.demo.learn_page import learn_routes  # noqa: PLC0415 - needs an extra
         from antq_actors.demo.lessons import Lessons  # noqa: PLC0415 - for this alone
         from antq_actors.demo.shop import ROOT, Shop  # noqa: PLC0415 - for this alone
         from antq_actors.demo.tree_lessons import tree_lessons  # noqa: PLC0415 - for this alone
-        from antq_actors.web.learn import learn_routes  # noqa: PLC0415 - needs an extra
         from antq_actors.web.server import Serving, WebServer  # noqa: PLC0415 - needs an extra
     except ImportError as error:
         raise AntqError(str(error)) from None

@@ -8,5 +8,6 @@
 package.
 
 ``antq demo --web`` opens a shop in its place: shop.py is its application, with a tree; lessons.py,
-tree_lessons.py and job_lessons.py are what one may predict there, and do.
+tree_lessons.py and job_lessons.py are what one may predict there, and do; learn_page.py is their
+page in the dashboard, which knows nothing of them.
 """

@@ -15,7 +15,6 @@ paging.py        lists
 refusals.py      what a refused request is answered
 static_files.py  scripts and styles, under their content's hash
 server.py        the server of ``antq web``
-learn.py         the page of lessons, for ``antq demo --web`` alone
 wsgi.py          the same in a site of WSGI; django/, the address in a site of Django
 """
 

@@ -10,13 +10,13 @@ from support.programs import run_python
 
 from antq_actors import JobNotFound, Status, otp
 from antq_actors.demo.job_lessons import job_lessons
+from antq_actors.demo.learn_page import learn_routes
 from antq_actors.demo.lessons import Lessons
 from antq_actors.demo.shop import ROOT, ChargeCard, PackParcel, SendMail, Shop
 from antq_actors.demo.tree_lessons import tree_lessons
 from antq_actors.insights import Insights
 from antq_actors.web import Access
 from antq_actors.web.application import Dashboard
-from antq_actors.web.learn import learn_routes
 from antq_actors.web.options import Options
 
 

@@ -43,7 +43,7 @@
 
   // ---- what is said of a request ------------------------------------------------------------------
 
-  const say = (text, within) => {
+  const showAlert = (text, within) => {
     const place = within || one("#content");
     let box = one(":scope > .alert.said", place);
     if (!box) {
@@ -76,14 +76,14 @@
     try {
       response = await fetch(submitter?.hasAttribute("formaction") ? submitter.formAction : form.action, {method: "POST", body, credentials: "same-origin"});
     } catch {
-      say("The server does not answer. Nothing was done, and nothing will be sent later.", dialog);
+      showAlert("The server does not answer. Nothing was done, and nothing will be sent later.", dialog);
       return;
     }
     if (response.redirected && response.ok) {
       if (form.matches("[data-stays]")) form.dispatchEvent(new CustomEvent("antq:sent"));
       else location.assign(response.url);
     } else if (response.ok) form.submit();
-    else say(await sentenceOf(response), dialog);
+    else showAlert(await sentenceOf(response), dialog);
   };
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -98,7 +98,7 @@
     if (close) close.closest("dialog").close();
     const copy = event.target instanceof Element && event.target.closest("[data-copy]");
     if (copy) navigator.clipboard.writeText(copy.dataset.copy).then(
-      () => { copy.dataset.copied = ""; }, () => say("The browser does not let pages copy here."));
+      () => { copy.dataset.copied = ""; }, () => showAlert("The browser does not let pages copy here."));
   });
   const undo = one("[data-testid=undo]");
   if (undo) setTimeout(() => undo.remove(), 10_000);
@@ -146,7 +146,7 @@
         await htmx.swap({target: section, sourceElement: section, swap: "innerMorph", text: await response.text()});
         showTimes();
         document.dispatchEvent(new CustomEvent("antq:shown", {detail: section}));
-      } else if (response.status >= 400 && response.status !== 503) say(await sentenceOf(response));
+      } else if (response.status >= 400 && response.status !== 503) showAlert(await sentenceOf(response));
     } catch { /* the server is away: the dot says so */ }
     part.isUnderWay = false;
     if (part.isDue) refresh(section);
@@ -160,7 +160,7 @@
     part.timer = setTimeout(() => fetchPart(section, part), Math.max(0, part.begunAt + LEAST - Date.now()));
   };
   const refreshAll = () => all("[data-region]").forEach(refresh);
-  const hear = ({topics}) => {
+  const refreshFor = ({topics}) => {
     for (const section of all("[data-region]")) {
       const wanted = ` ${section.dataset.topics} `;
       if (topics.some((topic) => wanted.includes(` ${topic} `))) refresh(section);
@@ -195,7 +195,7 @@
     stream = new EventSource(`${mount}live`);
     const share = (name, data) => channel && channel.postMessage({name, data});
     stream.onopen = () => { if (away || wait > 1000) refreshAll(); wait = 1000; show("live"); share("open"); };
-    stream.addEventListener("signal", (event) => { const data = JSON.parse(event.data); hear(data); share("signal", data); });
+    stream.addEventListener("signal", (event) => { const data = JSON.parse(event.data); refreshFor(data); share("signal", data); });
     stream.addEventListener("counts", (event) => { const data = JSON.parse(event.data); showCounts(data); share("counts", data); });
     stream.addEventListener("bye", () => retry());
     stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) poll(); else retry(); };
@@ -222,7 +222,7 @@
   };
   if (channel) channel.onmessage = ({data}) => {
     if (stream || !isWanted) return;
-    if (data.name === "signal") hear(data.data);
+    if (data.name === "signal") refreshFor(data.data);
     if (data.name === "counts") showCounts(data.data);
     show("live");
   };

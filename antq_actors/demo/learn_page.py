@@ -1,4 +1,4 @@
-"""The page "Learn" of the demo: lessons to predict and to do. Nothing but the demo loads it."""
+"""The page "Learn": lessons to predict and to do, as routes beside those of the dashboard."""
 
 from __future__ import annotations
 
