@@ -125,7 +125,7 @@ def _do(
 ) -> Outcome:
     """Do harm to an actor of the shop; the prediction is that of the supervisors' own rules."""
     shop.open()
-    done = verbs.do(verb, sent={"actor": actor, "trees": [shops.ROOT]})
+    done = verbs.chaos(verb, actor, trees=[shops.ROOT])
     foreseen, came = done.more["prediction"], done.more["actual"]
     return Outcome(
         predicted=choice_of(foreseen),
