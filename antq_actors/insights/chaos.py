@@ -17,7 +17,7 @@ from antq_actors.checks import is_number, short_repr
 from antq_actors.errors import AntqError, JobNotFound
 from antq_actors.insights.access import Access
 from antq_actors.insights.asking import ask_node
-from antq_actors.insights.prediction import JobsHit, Prediction, jobs_hit, predict
+from antq_actors.insights.prediction import JobsHit, Prediction, jobs_hit, predict, with_jobs
 from antq_actors.insights.trees import read_tree
 from antq_actors.jobs import state
 from antq_actors.jobs.state import Status
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from antq_actors.insights.access import Visitor
     from antq_actors.insights.source import Source
     from antq_actors.jobs.job import Job
-    from antq_actors.otp.inspect import predict as rules
     from antq_actors.otp.messaging.names import Destination
 
 SETTLE_SECONDS: Final = 5.0
@@ -106,21 +105,10 @@ def do_chaos(
     fates = _fates(source, before, expected)
     actual = _hit(fates)
     return ChaosDone(
-        prediction=_with_jobs(harm.prediction, jobs),
-        actual=_with_jobs(harm.actual, actual),
+        prediction=with_jobs(harm.prediction, jobs),
+        actual=with_jobs(harm.actual, actual),
         agrees=harm.agrees and _jobs_agree(jobs, fates),
         recovered_in=harm.recovered_in,
-    )
-
-
-def _with_jobs(found: rules.Prediction, jobs: JobsHit) -> Prediction:
-    return Prediction(
-        restarted=found.restarted,
-        stopped=found.stopped,
-        budget=found.budget,
-        gives_up=found.gives_up,
-        parent=found.parent,
-        jobs=jobs,
     )
 
 

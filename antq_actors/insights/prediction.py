@@ -52,13 +52,18 @@ def predict(tree: TreeView, actor: str, verb: str) -> Prediction:
     if not isinstance(tree, TreeView):
         raise TypeError(f"tree must be what Insights.tree() returns, got {short_repr(tree)}")
     found = rules.predict(tree.trees, actor, verb)
+    return with_jobs(found, jobs_hit(tree, actor, verb, found))
+
+
+def with_jobs(found: rules.Prediction, jobs: JobsHit) -> Prediction:
+    """Return what the rules say of actors, with what becomes of *jobs*."""
     return Prediction(
         restarted=found.restarted,
         stopped=found.stopped,
         budget=found.budget,
         gives_up=found.gives_up,
         parent=found.parent,
-        jobs=jobs_hit(tree, actor, verb, found),
+        jobs=jobs,
     )
 
 
