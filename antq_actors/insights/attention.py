@@ -27,6 +27,10 @@ OLDEST_SECONDS: Final = 300.0
 FULL: Final = 0.8
 """Share of its room from which a store is nearly full."""
 BACKUP_DAYS: Final = 1
+SKEWED_SECONDS: Final = 1.0
+"""Seconds by which the clock of a node may differ: as much as a queue may begin a job late."""
+OLD_SECONDS: Final = 60.0
+"""Seconds for which a reader may see an old state, such as for a copy of a large store."""
 LAGGING_TRANSACTIONS: Final = 10_000
 """Transactions behind the last one, from which a reader keeps too many pages from being reused."""
 
@@ -136,6 +140,19 @@ def _differing(facts: Facts) -> Iterator[Attention]:
             )
 
 
+def _skewed(facts: Facts) -> Iterator[Attention]:
+    for node in facts.nodes:
+        if node.skew is not None and abs(node.skew) >= SKEWED_SECONDS:
+            yield Attention(
+                "skew",
+                WARNING,
+                f"The clock of node {node.node} is {abs(node.skew):,.1f} s"
+                f" {'ahead of' if node.skew > 0 else 'behind'} that of the machine with the store.",
+                "Jobs with a time begin there at the wrong one: set its clock, then start it anew.",
+                "nodes",
+            )
+
+
 def _unknown_workers(facts: Facts) -> Iterator[Attention]:
     for queue, worker in facts.unknown_workers:
         yield Attention(
@@ -185,12 +202,13 @@ def _full(facts: Facts) -> Iterator[Attention]:
 def _readers(facts: Facts) -> Iterator[Attention]:
     for reader in facts.store.readers:
         behind = 0 if reader.txn is None else facts.store.last_txn - reader.txn
-        if behind > LAGGING_TRANSACTIONS:
+        if behind > LAGGING_TRANSACTIONS or (reader.age or 0.0) > OLD_SECONDS:
+            since = "" if reader.age is None else f" and {int(reader.age)} s"
             yield Attention(
                 "reader",
                 WARNING,
-                f"Process {reader.pid} reads a state that is {behind:,} transactions old, so the"
-                " file grows.",
+                f"Process {reader.pid} reads a state that is {behind:,} transactions{since} old, so"
+                " the file grows.",
                 "End what reads for so long there, such as an export.",
                 "store",
             )
@@ -214,7 +232,7 @@ def _backup(facts: Facts) -> Iterator[Attention]:
 
 _RULES: Final[Sequence[Callable[[Facts], Iterator[Attention]]]] = (
     *(_no_node, _supervisors, _crowded, _full, _paused, _late),
-    *(_dead_nodes, _differing, _unknown_workers, _readers, _backup),
+    *(_dead_nodes, _differing, _skewed, _unknown_workers, _readers, _backup),
 )
 
 

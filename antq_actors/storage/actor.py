@@ -275,7 +275,7 @@ class StorageActor(GenServer):
 
     def _write_counts(self, counts: ChartCounts) -> None:
         """Write what was counted for charts, in a transaction of its own."""
-        work = partial(JobStore.put_charts, counts=counts)
+        work = partial(JobStore.put_charts, counts=counts, took=list(self._env.commits_took))
         written = self._env.write(
             lambda txn: work(JobStore(txn, self._env.tables, self._signer)), flushes=False
         )
@@ -452,7 +452,7 @@ class StorageActor(GenServer):
         store.flush()
         written = None
         if self._counts is not None and self._counts.due < time.monotonic():
-            written = store.put_charts(self._counts)
+            written = store.put_charts(self._counts, list(self._env.commits_took))
         if told is not None:
             told.append(journal)
             self._hub.hold()

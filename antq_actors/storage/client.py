@@ -427,6 +427,10 @@ class StorageClient:
                 if not node_lock.is_dead(self._path, node)
             }
 
+    def node_skew(self, node: int) -> float | None:
+        """Return how far a node's clock is ahead of the machine's, in seconds; None: unknown."""
+        return node_lock.skew(self._path, node)
+
     def living_of(self, nodes: Sequence[int]) -> tuple[int, ...]:
         """Return those of recorded *nodes* that live, as their file locks tell."""
         with in_words(self._path):

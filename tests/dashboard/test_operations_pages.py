@@ -162,6 +162,26 @@ def test_the_store_shows_its_file_and_who_reads(app: AntQ, prefix: str, tmp_path
     assert str(tmp_path / "jobs") in shown.text
     assert str(tmp_path / "backup") in shown.text
     assert shown.all("reader-row") or shown.one("empty")
+    assert "not known yet" in shown.one("forecast").text
+
+
+def test_the_store_shows_how_long_commits_take_and_when_it_is_full(tmp_path: Path) -> None:
+    clock = TestClock()
+    with AntQ(path=tmp_path / "jobs", start_queues=False, clock=clock) as app:
+        store = app.antq_here().store
+        for _ in range(2):
+            clock.advance(timedelta(hours=1))
+            app.enqueue_many(Send, [{"n": 1, "text": "x" * 900}] * 200)
+            store.counts.due = 0.0
+            store.write(lambda _: None)
+        shown = page(app, "/store")
+        assert "full in" in shown.one("forecast").text
+        assert "last 1 h" in shown.one("forecast").text
+        (commit,) = (e for e in shown.with_attribute("data-key") if e["data-key"] == "commit")
+        assert float(commit["data-value"]) > 0
+        asked = site(app).get("/api/v1/store", headers=bearer(Access.READ)).json()
+        assert asked["commit"] == float(commit["data-value"])
+        assert list(asked)[-3:] == ["verify", "signed", "encrypted"]
 
 
 def test_what_was_done_by_hand_is_listed_page_by_page(app: AntQ, prefix: str) -> None:

@@ -106,6 +106,16 @@ def test_a_queue_shows_its_slots_and_what_comes_next(app: AntQ, prefix: str) -> 
     assert shown.title == "Queue mail · jobs · antq"
 
 
+def test_a_queue_shows_its_concurrency_on_each_node_and_on_all(app: AntQ) -> None:
+    app.queue("mail").set_concurrency(3)
+    shown = page(app, "/queue?name=mail")
+    (table,) = (each for each in shown.tagged("table") if each.get("aria-labelledby") == "on-nodes")
+    head, node, everything = table.rows
+    assert head == ["Node", "At once", "Configured", "Running", "Executor"]
+    assert node == [f"Node {app.node}", "3", "2", "0", "thread"]
+    assert everything == ["All", "3", "", "0", ""]
+
+
 def test_a_queue_that_there_is_not_is_a_page_of_the_shell(app: AntQ) -> None:
     answer = site(app).get("/queue?name=nope")
     assert answer.status_code == 404

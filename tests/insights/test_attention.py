@@ -9,8 +9,7 @@ from antq_actors.insights.attention import Facts, attention
 from antq_actors.insights.nodes import NodeView
 from antq_actors.insights.queues import Pause, QueueSummary
 from antq_actors.insights.rates import Rate
-from antq_actors.insights.store import Done, Pages, StoreView
-from antq_actors.storage.lmdb.file_facts import Reader
+from antq_actors.insights.store import Done, Pages, ReaderView, StoreView
 
 NOW = datetime(2030, 5, 1, 12, tzinfo=UTC)
 QUEUE = QueueSummary(
@@ -45,11 +44,13 @@ def test_nothing_needs_attention_where_all_is_well():
         ({"queues": (replace(QUEUE, oldest_due=NOW - timedelta(minutes=6)),)}, "late"),
         ({"nodes": (replace(NODE, alive=False, running=2),)}, "dead_node"),
         ({"nodes": (replace(NODE, differences=("It is older.",)),)}, "differences"),
+        ({"nodes": (replace(NODE, skew=-1.5),)}, "skew"),
         ({"unknown_workers": (("mail", "shop:Send"),)}, "worker_unknown"),
         ({"supervisors_near_end": ("antq",)}, "budget"),
         ({"crowded": (("mail", 1),)}, "abandoned"),
         ({"store": replace(STORE, fill=0.81)}, "store_full"),
-        ({"store": replace(STORE, readers=(Reader(9, 9_999),))}, "reader"),
+        ({"store": replace(STORE, readers=(ReaderView(9, 9_999, None),))}, "reader"),
+        ({"store": replace(STORE, readers=(ReaderView(9, 19_990, 61.0),))}, "reader"),
         ({"store": replace(STORE, backups=(Done(NOW - timedelta(days=3), 0, "b"),))}, "backup"),
     ],
 )
@@ -67,8 +68,10 @@ def test_a_rule_finds_what_it_is_about_and_says_what_to_do(changes, rule):
     [
         {"queues": (replace(QUEUE, paused=Pause(None, None, None), due=0),)},
         {"queues": (replace(QUEUE, nodes=(), due=0),)},
-        {"nodes": (replace(NODE, alive=False),)},
-        {"store": replace(STORE, readers=(Reader(9, None), Reader(9, 20_000)))},
+        {"nodes": (replace(NODE, alive=False, skew=None),)},
+        {"nodes": (replace(NODE, skew=0.9),)},
+        {"store": replace(STORE, readers=(ReaderView(9, 19_990, 59.0),))},
+        {"store": replace(STORE, readers=(ReaderView(9, None, None), ReaderView(9, 20_000, None)))},
         {"store": replace(STORE, backups=())},
     ],
 )

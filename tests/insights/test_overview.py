@@ -1,16 +1,20 @@
 """Queues, nodes and the store as values, read from a real application."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.apps import Plain, settled, until
+from support.programs import Program
 
 from antq_actors import AntQ, Status, UnknownQueue, Worker
 from antq_actors.insights import Insights
 from antq_actors.insights.as_json import as_json
 from antq_actors.insights.nodes import differences
+from antq_actors.insights.store import age_of, growth_of
+from antq_actors.storage.jobs.file_samples import FileSample
 from antq_actors.storage.locks.node_lock import NodeInfo, QueueInfo
+from antq_actors.testing import TestClock
 
 gate = threading.Event()
 
@@ -101,6 +105,87 @@ def test_the_store_says_when_it_was_looked_after(running, tmp_path):
     assert store.pages.used["jobs"] > 0
     assert store.bytes > 0
     assert store.last_txn > 0
+
+
+def write_counts(app):
+    """Have what is counted for charts written now."""
+    store = app.antq_here().store
+    store.counts.due = 0.0
+    store.write(lambda _: None)
+
+
+def test_the_store_says_how_long_commits_take_also_to_a_process_that_only_looks(running, tmp_path):
+    for _ in range(30):
+        Plain.perform_async()
+    write_counts(running)
+
+    own = Insights(running).store()
+    assert 0 < own.commit <= own.commit_p95 < 60
+
+    seen = AntQ(tmp_path / "copy")
+    running.backup(tmp_path / "copy")
+    with seen:
+        assert 0 < Insights(seen).store().commit < 60
+    assert "growth" not in as_json(own)
+
+
+def test_the_store_says_when_it_will_be_full_at_its_pace(tmp_path):
+    clock = TestClock()
+    with AntQ(tmp_path / "jobs", start_queues=False, clock=clock) as app:
+        write_counts(app)
+        assert Insights(app).store().growth is None
+        for minutes in (9, 3):
+            clock.advance(timedelta(minutes=minutes))
+            app.enqueue_many(Plain, [{"text": "x" * 900}] * 500)
+            write_counts(app)
+
+        store = Insights(app).store()
+
+    assert store.growth.seconds == pytest.approx(720, abs=120)
+    assert store.growth.bytes_per_second > 500 * 900 / 720
+    assert 0 < store.growth.full_in < 1e12
+
+
+def test_a_store_that_becomes_less_is_never_full():
+    samples = [FileSample(0, 90, 1, None, None), FileSample(3_600_000_000, 60, 9, None, None)]
+
+    growth = growth_of(samples, 4096, 100_000)
+
+    assert (growth.full_in, growth.bytes_per_second < 0) == (None, True)
+
+
+def test_a_reader_is_as_old_as_the_first_sample_after_what_it_sees():
+    samples = [FileSample(60_000_000 * n, 9, 10 * n, None, None) for n in range(1, 4)]
+
+    ages = [age_of(txn, 35, samples, 200_000_000) for txn in (None, 5, 10, 25, 30, 35)]
+
+    assert ages == [None, 140, 80, 20, None, None]
+
+
+HOLDS_ON = """
+import sys
+import lmdb
+with lmdb.open(sys.argv[1], readonly=True, max_dbs=1) as env, env.begin():
+    print("reads", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_reader_that_holds_on_to_an_old_state_is_shown_with_its_age(running, tmp_path):
+    Plain.perform_async()
+    assert running.wait_idle(timeout=30)
+    reader = Program(["-c", HOLDS_ON, tmp_path / "jobs"], tmp_path)
+    try:
+        assert reader.line() == "reads"
+        Plain.perform_async()
+        write_counts(running)
+        Plain.perform_async()
+        (seen,) = (each for each in Insights(running).store().readers if each.age is not None)
+    finally:
+        reader.end()
+
+    assert seen.pid == reader.process.pid
+    assert 0 <= seen.age < 120
 
 
 def test_keys_are_those_of_the_api(running):

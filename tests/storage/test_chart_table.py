@@ -265,6 +265,30 @@ def test_rows_of_minutes_are_kept_for_a_day_and_those_of_hours_for_21(clock):
     assert all(row.at % HOUR == 0 for row in hours)
 
 
+def test_the_first_commit_of_a_minute_that_writes_counts_samples_the_file(tmp_path, clock):
+    with AntQ(tmp_path / "jobs", start_queues=False, clock=clock) as app:
+        store = app.antq_here().store
+        assert store.read(JobReader.file_samples) == []
+        for minutes in (0, 0, 1, 1):
+            clock.advance(timedelta(minutes=minutes))
+            app.enqueue_many(fulfil, [{"text": "x" * 900}] * 50)
+            write(app)
+
+        samples = store.read(JobReader.file_samples)
+        assert [each.at // chart_counts.MINUTE for each in samples] == [
+            from_datetime(START) // chart_counts.MINUTE + n for n in range(3)
+        ]
+        assert samples[0].pages < samples[1].pages < samples[2].pages
+        assert samples[0].txn < samples[1].txn < samples[2].txn
+        assert all(0 < each.commit <= each.commit_p95 < 60 for each in samples)
+
+        clock.advance(timedelta(days=1))
+        app.enqueue(fulfil)
+        write(app)
+        assert len(store.read(JobReader.file_samples)) == 1
+        assert app.verify() == []
+
+
 def test_the_row_of_an_hour_has_what_its_minutes_have(clock):
     with AntQ(start_queues=False, clock=clock) as app:
         for _ in range(5):
@@ -401,7 +425,8 @@ def test_a_damaged_row_is_found_and_counts_for_nothing(tmp_path, clock):
         app.antq_here().store.write(damage)
 
         assert [each for each in app.verify() if not each.startswith("charts: ")] == []
-        assert len(app.verify()) == 4  # a minute, an hour, a mark, a key
+        assert len(app.verify()) == 5  # a minute, an hour, a mark, a sample, a key
+        assert app.antq_here().store.read(JobReader.file_samples) == []
         assert charted(app)[:2] == ([], [])
         app.enqueue(fulfil)
         write(app)

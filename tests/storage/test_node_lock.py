@@ -45,6 +45,29 @@ def test_holding_twice_is_holding_once(held):
     assert in_a_fork(lambda: node_lock.is_dead(held, 1)) == "False"
 
 
+CLOCKED = """
+    import time
+    from antq_actors.storage.locks import node_lock
+    real = time.time
+    time.time = lambda: real() + float(sys.argv[2])
+    node_lock.hold(Path(sys.argv[1]), 7, node_lock.with_reports(node_lock.describe({}), {}))
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("ahead", [0, 300, -4000])
+def test_a_node_whose_clock_is_wrong_is_seen_by_when_its_file_was_written(tmp_path, ahead):
+    with OtherProcess(CLOCKED, tmp_path, ahead) as other:
+        assert node_lock.skew(tmp_path, 7) == pytest.approx(ahead, abs=1)
+        other.kill()
+
+
+def test_a_node_that_tells_no_time_has_no_skew(held):
+    assert node_lock.skew(held, 1) is None
+    assert node_lock.skew(held, 2) is None
+
+
 def test_a_released_node_leaves_no_file(tmp_path):
     node_lock.hold(tmp_path, 1)
 

@@ -3,6 +3,7 @@
     charts   MINUTE, minute, node   of each queue and worker: counts, and the times of jobs
              HOUR, hour, node       the same
              MARK, instant, number  what happened beside jobs, such as the pause of a queue
+             FILE, minute           a sample of the data file, see `file_samples`
 
 What is counted is added to the row of its minute and to that of its hour, so nothing has to be
 summed up later. Rows of minutes are kept for a day, marks for 14 days, and rows of hours for a week
@@ -20,15 +21,17 @@ import msgspec
 from antq_actors.checks import escaped
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.jobs.chart_counts import MINUTE, Kind, Mark, kind_in
+from antq_actors.storage.jobs.file_samples import FILE, add_sample, is_sample, samples
 from antq_actors.storage.lmdb.scan import delete_range, first_keys, items_from, keys_with, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     import lmdb
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.jobs.chart_counts import ChartCounts, Rows
+    from antq_actors.storage.jobs.file_samples import FileSample
     from antq_actors.storage.lmdb.tables import Tables
 
 TABLE: Final = "charts"
@@ -132,6 +135,14 @@ class ChartTable:
         for each in marks:
             self.mark(each.at, each.kind, each.text)
 
+    def sample_file(self, at: Instant, took: Collection[float]) -> None:
+        """Write a sample of the data file; *took* is how long the last commits have taken."""
+        add_sample(self._txn, self._table, at, took)
+
+    def file_samples(self) -> list[FileSample]:
+        """Return the samples of the data file that are kept, the oldest first."""
+        return list(samples(self._txn, self._table))
+
     def rows(self, start: Instant, end: Instant, *, by_hour: bool) -> Iterator[ChartRow]:
         """Yield the rows of minutes, or of hours, that begin from *start* to before *end*."""
         prefix = _HOUR if by_hour else _MINUTE
@@ -168,6 +179,10 @@ class ChartTable:
     def findings(self) -> Iterator[str]:
         """Yield what is wrong with the rows."""
         for key, found in items_from(self._txn, self._table, b""):
+            if key.startswith(FILE):
+                if not is_sample(key, found):
+                    yield f"charts: the row {key!r} is damaged on disk, and is not shown"
+                continue
             if key[:1] not in (_MINUTE, _HOUR, _MARK) or len(key) != len(_key(_MARK, 0, 0)):
                 yield f"charts: {key!r} is no key of a row"
                 continue

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.format.records import Filter, PauseRecord
     from antq_actors.storage.jobs.bulk_table import SeenBulk
+    from antq_actors.storage.jobs.file_samples import FileSample
     from antq_actors.storage.jobs.upkeep import Upkeep
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -85,6 +86,12 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
         table = ChartTable(self._txn, self._tables)
         rows = list(table.rows(start, end, by_hour=by_hour))
         return Charted(rows, list(table.marks(start, end)), table.first_hour())
+
+    def file_samples(self) -> list[FileSample]:
+        """Read how the data file has filled in the last day, and how long commits took."""
+        if not self._tables.has_rows(self._txn, CHARTS):
+            return []
+        return ChartTable(self._txn, self._tables).file_samples()
 
     def has_task(self) -> bool:
         """Read whether something is left to do of a change that was too large for a transaction."""

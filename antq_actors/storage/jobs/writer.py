@@ -127,11 +127,15 @@ class JobWriter(StoppingQueues):
         """Have jobs that are claimed know when they were due, if that is wanted."""
         self._jobs.notes_due = wanted
 
-    def put_charts(self, counts: ChartCounts) -> Rows:
-        """Write what was counted of transactions before this one, with marks, and return it."""
+    def put_charts(self, counts: ChartCounts, took: Collection[float] = ()) -> Rows:
+        """Write what was counted of transactions before this one, with marks, and return it.
+
+        *took*: seconds that commits of this process have taken lately.
+        """
         written, table = counts.take(), ChartTable(self._txn, self._tables)
         table.add(written)
         table.mark_all(counts.take_marks())
+        table.sample_file(counts.clock(), took)
         self.has_changed = True
         return written
 

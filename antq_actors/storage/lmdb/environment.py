@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -42,6 +43,8 @@ _COMMIT: Final = lmdb.Transaction.commit
 _NO_DATABASE: Final = (None,)
 """The argument of the one call that begins a transaction."""
 
+_TIMED_COMMITS: Final = 256
+"""Commits of which is known how long they took."""
 _LOCKS_SECONDS: Final = 1.0
 """Between two times that LMDB's locks are taken again; it costs a microsecond."""
 _MTIME_SECONDS: Final = 2.5
@@ -84,6 +87,8 @@ class Environment(OpenFiles):
         """Whether a flush failed. The system reports that once, and takes the page that it did not
         write for written.
         """
+        self.commits_took: deque[float] = deque(maxlen=_TIMED_COMMITS)
+        """Seconds that the last commits of this process took: with them their pages are on disk."""
         self._checked: tuple[int, int, int] | None = None
         """The state of the directory in which the files were there."""
         super().__init__(path, durable=durable, map_size=map_size, lock=lock)
@@ -257,8 +262,10 @@ class Environment(OpenFiles):
                             return work(txn)
                         result = work(txn)
                         self._check_files()
+                        began = time.monotonic()
                         # One call, so that nothing comes between its halves, see above.
                         commits.extend(map(_COMMIT, (txn,)))
+                        self.commits_took.append(time.monotonic() - began)
                         return result
                 except lmdb.Error:
                     if self._under_way is mine:

@@ -89,12 +89,28 @@ class _Reports(msgspec.Struct):
 
     queues: dict[str, QueueInfo] = {}
     reports: dict[str, QueueReport] = {}
+    clock: float | None = None
+    """When that was written, by the clock of the node's process."""
 
 
 def with_reports(metadata: bytes, reports: Mapping[str, QueueReport]) -> bytes:
     """Return a node's *metadata* with what it reports of its queues, not of the past."""
     described = msgspec.json.decode(metadata) if metadata else {}
-    return msgspec.json.encode({**described, "reports": reports})
+    return msgspec.json.encode({**described, "reports": reports, "clock": time.time()})
+
+
+def skew(directory: Path, node: int) -> float | None:
+    """Return how many seconds a node's clock is ahead of that of the machine with the store.
+
+    The node wrote what time it was into its lock file, and the system noted when that was: the
+    clock of a virtual machine or of a library that feigns another time shows. None: the node runs
+    an earlier release, or its file cannot be read.
+    """
+    with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+        told = msgspec.json.decode(metadata(directory, node), type=_Reports).clock
+        if told is not None:
+            return told - _file(directory, node).stat().st_mtime
+    return None
 
 
 def read_reports(metadata: bytes) -> dict[str, QueueReport]:
