@@ -199,7 +199,10 @@ class QueueHandle:
         """
         stops_on = check_stops_on(on)
         checked = None if args is None else check_args(args)
-        return self._add_breakpoint(worker_name(worker), checked, stops_on)
+        name = worker_name(worker)
+        if name == "":
+            raise ValueError("no worker has an empty name; leave worker out for any")
+        return self._add_breakpoint(name, checked, stops_on)
 
     def breakpoints(self) -> list[Breakpoint]:
         """Return the breakpoints of the queue, the oldest first."""

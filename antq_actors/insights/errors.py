@@ -65,7 +65,18 @@ def find_error(source: Source, digest: str, budget: float) -> ErrorGroup:
     for group in page.items:
         if group.fingerprint == digest:
             return group
-    raise LookupError(
+    raise _not_among(page, digest)
+
+
+def check_failures(source: Source, digest: str, budget: float) -> None:
+    """Raise LookupError if no job has such failures; not where there was no time for all jobs."""
+    page = find_errors(source, "", None, budget)
+    if page.complete and all(group.fingerprint != digest for group in page.items):
+        raise _not_among(page, digest)
+
+
+def _not_among(page: ErrorPage, digest: str) -> LookupError:
+    return LookupError(
         f"no failure with the fingerprint {short(digest)!r} is among the {page.searched:,} jobs"
         " that were looked at; .errors() lists those that there are"
     )

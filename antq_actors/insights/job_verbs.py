@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from antq_actors.errors import DamagedRecord, InvalidSchedule
 from antq_actors.insights import fields
 from antq_actors.insights.doing import Doer, NotPossible, done
-from antq_actors.insights.errors import ONE_SECONDS, failed_jobs, find_error, mark_known
+from antq_actors.insights.errors import (
+    ONE_SECONDS,
+    check_failures,
+    failed_jobs,
+    find_error,
+    mark_known,
+)
 from antq_actors.insights.items import items_of
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import Chosen
@@ -123,6 +129,8 @@ class JobVerbs(Doer):
         with self._acting("known", f"error {fingerprint}", reason) as acting:
             digest = fields.needed_text(fingerprint, "fingerprint")
             until = fields.text(version, "version")
+            if until is not None:  # what is gone may still be marked, and that is taken away
+                check_failures(self._source, digest, ONE_SECONDS)
             mark_known(self._source, digest, until)
         return done(acting, self._group(digest))
 

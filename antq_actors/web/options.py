@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.checks import check_flag, short_repr
 from antq_actors.insights.access import Access, Visitor
+from antq_actors.otp import ServerRef, Via
 from antq_actors.web.guard import host_name
 from antq_actors.web.saved_views import team_views
 
@@ -63,7 +64,7 @@ def check_options(
     return Options(
         access=_checked_callable(access, "access", "of the request, that returns an Access"),
         tokens=None if tokens is None else _checked_tokens(tokens),
-        trees=_checked_several(trees, "trees", "refs or registered names"),
+        trees=_checked_trees(trees),
         hosts=None if hosts is None else _checked_hosts(hosts),
         frame_ancestors=_checked_ancestors(frame_ancestors),
         csp=csp,
@@ -84,6 +85,16 @@ def _checked_several(given: object, what: str, kind: str) -> tuple[Any, ...]:
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Sequence):
         raise TypeError(f"{what} must be a sequence of {kind}, got {short_repr(given)}")
     return tuple(given)
+
+
+def _checked_trees(given: object) -> tuple[Any, ...]:
+    several = _checked_several(given, "trees", "refs or registered names")
+    for each in several:
+        if not isinstance(each, ServerRef | str | Via):
+            raise TypeError(
+                f"trees must be a sequence of refs or names, got {short_repr(each)} in it"
+            )
+    return several
 
 
 def _checked_texts(given: object, what: str, kind: str) -> tuple[str, ...]:

@@ -154,6 +154,7 @@ def test_a_setting_that_there_is_not_is_refused(app: AntQ, fields: dict[str, str
         ({"chaos": 1}, TypeError, "chaos"),
         ({"prometheus": "yes"}, TypeError, "prometheus"),
         ({"trees": "shop"}, TypeError, "trees"),
+        ({"trees": ["shop", 5]}, TypeError, r"trees .* 5 \(int\)"),
     ],
     ids=str,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from dashboard.pages import Html
@@ -26,6 +26,11 @@ class Send(Worker, queue="mail", max_attempts=1):
     def perform(self, job: Job) -> None:
         if job.args["n"] == 0:
             raise ValueError(f"no address {HOSTILE}")
+
+
+class Unlike(Worker, queue="mail", max_attempts=1):
+    def perform(self, job: Job) -> None:
+        raise (KeyError, OSError, RuntimeError, TypeError)[job.args["n"]]("no two are alike")
 
 
 @pytest.fixture
@@ -63,6 +68,51 @@ def test_failures_that_are_alike_are_one_row_that_leads_to_its_page(app: AntQ, p
     assert "ValueError" in shown.text
     assert HOSTILE in shown.text
     assert sum(int(cells[1]) for cells in shown.one("chart-table").rows[1:]) == 3
+
+
+def test_failures_are_a_list_with_a_limit_and_cursors(app: AntQ) -> None:
+    fail(app)
+    for number in range(4):
+        app.enqueue(Unlike, {"n": number})
+    assert app.wait_idle(timeout=30)
+    client, read = site(app), bearer(Access.READ)
+
+    def ask(**query: Any) -> Any:
+        answer = client.get("/api/v1/errors", params={"limit": 2, **query}, headers=read)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    all_ = [each["fingerprint"] for each in ask(limit=100)["items"]]
+    assert len(all_) == 5
+    first = ask()
+    second = ask(after=first["next"])
+    third = ask(after=second["next"])
+    pages = (first, second, third)
+    assert [[each["fingerprint"] for each in page["items"]] for page in pages] == [
+        all_[:2],
+        all_[2:4],
+        all_[4:],
+    ]
+    assert (first["previous"], third["next"]) == (None, None)
+    assert ask(before=third["previous"])["items"] == second["items"]
+    assert ask(before=second["previous"]) == first
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=two", "after=-", "after=x", "before=1-2", "after=1&before=2"]
+)
+def test_a_wrong_limit_or_cursor_of_failures_is_refused(app: AntQ, query: str) -> None:
+    answer = site(app).get(f"/api/v1/errors?{query}", headers=bearer(Access.READ))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_field")
+
+
+def test_failures_that_there_are_not_cannot_be_known(app: AntQ) -> None:
+    fail(app)
+    client, operate = site(app), bearer(Access.OPERATE)
+    path = "/api/v1/error/known?fingerprint=0123456789abcdef"
+    answer = client.post(path, json={"version": "2.1"}, headers=operate)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert app.audit() == []
 
 
 def test_nothing_has_failed_yet(app: AntQ) -> None:

@@ -138,6 +138,17 @@ def test_json_has_prediction_and_actual(client: TestClient, app: AntQ) -> None:
     assert done["prediction"] == done["actual"] or done["prediction"]["restarted"] == [id_]
 
 
+@pytest.mark.parametrize("verb", ["crash", "exit", "kill", "hang", "slow"])
+def test_each_harm_takes_seconds_as_its_form_does(client: TestClient, app: AntQ, verb: str) -> None:
+    id_ = actors(Html(client.get("/tree").text))[HOSTILE]["data-id"]
+    for seconds, status in (("soon", 400), (0.01, 200)):
+        sent = {"node": app.node, "actor": id_, "seconds": seconds}
+        answer = client.post(f"/api/v1/tree/{verb}", json=sent, headers=bearer(Access.CHAOS))
+        assert answer.status_code == status, answer.text
+        if status == 400:
+            assert "seconds must be" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("level", [Access.READ, Access.OPERATE, Access.CHAOS])
 @pytest.mark.parametrize("chaos", [False, True])
 def test_harm_takes_the_level_and_the_option(

@@ -32,6 +32,7 @@ from antq_actors.insights.source import Source
 from antq_actors.jobs import instant
 from antq_actors.storage.admin import maintenance
 from antq_actors.storage.jobs.graph import GraphVerbs
+from antq_actors.storage.jobs.undo import undo
 
 released = threading.Event()
 KEY = b"one key that is long enough for it"
@@ -389,6 +390,33 @@ def test_an_undo_stops_what_still_goes_on(app, monkeypatch):
 
     assert app.count_jobs(status="cancelled") == 0
     assert Insights(app).bulk(begun.id).state == "stopped"
+
+
+def test_an_undo_keeps_a_change_from_beginning(app, monkeypatch):
+    monkeypatch.setattr("antq_actors.queues.services.flow.FlowService.run_once", lambda _: False)
+    before = app.list_jobs(queue="later")
+    begun = begin(app, "cancel", "queue:later", expect=4)
+
+    entry = app.antq_undo(begun.undo, "ada")
+    app._runtime().store.write(GraphVerbs.do_task, now=app.antq_clock())
+
+    assert (entry.name, entry.verb, entry.target, entry.count) == ("ada", "undo", "queue:later", 0)
+    assert app.list_jobs(queue="later") == before
+    stopped = Insights(app).bulk(begun.id)
+    assert (stopped.state, stopped.changed) == ("stopped", 0)
+    with pytest.raises(NotUndoable):
+        app.antq_undo(begun.undo)
+
+
+def test_a_change_that_was_begun_long_ago_is_not_kept_from_going_on(app, monkeypatch):
+    monkeypatch.setattr("antq_actors.queues.services.flow.FlowService.run_once", lambda _: False)
+    begun = begin(app, "cancel", "queue:later", expect=4)
+    late = app.antq_clock() + 11 * 1_000_000
+
+    with pytest.raises(NotUndoable):
+        app._runtime().store.write(undo, begun.undo, None, {}, late)
+
+    assert Insights(app).bulk(begun.id).state == "running"
 
 
 def test_what_cannot_be_undone_gives_no_token(app):

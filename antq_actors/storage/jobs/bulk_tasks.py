@@ -30,7 +30,7 @@ from antq_actors.storage.jobs.audit_table import AuditTable
 from antq_actors.storage.jobs.bulk_table import BulkTable
 from antq_actors.storage.jobs.charts import AUDIT
 from antq_actors.storage.jobs.tasks import ChangeJobs
-from antq_actors.storage.jobs.undo_table import UndoNotes, UndoTable
+from antq_actors.storage.jobs.undo_table import UNDO_TIME, UndoNotes, UndoTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,6 +85,23 @@ class BulkTasks(Arrivals):
             id_ = self._bulks.running_with(token)
             if id_ is not None:
                 self.stop_bulk(id_, now=now)
+
+    def stop_before_it_begins(self, token: str, *, now: Instant) -> str | None:
+        """Store that a bulk change which has changed nothing so far does not begin.
+
+        Return its filter; None: no such change is undone by *token*, or it is too late for that.
+        """
+        if not self._tables.has_rows(self._txn, bulk_table.TABLE):
+            return None
+        bulks = self._bulks
+        id_ = bulks.running_with(token)
+        record = None if id_ is None else bulks.get(id_)
+        if id_ is None or record is None or record.entry is not None:
+            return None
+        if not 0 <= now - record.began <= UNDO_TIME:
+            return None
+        self.stop_bulk(id_, now=now)
+        return bulks.about(record)[0]
 
     def go_on_changing(self, bulk: int, *, now: Instant) -> None:
         """Change the next jobs of a bulk change; what is left then is a task again."""

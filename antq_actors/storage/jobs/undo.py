@@ -52,6 +52,8 @@ def undo(
     store.flush()  # what others have done in this transaction: it is read below
     table = UndoTable(store._txn, store._tables)
     found = table.get(token)
+    if found is None and (filter_ := store.stop_before_it_begins(token, now=now)) is not None:
+        return _noted(store, filter_, name, 0, now)
     if found is None or not is_young(found, now):
         raise NotUndoable(
             "there is nothing to undo any more: an action can be undone once, within"
@@ -77,8 +79,14 @@ def _note(store: JobStore, found: Undo, name: str | None, changed: int, now: Ins
     entries = AuditTable(store._txn, store._tables)
     undone = entries.get(found.entry)
     target = UNREADABLE if undone is None else undone.target
+    return _noted(store, target, name, changed, now)
+
+
+def _noted(
+    store: JobStore, target: str, name: str | None, changed: int, now: Instant
+) -> AuditEntry:
     note(store, Entry(Action(name, VERB, target, None), now), changed)
-    return entries.newest(1)[0]
+    return AuditTable(store._txn, store._tables).newest(1)[0]
 
 
 # ---- queues -------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from starlette.responses import Response
 
@@ -14,7 +15,8 @@ from antq_actors.insights.search import BUDGET_SECONDS
 from antq_actors.insights.values import ErrorPage
 from antq_actors.storage.jobs.charts import DEPLOYED
 from antq_actors.web.drawing import Picture, picture, sparkline
-from antq_actors.web.paging import cursor_in, node_in, number_in
+from antq_actors.web.paging import DEFAULT, MOST, cursor_in, node_in, number_in, part_of
+from antq_actors.web.refusals import bad_field
 from antq_actors.web.rendering import duration, quoted, render
 from antq_actors.web.routes import Download, Page
 
@@ -38,17 +40,71 @@ FIRST_SECONDS: Final = 0.015
 """For which failures are looked for when the list is opened; further on, for as long as usual."""
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorsPart:
+    """A part of the groups that were found, or those that are found further on."""
+
+    items: Sequence[ErrorGroup]
+    next: str | int | None
+    previous: str | None
+    searched: int
+    complete: bool
+
+
 def _errors(view: View) -> Any:
-    typed, after = view.one("q", "") or "", cursor_in(view, "after")
-    is_opened = not (typed or after or view.is_api)
+    typed = view.one("q", "") or ""
+    limit = number_in(view, "limit", DEFAULT, MOST)
+    after, before = _cursor(view, "after"), _cursor(view, "before")
+    if after is not None and before is not None:
+        raise bad_field("give after or before, not both")
+    start = (after or before or _START).scan
+    is_opened = not (typed or after or before or view.is_api)
     try:
         budget = FIRST_SECONDS if is_opened else BUDGET_SECONDS
-        return view.insights.errors(typed, after=after, budget=budget)
+        page = view.insights.errors(typed, after=start, budget=budget)
     except FilterError as error:
         if view.is_api:
             raise
         wrong = {"typed": typed, "wrong": str(error), "spark": sparkline}
         return render(view, "errors", _NOTHING, 400, **wrong)
+    part = part_of(
+        page.items,
+        [group.fingerprint for group in page.items],
+        limit,
+        after and after.group,
+        before and before.group,
+    )
+    return ErrorsPart(
+        items=part.items,
+        next=page.next if part.next is None else _Cursor(start, part.next).text(),
+        previous=None if part.previous is None else _Cursor(start, part.previous).text(),
+        searched=page.searched,
+        complete=page.complete,
+    )
+
+
+class _Cursor(NamedTuple):
+    """Behind or in front of which group one is, and behind which job those were looked for."""
+
+    scan: int | None
+    group: str | None
+
+    def text(self) -> str:
+        return f"{'' if self.scan is None else self.scan}-{self.group}"
+
+
+_START: Final = _Cursor(None, None)
+_CURSOR: Final = re.compile(r"(\d{1,20})?(?:-([0-9a-f]{16}))?", re.ASCII)
+
+
+def _cursor(view: View, name: str) -> _Cursor | None:
+    given = view.one(name)
+    if given is None or given == "":
+        return None
+    found = _CURSOR.fullmatch(given)
+    if found is None:
+        raise bad_field(f"{name} must be one that a page has led to, got {given!r}")
+    return _Cursor(None if found[1] is None else int(found[1]), found[2])
 
 
 def _typed(view: View, _errors: Any) -> dict[str, Any]:
