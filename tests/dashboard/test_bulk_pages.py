@@ -91,6 +91,19 @@ def test_all_that_match_are_retried_after_typing_their_number(
     )
 
 
+def test_all_jobs_are_changed_where_no_filter_is_typed(app: AntQ, client: TestClient) -> None:
+    page = Html(client.get("/bulk?verb=delete&q=").text)
+    number = page.one("count")["data-value"] or ""
+    assert int(number) == len(app.list_jobs()) > 0
+    fields = [
+        (name, value or number if name == "expect" else value) for name, value in fields_of(page)
+    ]
+    answer = send(client, fields)
+    assert answer.status_code == 303
+    until(lambda: app.list_jobs() == [])
+    assert send(client, [("verb", "delete"), ("expect", "0")]).status_code == 400
+
+
 def test_ticked_jobs_are_cancelled_and_that_is_undone(app: AntQ, client: TestClient) -> None:
     ids = [app.enqueue(Send, {"n": 2}).id for _ in range(3)]
     page = Html(client.get(f"/bulk?verb=cancel&id={ids[0]}&id={ids[2]}").text)

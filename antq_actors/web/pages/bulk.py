@@ -88,7 +88,10 @@ def title_of(asked: Asked, count: int) -> str:
 def _begin(view: View) -> Any:
     """Begin a change, and lead to the page that shows how far it is."""
     sent = {name: view.sent(name) for name in view.fields if name not in (*FORM_FIELDS, "id")}
-    done = view.verbs.do("bulk", sent={**sent, "id": view.sent_all("id") or None})
+    ids = view.sent_all("id") or None
+    if not view.is_api and not ids and "q" in sent:
+        sent["q"] = sent["q"] or ""  # the box of a dry run of all jobs is empty
+    done = view.verbs.do("bulk", sent={**sent, "id": ids})
     if not view.is_api:
         where = view.url(f"/bulk/{done.more['id']}")
         return RedirectResponse(with_done(view, where, BEGIN, done), status_code=303)
