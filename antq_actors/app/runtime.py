@@ -336,8 +336,8 @@ class Runtime:
     def do_tasks(self) -> None:
         """Have this process go on with what is too much for one transaction, until it stops.
 
-        Nodes do so anyway; without queues a process does it once it has begun such a change, as
-        there may be no node.
+        Nodes do so anyway; without queues a process does it once it has begun such a change, or was
+        asked how far one is, as there may be no node.
         """
         if not self.runs_queues:
             tree.start_flow(self.root, self.names, self.store, self.clock)

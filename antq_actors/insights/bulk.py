@@ -210,6 +210,8 @@ def read_bulk(source: Source, id_: object) -> BulkView:
             f"no bulk change has the id {number}; the newest {bulk_table.MOST_ENDED} that have"
             " ended are kept"
         )
+    if seen.record.state == bulk_table.RUNNING:
+        source.runtime.do_tasks()  # the process that has begun it may be gone, and no node be there
     return _view(number, seen)
 
 

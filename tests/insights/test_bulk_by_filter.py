@@ -392,6 +392,19 @@ def test_an_undo_stops_what_still_goes_on(app, monkeypatch):
     assert Insights(app).bulk(begun.id).state == "stopped"
 
 
+def test_whoever_looks_at_a_change_goes_on_with_it_where_no_node_lives(tmp_path, monkeypatch):
+    path = tmp_path / "jobs"
+    with monkeypatch.context() as patched, AntQ(path).start(queues=False) as gone:
+        patched.setattr("antq_actors.queues.services.flow.FlowService.run_once", lambda _: False)
+        gone.enqueue_many(plain, [{"n": n} for n in range(3)])
+        begun = begin(gone, "cancel", "status:enqueued", expect=3)
+
+    with AntQ(path).start(queues=False) as app:
+        assert Insights(app).bulk(begun.id).state == "running"
+        ended(app, begun.id)
+        assert app.count_jobs(status="cancelled") == 3
+
+
 def test_an_undo_keeps_a_change_from_beginning(app, monkeypatch):
     monkeypatch.setattr("antq_actors.queues.services.flow.FlowService.run_once", lambda _: False)
     before = app.list_jobs(queue="later")
