@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import RedirectResponse
 
+from antq_actors.insights import fields
 from antq_actors.insights.access import Access
 from antq_actors.insights.chaos_plan import RUNS
 from antq_actors.insights.prediction import predict
@@ -116,13 +117,16 @@ def _harm(verb: str) -> Verb:
         return render(view, "prediction", found, **_words(view, found))
 
     def carry_out(view: View) -> Any:
+        sent = {**_sent(view), "trees": view.options.trees}
+        if verb not in (HANG, SLOW):  # a field of all five routes, which means nothing to these
+            fields.seconds(sent.pop("seconds", None), "seconds")
         if view.is_api:
             if GUESS_FIELDS & set(view.fields):
                 raise bad_field("guess and gives_up are of the page's quiz, and not of the API")
-            return view.verbs.do("chaos", verb, sent={**_sent(view), "trees": view.options.trees})
+            return view.verbs.do("chaos", verb, sent=sent)
         guess = _guess(view.fields)
         before = None if guess is None else _aimed(view, verb)
-        done: Done = view.verbs.do("chaos", verb, sent={**_sent(view), "trees": view.options.trees})
+        done: Done = view.verbs.do("chaos", verb, sent=sent)
         if guess is None or before is None:
             return done
         asked = [each.id for each in before.asked]
