@@ -69,6 +69,7 @@
     dialog.addEventListener("close", () => opener && opener.focus(), {once: true});
     dialog.showModal();
   };
+  const AWAY = "The server does not answer. Nothing was done, and nothing will be sent later.";
   const send = async (form, submitter) => {
     const dialog = form.closest("dialog");
     const body = new URLSearchParams(new FormData(form, submitter));
@@ -76,7 +77,7 @@
     try {
       response = await fetch(submitter?.hasAttribute("formaction") ? submitter.formAction : form.action, {method: "POST", body, credentials: "same-origin"});
     } catch {
-      showAlert("The server does not answer. Nothing was done, and nothing will be sent later.", dialog);
+      showAlert(AWAY, dialog);
       return;
     }
     if (response.redirected && response.ok) {
@@ -100,6 +101,22 @@
     if (copy) navigator.clipboard.writeText(copy.dataset.copy).then(
       () => { copy.dataset.copied = ""; }, () => showAlert("The browser does not let pages copy here."));
   });
+  // The dry run of a change of many jobs is left for the list that it came from, as that was.
+  const leave = one("[data-leave]");
+  if (leave) {
+    leave.addEventListener("submit", (event) => {
+      const list = new URL(`${mount}jobs`, location.href);
+      const from = document.referrer ? new URL(document.referrer) : list;
+      if (from.origin + from.pathname !== list.origin + list.pathname) return;
+      event.preventDefault();
+      from.hash = leave.dataset.leave;
+      location.assign(from);
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.target.closest("dialog, header")) leave.requestSubmit();
+    });
+  }
+  document.addEventListener("antq:away", () => showAlert(AWAY));
   const undo = one("[data-testid=undo]");
   if (undo) setTimeout(() => undo.remove(), 10_000);
 
@@ -187,13 +204,16 @@
     } else if (away) { away = null; banner.remove(); }
   };
 
-  // Browsers allow six connections to a site, so two tabs hold a stream, and tell the others.
-  const channel = "BroadcastChannel" in window ? new BroadcastChannel(`antq ${new URL(mount, location.href)}`) : null;
+  // Browsers allow six connections to a site, so two tabs hold a stream, and tell the others. Of
+  // several dashboards of a site each has one stream, and one of them the second.
+  const home = String(new URL(mount, location.href));
+  const FIRST = `antq stream of ${home}`, SECOND = "antq second stream";
+  const channel = "BroadcastChannel" in window ? new BroadcastChannel(`antq ${home}`) : null;
   let stream = null, release = null, poller = null, wait = 1000, isPaused = false, isWanted = false;
+  const share = (name, data) => channel && channel.postMessage({name, data});
   const openStream = () => {
     if (!isWanted || stream) return;
     stream = new EventSource(`${mount}live`);
-    const share = (name, data) => channel && channel.postMessage({name, data});
     stream.onopen = () => { if (away || wait > 1000) refreshAll(); wait = 1000; show("live"); share("open"); };
     stream.addEventListener("signal", (event) => { const data = JSON.parse(event.data); refreshFor(data); share("signal", data); });
     stream.addEventListener("counts", (event) => { const data = JSON.parse(event.data); showCounts(data); share("counts", data); });
@@ -205,6 +225,7 @@
     closeStream();
     if (!isWanted) return;
     show("offline");
+    share("away");
     setTimeout(openStream, wait);
     wait = Math.min(2 * wait, LONGEST_WAIT);
   };
@@ -221,7 +242,9 @@
     }, POLL);
   };
   if (channel) channel.onmessage = ({data}) => {
-    if (stream || !isWanted) return;
+    if (release || stream || !isWanted) return;
+    if (data.name === "away") { show("offline"); return; }
+    if (away) refreshAll();
     if (data.name === "signal") refreshFor(data.data);
     if (data.name === "counts") showCounts(data.data);
     show("live");
@@ -236,11 +259,11 @@
       openStream();
       return new Promise((resolve) => { release = resolve; });
     });
-    hold("antq stream 1", {ifAvailable: true}).then(() => {});
+    hold(FIRST, {ifAvailable: true});
     setTimeout(() => {
       if (release || !isWanted) return;
-      hold("antq stream 2", {ifAvailable: true});
-      setTimeout(() => { if (!release && isWanted) { show("live"); hold("antq stream 1", {}); } }, 50);
+      hold(SECOND, {ifAvailable: true});
+      setTimeout(() => { if (!release && isWanted) { show("live"); hold(FIRST, {}); } }, 50);
     }, 50);
   };
   const end = () => {

@@ -32,8 +32,12 @@
     last = box;
     show();
   });
+  // Back from a dry run that was closed: what was ticked is, and its button has the focus.
+  const [, verb, ids] = /^#([a-z-]+)=([\d,]+)$/.exec(location.hash) || [];
+  if (ids) for (const box of boxes()) box.checked = ids.split(",").includes(box.value);
   window.addEventListener("pageshow", show);
   show();
+  if (ids) buttons.find((button) => button.value === verb)?.focus();
 
   // ---- the page of one job -------------------------------------------------------------------------
 

@@ -106,7 +106,8 @@
     event.stopImmediatePropagation();
     const opener = event.submitter;
     let page = null;
-    try { page = await foreseen(form.dataset.foresee); } catch { /* the page itself says what is wrong */ }
+    try { page = await foreseen(form.dataset.foresee); }
+    catch { document.dispatchEvent(new CustomEvent("antq:away")); return; }
     if (!page) { form.submit(); return; }
     const dialog = document.createElement("dialog");
     show(dialog, page);
