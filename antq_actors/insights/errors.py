@@ -82,17 +82,28 @@ def _not_among(page: ErrorPage, digest: str) -> LookupError:
     )
 
 
-def failed_jobs(source: Source, digest: str) -> Iterator[list[int]]:
+def failed_jobs(source: Source, digest: str, budget: float = float("inf")) -> Iterator[list[int]]:
     """Yield the ids of the failed jobs whose newest error has a fingerprint, page by page.
 
-    All jobs are looked at, so take them as they come.
+    All jobs are looked at, so take them as they come. Raises TimeoutError where the *budget* of
+    seconds ends before.
     """
-    search = Search(source, "status:failed", float("inf"), with_errors=True)
+    search = Search(source, "status:failed", budget, with_errors=True)
     for page in search.pages(PageOf(order=NEWEST).span()):
         jobs = [each.decode() for each in page.jobs if search.passes(each)]
         yield [job.id for job in jobs if job.errors and _of(job.errors[0]).digest == digest]
         if page.is_last:
             return
+        if search.is_over:
+            raise TimeoutError(f"{budget} s were too few to look at all failed jobs")
+
+
+def count_failed(source: Source, digest: str, budget: float) -> int | None:
+    """Return how many failed jobs have a fingerprint; None: more than can be counted in time."""
+    try:
+        return sum(map(len, failed_jobs(source, digest, budget)))
+    except TimeoutError:
+        return None
 
 
 def mark_known(source: Source, digest: str, version: str | None) -> None:

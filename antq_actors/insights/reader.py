@@ -23,7 +23,13 @@ from antq_actors.insights.composed import (
     read_workflows,
 )
 from antq_actors.insights.crons import read_cron
-from antq_actors.insights.errors import ONE_SECONDS, find_error, find_errors, mark_known
+from antq_actors.insights.errors import (
+    ONE_SECONDS,
+    count_failed,
+    find_error,
+    find_errors,
+    mark_known,
+)
 from antq_actors.insights.jobs import read_film, read_job
 from antq_actors.insights.limits import read_limit
 from antq_actors.insights.names import read_names
@@ -354,6 +360,10 @@ class Insights:
     def error(self, fingerprint: str, *, budget: float = ONE_SECONDS) -> ErrorGroup:
         """Return the failures of a fingerprint. Raises LookupError if none is found in time."""
         return find_error(self._source, fingerprint, budget)
+
+    def count_failed(self, fingerprint: str, *, budget: float = ONE_SECONDS) -> int | None:
+        """Return how many failed jobs a fingerprint has; None: more than are counted in time."""
+        return count_failed(self._source, fingerprint, budget)
 
     def mark_known(self, fingerprint: str, version: str | None) -> None:
         """Note until which version failures are known; None: they are not.

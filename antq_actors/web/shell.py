@@ -101,7 +101,7 @@ def shell_of(view: View, page: str) -> Shell:
         failed=counts.failed,
         is_streaming=WSGI not in view.request.scope,
         notice=notice_of(view),
-        next=page if page in NEXT_PAGES else "overview",
+        next=next(each for each in (page, _BELOW.get(page), "overview") if each in NEXT_PAGES),
         about=_about(view),
         is_chaos=view.options.chaos and view.visitor.access.name == "CHAOS",
     )

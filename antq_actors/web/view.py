@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from antq_actors.web.refusals import Refusal, bad_field
-from antq_actors.web.routes import FORM_FIELDS
+from antq_actors.web.routes import FORM_FIELDS, Method, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,9 @@ MOST_BODY_BYTES: Final = 2**20
 
 NEXT_PAGES: Final = ("overview", "jobs", "job", "queues", "queue", "tree", "errors")
 """What a form may name as ``next``."""
+
+SAID: Final = ("did", "changed", "result", "undo")
+"""What the query of a page says of the verb that led to it."""
 
 LIST_QUERY: Final = ("q", "order", "limit", "after", "before")
 """What the list of jobs is asked for."""
@@ -170,6 +173,25 @@ class View:
         if name not in NEXT_PAGES:
             raise bad_field(f"next must be one of {', '.join(NEXT_PAGES)}, got {name!r}")
         return self.page_url(name)
+
+    def came_from(self) -> str | None:
+        """Return the URL of the page of ours that a form says it is on; None: none of ours.
+
+        Browsers say it in ``Referer``. Only the path of a page below the mount counts, and its
+        query but for what was done there, so that no form leads to another site.
+        """
+        try:
+            said = urlsplit(self.request.headers.get("referer", ""))
+        except ValueError:
+            return None
+        if said.netloc != self.request.headers.get("host") or not said.path.startswith(self.root):
+            return None
+        path = "/" + said.path.removeprefix(self.root)
+        page = self.routes.find(path)[0].get(Method.GET)
+        if not isinstance(page, Page) or not page.has_page:
+            return None
+        query = [each for each in parse_qsl(said.query) if each[0] not in SAID]
+        return self.url(path) + (f"?{urlencode(query)}" if query else "")
 
     @property
     def place(self) -> dict[str, str]:

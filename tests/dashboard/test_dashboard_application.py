@@ -120,6 +120,30 @@ def test_what_is_not_there_is_a_page_like_the_others(app: AntQ) -> None:
     assert 'role="alert"' in missing.text
 
 
+@pytest.mark.parametrize(
+    ("referer", "location"),
+    [
+        ("http://localhost/a/b/jobs?q=status%3Afailed&did=x", "./jobs?q=status%3Afailed"),
+        ("http://localhost/a/b/jobs/7?at=2", "./jobs/7?at=2"),
+        ("http://localhost/a/b/about", "./about"),
+        ("http://localhost/a/b/queue/pause?name=mail", "./queues"),  # a verb is no page
+        ("http://localhost/elsewhere", "./queues"),
+        ("http://evil.example/a/b/about", "./queues"),
+        ("http://[localhost/a/b/about", "./queues"),
+        ("", "./queues"),
+    ],
+)
+def test_settings_lead_back_to_the_page_of_ours_that_sent_them(
+    app: AntQ, referer: str, location: str
+) -> None:
+    answer = site(app, prefix="/a/b").post(
+        "/a/b/settings",
+        data={"theme": "dark", "next": "queues"},
+        headers={**OWN, "referer": referer},
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, location)
+
+
 def test_settings_are_kept_for_the_mount_alone(app: AntQ) -> None:
     answer = site(app, prefix="/a/b").post(
         "/a/b/settings", data={"theme": "dark", "zone": "utc"}, headers=OWN

@@ -154,6 +154,35 @@ def test_all_jobs_of_an_error_are_retried_after_asking(app: AntQ, client: TestCl
     assert app.count_jobs(status="failed") == 0
 
 
+def test_the_button_of_an_error_counts_the_jobs_that_it_retries(
+    app: AntQ, client: TestClient
+) -> None:
+    """Not their failures: a job that was retried and failed again has two of them."""
+    for _ in range(2):
+        app.enqueue(Send, {"n": 0})
+    assert app.wait_idle(timeout=30)
+    path = "/error?fingerprint=" + Insights(app).errors().items[0].fingerprint
+    for _ in range(2):
+        retried = post(client, path.replace("/error", "/error/retry"), confirm="1")
+        assert followed(client, retried).one("toast").text == "Enqueued again: 2 changed."
+        assert app.wait_idle(timeout=30)
+    page = Html(client.get(path).text)
+    assert Insights(app).errors().items[0].count == 6
+    assert "Retry all 2 jobs" in page.buttons
+
+    app.queue("mail").pause()
+    post(client, path.replace("/error", "/error/retry"), confirm="1")
+    page = Html(client.get(path).text)
+    name = "Retry all 0 jobs"
+    (button,) = (
+        each.attributes
+        for each in page.tagged("button")
+        if each.attributes.get("aria-label") == name
+    )
+    assert "disabled" in button
+    assert button["title"].startswith("no job stands as failed")
+
+
 def test_an_error_is_known_until_a_release(app: AntQ, client: TestClient) -> None:
     app.enqueue(Send, {"n": 0})
     assert app.wait_idle(timeout=30)

@@ -129,12 +129,13 @@ class Bar:
 def _about_error(view: View, group: ErrorGroup) -> dict[str, Any]:
     frames = "\n".join(f"  {frame}" for frame in group.frames)
     report = (
-        f"{group.error_type or 'Failed'}: {group.text}\n{frames}\n{group.count} jobs of"
+        f"{group.error_type or 'Failed'}: {group.text}\n{frames}\n{group.count} failures of"
         f" {', '.join(group.workers)}, first {group.first.isoformat()}, last"
         f" {group.last.isoformat()}, fingerprint {group.fingerprint}"
     )
     return {
         "report": report,
+        "failed": view.insights.count_failed(group.fingerprint),
         "bars": list(_bars(group.hours)),
         "deploy": _deploy(view),
         "filter": f"error:{quoted(group.text[:100])}" if group.text else "status:failed",

@@ -109,7 +109,8 @@ def _keyboard(_view: View, _about: Any) -> dict[str, Any]:
 
 def _settings(view: View) -> Response:
     """Keep what a visitor has set, and lead back to where they were."""
-    response = RedirectResponse(view.next_page("overview"), status_code=303)
+    default = view.next_page("overview")
+    response = RedirectResponse(view.came_from() or default, status_code=303)
     is_secure = view.request.url.scheme == "https"
     keep_settings(response, view.fields, view.root, is_secure=is_secure)
     listed = keep_views(response, view, is_secure=is_secure)
