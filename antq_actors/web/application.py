@@ -11,7 +11,7 @@ import json
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import anyio
 import anyio.to_thread
@@ -273,9 +273,7 @@ def _carry_out(verb: Verb, view: View) -> Response:
         if verb.ask is not None:
             return verb.ask(view)
         sent = {name: view.sent(name) for name in view.fields if name not in FORM_FIELDS}
-        leads = urlsplit(where)
-        back = {"path": leads.path, "query": parse_qsl(leads.query)}
-        return render(view, "asked", verb, sent=sent, where=view.sent("next"), back=back)
+        return render(view, "asked", verb, sent=sent, where=view.sent("next"), back=where)
     done = verb.act(view)
     if isinstance(done, Response):
         return done

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from antq_actors.insights.queues import QueueDetail
     from antq_actors.insights.values import FilmStop, JobView
     from antq_actors.insights.why import Check
+    from antq_actors.jobs.audit import AuditEntry
     from antq_actors.jobs.control import Progress
 
 _ERROR_CHARACTERS: Final = 1_000
@@ -118,16 +119,23 @@ class JobPageView:
 
 
 def why_rows(
-    checks: Sequence[Check], job: JobView, queue: QueueDetail | None, now: datetime
+    checks: Sequence[Check],
+    job: JobView,
+    queue: QueueDetail | None,
+    now: datetime,
+    audit: Sequence[AuditEntry] = (),
 ) -> tuple[WhyRow, ...]:
-    """Return what has to hold for a job to start; *queue*: what is known of its queue."""
+    """Return what has to hold for a job to start.
+
+    *queue*: what is known of its queue; *audit*: what was done by hand lately.
+    """
     return tuple(
         WhyRow(
             check.code,
             check.ok,
             check.text,
             check.reason or {},
-            tuple(_facts(check, job, queue, now)),
+            tuple([_ended(job, audit)] if job.ended_at else _facts(check, job, queue, now)),
             _jobs_of(check),
         )
         for check in checks
@@ -160,6 +168,16 @@ def _facts(check: Check, job: JobView, queue: QueueDetail | None, now: datetime)
             if cell.since is not None
         ]
     return []
+
+
+def _ended(job: JobView, audit: Sequence[AuditEntry]) -> str:
+    """Return how and when a job has ended, and who cancelled it by hand, if that is known."""
+    how = f"{job.status.value.capitalize()} {job.ended_at:%Y-%m-%d %H:%M} UTC"
+    hand = (each for each in audit if (each.verb, each.target) == ("cancel", f"job {job.id}"))
+    by = next(hand, None) if job.status is Status.CANCELLED else None
+    if by is None:
+        return f"{how}."
+    return f"{how} by {by.name or 'nobody by name'}{f': {by.reason}' if by.reason else ''}."
 
 
 _MOST_SLOTS: Final = 8

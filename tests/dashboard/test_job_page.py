@@ -11,6 +11,7 @@ from dashboard.sites import OWN, bearer, site
 from support.apps import until
 
 from antq_actors import AntQ, Job, Status, worker
+from antq_actors.insights import Insights, Visitor
 from antq_actors.insights.values import FilmStop
 from antq_actors.web import Access
 from antq_actors.web.job_args import Budget, escaped_bytes, tree_of
@@ -89,6 +90,19 @@ def test_a_job_that_waits_shows_all_conditions_and_who_paused_its_queue(app):
     assert sum(ok == "yes" for ok, _ in rows) > 5
     assert "Paused by ada" in shown(page)
     assert "the provider is down" in shown(page)
+
+
+def test_a_job_that_has_ended_says_how_and_by_whom(app):
+    job = app.enqueue(fail, {"to": "a"}, queue="low")
+    verbs = Insights(app).verbs(Visitor(Access.OPERATE, "grace"))
+    verbs.cancel(job.id, reason="a duplicate")
+
+    text = shown(site(app).get(f"/jobs/{job.id}"))
+
+    ended = app.get_job(job.id).ended_at
+    assert f"Cancelled {ended:%Y-%m-%d %H:%M} UTC by grace: a duplicate." in text
+    text = shown(site(app).get(f"/jobs/{failed(app, {})}"))
+    assert re.search(r"Failed \d{4}-\d\d-\d\d \d\d:\d\d UTC\.", text)
 
 
 def test_equal_errors_are_shown_once_with_their_number(app):

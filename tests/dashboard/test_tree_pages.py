@@ -113,6 +113,12 @@ def test_a_slider_shows_the_tree_as_it_was(client: TestClient, app: AntQ) -> Non
     slider = next(each for each in now.tagged("input") if each.get("type") == "range")
     assert slider["aria-label"] == f"Events of node {app.node}"
     assert slider["value"] == slider["max"]
+    last = int(slider["max"])
+    beyond = client.get(f"/tree?at={last + 1}")
+    assert beyond.status_code == 400
+    assert (
+        f"from 0 to {last}, which is now; got '{last + 1}'" in Html(beyond.text).one("alert").text
+    )
     before = Html(client.get("/tree?at=0").text)
     assert actors(before)["library"].one("budget")["data-left"] == "2"
     assert actors(now)["library"].one("budget")["data-left"] == "1"

@@ -107,7 +107,7 @@ def _job(view: View) -> Any:
     return page_of(
         job,
         stops,
-        why_rows(checks, job, queue, now),
+        why_rows(checks, job, queue, now, view.insights.audit() if job.ended_at else ()),
         number=_stop(view, len(stops)),
         now=now,
         budget=Budget(whole=view.one("show")),

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 from antq_actors.insights.replay import replay
 from antq_actors.web.pages import chaos
 from antq_actors.web.pages.chaos import CHAOS_VERBS
-from antq_actors.web.paging import node_in, number_in
+from antq_actors.web.paging import node_in
 from antq_actors.web.refusals import bad_field
 from antq_actors.web.routes import FORM_FIELDS, REASON, Asks, Input, Page, Verb
 from antq_actors.web.tree_map import BOX_HEIGHT, BOX_WIDTH, tree_map
@@ -50,8 +50,11 @@ def _as_it_was(view: View, found: TreeView) -> tuple[TreeView, int]:
     given = view.one("at")
     if given is None or given == "":
         return found, last
-    stop = 0 if given == "0" else number_in(view, "at", last, max(1, last))
-    return replay(found, min(stop, last)), min(stop, last)
+    if not (given.isascii() and given.isdigit() and int(given[:9]) <= last):
+        raise bad_field(
+            f"at must be the number of a stop, from 0 to {last:,}, which is now; got {given!r}"
+        )
+    return replay(found, int(given)), int(given)
 
 
 def _more(view: View, found: TreeView) -> dict[str, Any]:

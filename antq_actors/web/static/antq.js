@@ -101,10 +101,15 @@
     if (copy) navigator.clipboard.writeText(copy.dataset.copy).then(
       () => { copy.dataset.copied = ""; }, () => showAlert("The browser does not let pages copy here."));
   });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== " " || !event.target.matches("a[role=button]")) return;
+    event.preventDefault();
+    event.target.click();
+  });
   // The dry run of a change of many jobs is left for the list that it came from, as that was.
   const leave = one("[data-leave]");
   if (leave) {
-    leave.addEventListener("submit", (event) => {
+    leave.addEventListener("click", (event) => {
       const list = new URL(`${mount}jobs`, location.href);
       const from = document.referrer ? new URL(document.referrer) : list;
       if (from.origin + from.pathname !== list.origin + list.pathname) return;
@@ -113,7 +118,7 @@
       location.assign(from);
     });
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && !event.target.closest("dialog, header")) leave.requestSubmit();
+      if (event.key === "Escape" && !event.target.closest("dialog, header")) leave.click();
     });
   }
   document.addEventListener("antq:away", () => showAlert(AWAY));
