@@ -57,18 +57,18 @@ def settings_of(request: Request) -> Settings:
 def keep_settings(response: Response, fields: Any, root: str, *, is_secure: bool) -> None:
     """Set the cookies of the settings in *fields*. Raises Refusal for what is not a choice.
 
-    The last of several values counts: a box that is not ticked is not sent, so the one of "off"
+    A choice may be in capital letters, as on the page. The last of several values counts: a box that is not ticked is not sent, so the one of "off"
     stands before it.
     """
     for name, choices in _CHOICES.items():
         texts = fields.get(name, ())
         for text in texts:
-            if text not in choices:
+            if text.lower() not in choices:
                 raise bad_field(f"{name} must be one of {', '.join(choices)}, got {text!r}")
         if texts:
             response.set_cookie(
                 f"antq_{name}",
-                texts[-1],
+                texts[-1].lower(),
                 max_age=_KEPT_SECONDS,
                 path=root,
                 samesite="lax",

@@ -146,7 +146,7 @@ def test_settings_lead_back_to_the_page_of_ours_that_sent_them(
 
 def test_settings_are_kept_for_the_mount_alone(app: AntQ) -> None:
     answer = site(app, prefix="/a/b").post(
-        "/a/b/settings", data={"theme": "dark", "zone": "utc"}, headers=OWN
+        "/a/b/settings", data={"theme": "dark", "zone": "UTC"}, headers=OWN
     )
     assert answer.status_code == 303
     assert "Path=/a/b/;" in answer.headers["set-cookie"]
