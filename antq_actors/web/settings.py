@@ -57,8 +57,8 @@ def settings_of(request: Request) -> Settings:
 def keep_settings(response: Response, fields: Any, root: str, *, is_secure: bool) -> None:
     """Set the cookies of the settings in *fields*. Raises Refusal for what is not a choice.
 
-    A choice may be in capital letters, as on the page. The last of several values counts: a box that is not ticked is not sent, so the one of "off"
-    stands before it.
+    A choice may be in capital letters, as on the page. The last of several values counts: a box
+    that is not ticked is not sent, so the one of "off" stands before it.
     """
     for name, choices in _CHOICES.items():
         texts = fields.get(name, ())

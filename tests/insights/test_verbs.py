@@ -80,7 +80,7 @@ ALL = [
 # ---- who may, and what is noted ---------------------------------------------------------------
 
 
-HARM = {"crash", "exit", "kill", "hang", "slow"}
+HARM = {"chaos", "begin_chaos_run", "stop_chaos_run"}
 
 
 @pytest.mark.parametrize("verb", ALL)
