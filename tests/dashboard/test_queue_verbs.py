@@ -118,7 +118,7 @@ def test_what_a_queue_refuses_is_a_sentence_and_changes_nothing(
         ("/queue/breakpoint?name=mail", {"on": "never"}, 400),
         ("/queue/unbreak?name=mail", {"id": "7"}, 400),
         ("/nodes/99/drain", {"confirm": "1"}, 404),
-        ("/error/known?fingerprint=nope", {"version": "2"}, 400),
+        ("/error/known?fingerprint=nope", {"version": "2"}, 404),
         ("/queue/pause?name=mail", {"confirm": "1", "colour": "red"}, 400),
         ("/queue/pause?name=mail", {"confirm": "1", "next": "https://evil.example"}, 400),
     ):
