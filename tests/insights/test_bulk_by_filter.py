@@ -582,3 +582,10 @@ def test_a_frozen_filter_does_not_find_what_comes_later(app):
 
     assert look.jobs(frozen).count == 5
     assert Filter.parse(str(frozen)) == frozen
+
+
+def test_a_visitor_without_access_makes_no_dry_run(app):
+    verbs = Insights(app).verbs(Visitor(Access.NONE))
+
+    with pytest.raises(Forbidden, match="READ"):
+        verbs.bulk(verb="delete", q="", dry_run=True)

@@ -163,3 +163,14 @@ def test_meta_of_a_user_that_names_no_job_relates_to_none(app, seen):
     job = app.enqueue(Plain, meta={"again_of": "yesterday"})
 
     assert seen.job(job.id).related == {}
+
+
+def test_what_is_hidden_of_a_job_is_hidden_in_its_meta_and_stack_traces(app):
+    given = {"tenant": "acme", "api_token": "hidden text"}
+    job = settled(app, app.enqueue(Flaky, {"secret_token": "x"}, meta=given))
+    seen = Insights(app, redact=lambda path, value: "***" if path == "stack_trace" else value)
+
+    view = seen.job(job.id)
+
+    assert view.meta == {"tenant": "acme", "api_token": "<redacted>"}
+    assert [each.stack_trace for each in view.errors] == ["***"]

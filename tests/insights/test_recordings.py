@@ -5,6 +5,8 @@ from support.apps import until
 
 from antq_actors import AntQ
 from antq_actors.insights import Access, Forbidden, Insights, Visitor
+from antq_actors.insights.recordings import start_recording
+from antq_actors.insights.source import Source
 from antq_actors.otp import Agent, DynamicSupervisor, GenServer, Supervisor, call, cast, chaos, stop
 
 ADA = Visitor(Access.OPERATE, "ada")
@@ -159,3 +161,8 @@ def test_an_actor_of_another_process_is_recorded_there(program, tmp_path):
 
         assert found.steps[0].kind == "received"
         assert [each.id for each in insights.children(queue.rpartition("/")[0], "queue")] == [queue]
+
+
+def test_a_reader_begins_no_recording_without_a_verb_either(tmp_path):
+    with AntQ(tmp_path / "jobs") as app, pytest.raises(Forbidden, match="OPERATE"):
+        start_recording(Source(app), Visitor(Access.READ), "antq")

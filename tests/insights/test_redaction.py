@@ -77,16 +77,36 @@ def test_where_redact_raises_the_value_is_hidden_and_it_is_logged(caplog):
         assert redactor.text("error", "no") == REDACTED
 
     assert len(caplog.records) == 1, "the first one of a request tells enough"
-    assert "redact('meta.tenant', …) raised" in caplog.text
+    assert caplog.records[0].getMessage() == (
+        "redact('meta.tenant', …) raised, so the value is shown as <redacted>"
+    )
     assert "KeyError" in caplog.text
     assert "acme" not in caplog.records[0].getMessage()
 
 
 def test_a_value_that_redact_returns_equal_may_be_looked_for():
-    redactor = Redactor(lambda path, value: value[:] if isinstance(value, str) else value)
+    redactor = Redactor(lambda path, value: "".join(list(value)))
+    args = {"a": {"b": "another object"}}
 
-    assert redactor.find("args", {"a": {"b": "x"}}, ("a", "b")) == "x"
-    assert redactor.find("args", {"a": {"b": "x"}}, ("a",)) == {"b": "x"}
+    assert redactor.find("args", args, ("a", "b")) == "another object"
+    assert redactor.find("args", args, ("a",)) == {"b": "another object"}
+    assert redactor.mapping("args", args) is args
+
+
+def test_redact_is_given_the_same_path_where_a_value_is_looked_for():
+    seen = []
+    redactor = Redactor(lambda path, value: seen.append(path) or value)
+
+    redactor.find("args", {"user": {"id": 7, "tags": ["a"]}}, ("user", "id"))
+    redactor.find("args", {"user": {"id": 7, "tags": ["a"]}}, ("user", "tags"))
+
+    assert seen == ["args.user.id", "args.user.tags.0"]
+
+
+def test_a_tuple_stays_one_where_a_part_of_it_is_hidden():
+    shown = Redactor().mapping("args", {"pair": (1, {"token": 2}), "list": [{"token": 2}]})
+
+    assert shown == {"pair": (1, {"token": REDACTED}), "list": [{"token": REDACTED}]}
 
 
 @pytest.mark.parametrize(
