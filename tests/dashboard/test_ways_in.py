@@ -165,6 +165,7 @@ def test_visitor_with_a_secret_has_the_name_of_the_line(enter):
         basic("nobody", "s" * 20),
         basic("ada", "s" * 20, "Bearer"),
         {"authorization": "Basic " + "*" * 8},
+        {"authorization": basic("ada", "s" * 20)["authorization"] + "*"},
         {"authorization": "Basic a"},
         {"authorization": "Basic"},
         {"authorization": ""},
@@ -203,10 +204,12 @@ def test_who_sends_no_secret_is_asked_for_one_without_a_log_record(enter, caplog
 
 @pytest.mark.parametrize("found", [Access.READ, Visitor(Access.READ, "ada")], ids=str)
 def test_the_outer_site_says_the_level_and_may_say_the_name(enter, found):
-    async def later(_request):
+    asked = []
+
+    async def later(request):
+        asked.append(request.url.path)
         return found
 
-    asked = []
     for access in (
         lambda request: asked.append(request.url.path) or found,
         later,
@@ -214,7 +217,7 @@ def test_the_outer_site_says_the_level_and_may_say_the_name(enter, found):
     ):
         assert level_on(enter(OuterSite(access)).get("/about")) == "read"
 
-    assert asked == ["/about"]
+    assert asked == ["/about"] * 3
 
 
 @pytest.mark.parametrize(
@@ -251,8 +254,21 @@ def test_outer_site_that_says_nothing_of_use_lets_nobody_in_and_is_logged(
     ]
 
 
-def test_without_access_the_refusal_has_the_line_to_add():
+def test_refusals_say_how_to_get_in():
     assert OuterSite(None).refusal() == (403, NO_ACCESS, {})
+    assert OuterSite(lambda _: Access.NONE).refusal() == (
+        403,
+        "You have no access to this dashboard.",
+        {},
+    )
+    assert UrlToken(TOKEN, Access.READ).refusal() == (
+        403,
+        "Open the URL that antq printed when it started: it has the token.",
+        {},
+    )
+    status, sentence, headers = Passwords(USERS).refusal()
+    assert (status, sentence) == (401, "A name and a secret of the --auth file are needed.")
+    assert list(headers) == ["www-authenticate"]
 
 
 # ---- Bearer tokens ------------------------------------------------------------------------------
