@@ -108,6 +108,7 @@ def test_origin_of_the_host_that_was_asked_is_the_same(origin, host):
     ("origin", "host"),
     [
         ("http://evil.example", "jobs.lan"),
+        ("http://evil.example://jobs.lan", "jobs.lan"),
         ("http://jobs.lan.evil.example", "jobs.lan"),
         ("http://jobs.lan:8421", "jobs.lan:8420"),
         ("http://jobs.lan:443", "jobs.lan"),
