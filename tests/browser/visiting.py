@@ -109,9 +109,9 @@ def chromium():
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def violations(page):
-    """Return what axe has against a page, a line each."""
-    found = Axe().run(page, options=AXE).response["violations"]
+def violations(page, within=None):
+    """Return what axe has against a page, or what is *within* a selector, a line each."""
+    found = Axe().run(page, within, options=AXE).response["violations"]
     return [
         f"{each['id']}: {each['help']}: {node['html'][:200]} {node['failureSummary']}"
         for each in found
