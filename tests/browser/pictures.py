@@ -87,7 +87,7 @@ STILL = """
 FONTS = """
 () => {
   const pen = document.createElement("canvas").getContext("2d");
-  return ["system-ui", "ui-monospace", "monospace"].map((family) => {
+  return ["system-ui", "monospace"].map((family) => {
     pen.font = `40px ${family}`;
     return pen.measureText("Why is this job not running? ○◷◌▶↻✓■⊘ 0123456789").width.toFixed(2);
   });
