@@ -59,7 +59,7 @@ class Facts:
     store: StoreView
     is_volatile: bool
     unknown_workers: Sequence[tuple[str, str]] = ()
-    """Queues with workers that this process cannot import."""
+    """Queues with workers that a node could not import lately."""
     supervisors_near_end: Sequence[str] = ()
     """Those with at most one restart left."""
     crowded: Sequence[tuple[str, int]] = ()
@@ -158,7 +158,7 @@ def _unknown_workers(facts: Facts) -> Iterator[Attention]:
         yield Attention(
             "worker_unknown",
             WARNING,
-            f"Jobs of queue {queue!r} name the worker {worker!r}, which cannot be imported here.",
+            f"Jobs of queue {queue!r} name the worker {worker!r}, which could not be imported.",
             "Deploy its module, or give the class its old name.",
             _page("jobs", q=f'queue:"{queue}"'),
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from antq_actors.errors import WorkerNotFound
 from antq_actors.insights.attention import Facts, attention
 from antq_actors.insights.nodes import read_nodes
 from antq_actors.insights.queues import WAITING, LivingNodes, read_queues
 from antq_actors.insights.store import read_store
+from antq_actors.jobs import instant
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.state import Status
 from antq_actors.otp.inspect.tree import tree
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
     from antq_actors.insights.attention import Attention
     from antq_actors.insights.source import Source
+
+LAST_ERRORS: Final = 50
+"""Errors of which it is looked whether a worker could not be imported."""
+LATELY: Final = 3_600 * instant.SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ def read_overview(source: Source) -> Overview:
         nodes=nodes,
         store=store,
         is_volatile=source.app.is_volatile,
+        unknown_workers=_not_imported(source),
         supervisors_near_end=tuple(_near_their_end(source)),
         crowded=tuple(_crowded(source)),
     )
@@ -85,6 +92,18 @@ def read_overview(source: Source) -> Overview:
         last_ended_at=None if ended is None else datetime_for_display(ended),
         attention=tuple(attention(facts)),
     )
+
+
+def _not_imported(source: Source) -> tuple[tuple[str, str], ...]:
+    """Return queues with the workers that a node could not import lately."""
+    since = source.now() - LATELY
+    ids = [
+        id_
+        for id_, entry in source.store.read(JobReader.newest_errors, LAST_ERRORS).items()
+        if entry.error_type == WorkerNotFound.__name__ and entry.attempted_at > since
+    ]
+    jobs = source.store.read(JobReader.some, ids)
+    return tuple(sorted({(job.state.queue_name, job.worker) for job in jobs}))
 
 
 def _near_their_end(source: Source) -> Iterator[str]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.apps import Plain, settled, until
 from support.programs import Program
+from test_foreign_workers import stored_as
 
 from antq_actors import AntQ, Status, UnknownQueue, Worker
 from antq_actors.insights import Insights
@@ -37,6 +38,11 @@ def running(tmp_path):
         gate.set()
 
 
+def unknown_workers(app):
+    found = Insights(app).overview().attention
+    return [row.text for row in found if row.rule == "worker_unknown"]
+
+
 def test_an_idle_application_is_well(running):
     found = Insights(running).overview()
 
@@ -45,6 +51,22 @@ def test_an_idle_application_is_well(running):
     assert found.store == "jobs"
     assert found.last_ended_at is None
     assert 0 < found.store_fill < 1
+
+
+def test_a_worker_that_a_node_cannot_import_needs_attention_for_an_hour(tmp_path):
+    clock = TestClock()
+    with AntQ(tmp_path / "jobs", clock=clock) as app:
+        settled(app, Fails.perform_async())
+        settled(app, stored_as(app, "gone.module:Send"))
+
+        now = unknown_workers(app)
+        clock.advance(3_601)
+        later = unknown_workers(app)
+
+    assert now == [
+        "Jobs of queue 'default' name the worker 'gone.module:Send', which could not be imported."
+    ]
+    assert later == []
 
 
 def test_the_numbers_of_a_queue_are_those_of_its_jobs(running):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.errors import DamagedRecord, JobNotFound, StorageError
 from antq_actors.explain.judge import due_end
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.history import Story
@@ -35,7 +36,7 @@ from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.jobs.tasks import TaskTable
 from antq_actors.storage.jobs.workflow_reader import WorkflowReader
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.scan import keys_down_from, keys_from
+from antq_actors.storage.lmdb.scan import items_before, keys_down_from, keys_from
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -218,6 +219,18 @@ class JobReader(ExplainReader, LimitReader, WorkflowReader, ExportReader, Search
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Read the kept ones of the first *count* errors of a job, newest first."""
         return self._jobs.errors(id_, count)
+
+    def newest_errors(self, most: int) -> dict[int, ErrorEntry]:
+        """Read the newest error of each of the jobs that have the last *most* of all errors, by id.
+
+        The last ones are those of the jobs with the largest ids. Damaged ones are left out.
+        """
+        found: dict[int, ErrorEntry] = {}
+        rows = items_before(self._txn, self._tables.errors, b"", keys.error_key(keys.LARGEST_ID, 0))
+        for key, stored in islice(rows, most):
+            with suppress(StorageError):
+                found.setdefault(keys.split_error_key(key)[0], encoding.decode_error(stored))
+        return found
 
     def page(self, filter_: Filter, span: Span = _ALL, *, size: int = 500) -> list[RawJob]:
         """Read the first *size* jobs of *span* with the filter's statuses and queue, by id.
