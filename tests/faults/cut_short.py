@@ -24,7 +24,6 @@ from antq_actors.otp.messaging.names import find
 from antq_actors.otp.threads import run_queue
 from antq_actors.storage.jobs.job_store import JobStore
 
-EVERY, FIRST = map(int, sys.argv[1:3])
 PATIENCE_SECONDS = 60.0
 ENOUGH_MISSED = 10
 """Times that a place is not come to before it counts as the one after the last."""
@@ -62,9 +61,12 @@ class Parent(Worker, queue="parents", max_attempts=1):
 class Cutter:
     """Does *what*, the name of an error or "enqueue", at the place number ``place``, once."""
 
+    every, begin = 1, 1
+    """Which places are taken of those that a stride leaves: each *every*-th, from *begin* on."""
+
     def __init__(self, at, what, only=OURS, *, stride=1):
         self.at, self.what, self.only = at, what, only
-        self.first, self.step = FIRST * stride, EVERY * stride
+        self.first, self.step = self.begin * stride, self.every * stride
         self.place = self.first - self.step
         self.places = 0
         self.files = set()
@@ -457,8 +459,9 @@ def status(app, id_):
         return repr(error)
 
 
-def main(what, *options):
+def main(every, begin, what, *options):
     logging.disable(logging.CRITICAL)
+    Cutter.every, Cutter.begin = int(every), int(begin)
     match what, options:
         case "enqueue", (at, error, store, thread):
             cut_enqueues(Cutter(at, error), store, thread)
@@ -477,4 +480,4 @@ def main(what, *options):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[3:])
+    main(*sys.argv[1:])

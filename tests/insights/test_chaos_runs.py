@@ -23,7 +23,7 @@ SPEED = 50
 gate = threading.Event()
 
 
-class Waits(Worker, name="waits", max_attempts=3):
+class Waits(Worker, name="chaos runs:Waits", max_attempts=3):
     """Runs until the gate is open."""
 
     def perform(self, job):
