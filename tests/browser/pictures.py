@@ -78,7 +78,8 @@ STILL = """
   for (const each of document.querySelectorAll(
     "svg polyline, .plot svg *, svg.heat *, svg.bars *, canvas, .u-legend"))
     each.style.visibility = "hidden";
-  for (const each of document.querySelectorAll("[data-testid=live]")) each.style.display = "none";
+  for (const each of document.querySelectorAll("[data-testid=live], .handling"))
+    each.style.display = "none";
   window.scrollTo(0, 0);
 }
 """
