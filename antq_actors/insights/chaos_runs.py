@@ -41,6 +41,8 @@ log: Final = logging.getLogger("antq_actors.insights")
 
 POLL_SECONDS: Final = 0.2
 """Between two looks whether a crash is due, or the application has stopped."""
+MISSED_SECONDS: Final = 1.0
+"""Until another leaf is looked for, where none could be ended."""
 STOP_SECONDS: Final = 2.0
 """How long a visitor that stops a run waits for its end: the crash under way is finished first."""
 
@@ -231,9 +233,13 @@ class _Carrying:
                     return end
             if now >= last:
                 return plans.OVER, ""
+            crashes = self.run.report().crashes
             if (end := self._ended_early() or self._crash_one()) is not None:
                 return end
-            due = plans.next_due(due, self.plan.every, self.clock())
+            if self.run.report().crashes > crashes:
+                due = plans.next_due(due, self.plan.every, self.clock())
+            else:  # no leaf may be ended now, or that one was gone
+                due = self.clock() + min(self.plan.every, MISSED_SECONDS)
 
     def _ended_early(self) -> tuple[str, str] | None:
         if self.run.stop_requested.is_set():
