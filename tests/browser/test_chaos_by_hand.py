@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
+from browser.visiting import tree_to_harm
+
 SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 
 
@@ -46,7 +48,7 @@ def _reload_until_stopped(page):
 @SCRIPTS
 @pytest.mark.parametrize("at", ["/", "/a/b/"])
 def test_in_quiz_mode_the_answer_comes_before_the_prediction(visit, at, scripts):
-    page = visit("tree", level="CHAOS", at=at, scripts=scripts)
+    page = tree_to_harm(visit, at=at, scripts=scripts)
     page.get_by_role("checkbox", name="Quiz: ask me first").check()
     with page.expect_event("load"):
         page.get_by_role("button", name="Save").click()

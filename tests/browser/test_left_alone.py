@@ -14,6 +14,7 @@ from support.programs import Program
 from antq_actors import Status
 from browser.conftest import HERE
 from browser.shown_shop import ChargeCard
+from browser.visiting import tree_to_harm
 
 SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 FAILED = "status:failed queue:default"
@@ -89,7 +90,7 @@ def test_a_chaos_verb_is_not_sent_while_the_server_is_away(visit):
 
 
 def test_the_slider_of_events_keeps_the_focus(visit):
-    page = visit("tree", level="CHAOS")
+    page = tree_to_harm(visit)
     page.get_by_role("button", name="Crash till-3", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Crash till-3").click()
     expect(page.get_by_test_id("actual")).to_be_visible()

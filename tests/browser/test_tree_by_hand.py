@@ -4,15 +4,13 @@ import pytest
 from playwright.sync_api import expect
 from support.apps import until
 
+from browser.visiting import tree_to_harm
+
 SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 
 
 def row(page, name):
     return page.locator(f'[data-testid=actor][data-name="{name}"]')
-
-
-def left_of(page, name):
-    return row(page, name).get_by_test_id("budget").get_attribute("data-left")
 
 
 def test_rows_are_walked_and_folded_by_the_keyboard(visit):
@@ -42,7 +40,7 @@ def grid_node(page):
 @SCRIPTS
 @pytest.mark.parametrize("at", ["/", "/a/b/"])
 def test_harm_is_foreseen_and_stands_beside_what_came_of_it(visit, at, scripts):
-    page = visit("tree", level="CHAOS", at=at, scripts=scripts)
+    page = tree_to_harm(visit, at=at, scripts=scripts)
     expect(page.get_by_test_id("red-frame")).to_be_visible()
 
     page.get_by_role("button", name="Crash till-2", exact=True).click()
@@ -64,8 +62,7 @@ def test_harm_is_foreseen_and_stands_beside_what_came_of_it(visit, at, scripts):
 
 
 def test_an_event_selects_its_actor_and_the_slider_shows_the_tree_before_it(visit):
-    page = visit("tree", level="CHAOS")
-    until(lambda: page.reload() and left_of(page, "tills") == "5", "all restarts")
+    page = tree_to_harm(visit, restarts=5)
     page.get_by_role("button", name="Crash till-3", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Crash till-3").click()
     expect(page.get_by_test_id("actual")).to_be_visible()

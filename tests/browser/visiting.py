@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
+from support.apps import until
 
 BROWSERS = (
     "chromium-headless-shell",
@@ -102,6 +103,21 @@ class Visits:
             return
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text} ({message.location})")
+
+
+def tree_to_harm(visit, *, restarts=2, **options):
+    """Return the page of the tree once its supervisor has at least so many *restarts* left, of 5.
+
+    Earlier tests ended actors of the same tree, and those restarts count for five seconds.
+    """
+    page = visit("tree", level="CHAOS", **options)
+    budget = page.locator('[data-testid=actor][data-name="tills"]').get_by_test_id("budget")
+
+    def has_them_left():
+        return page.reload() and int(budget.get_attribute("data-left")) >= restarts
+
+    until(has_them_left, f"{restarts} restarts left")
+    return page
 
 
 def chromium():
