@@ -76,21 +76,7 @@ class BulkVerbs:
         Raises ValueError without a filter, and for a status that a retry cannot change; what
         :meth:`list_jobs` raises; and TypeError or ValueError for a *spread* that makes no sense.
         """
-        filters: RetryFilters = {
-            "status": status,
-            "queue": queue,
-            "worker": worker,
-            "args": args,
-            "error": error,
-            "failed_after": failed_after,
-            "failed_before": failed_before,
-            "inserted_after": inserted_after,
-            "inserted_before": inserted_before,
-            "spread": spread,
-            "limit": limit,
-            "dry_run": dry_run,
-        }
-        return warned(self._changed("retry", filters, RetryFilters, "retry_jobs"))
+        return warned(self._changed("retry", _filters(locals()), RetryFilters, "retry_jobs"))
 
     def cancel_jobs(
         self,
@@ -113,20 +99,7 @@ class BulkVerbs:
         one or several of those of jobs that have not ended, None all of them. Else it works as
         :meth:`retry_jobs` does. A job that is enqueued in the meantime is not cancelled.
         """
-        filters: BulkFilters = {
-            "status": status,
-            "queue": queue,
-            "worker": worker,
-            "args": args,
-            "error": error,
-            "failed_after": failed_after,
-            "failed_before": failed_before,
-            "inserted_after": inserted_after,
-            "inserted_before": inserted_before,
-            "limit": limit,
-            "dry_run": dry_run,
-        }
-        return warned(self._changed("cancel", filters, BulkFilters, "cancel_jobs"))
+        return warned(self._changed("cancel", _filters(locals()), BulkFilters, "cancel_jobs"))
 
     def delete_jobs(
         self,
@@ -148,20 +121,7 @@ class BulkVerbs:
         Each is deleted as :meth:`delete_job` does it; one that runs is not stopped. *status* is any
         or several, None all. Else it works as :meth:`retry_jobs` does.
         """
-        filters: BulkFilters = {
-            "status": status,
-            "queue": queue,
-            "worker": worker,
-            "args": args,
-            "error": error,
-            "failed_after": failed_after,
-            "failed_before": failed_before,
-            "inserted_after": inserted_after,
-            "inserted_before": inserted_before,
-            "limit": limit,
-            "dry_run": dry_run,
-        }
-        return warned(self._changed("delete", filters, BulkFilters, "delete_jobs"))
+        return warned(self._changed("delete", _filters(locals()), BulkFilters, "delete_jobs"))
 
     # ---- Ant's names ------------------------------------------------------------------------
 
@@ -220,3 +180,8 @@ class BulkVerbs:
 
     def _step_bulk(self, change: BulkChange) -> BulkChange:
         return self._runtime().bulk.step_bulk(change)
+
+
+def _filters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters among the *parameters* of a method: all of them but ``self``."""
+    return {name: value for name, value in parameters.items() if name != "self"}
