@@ -1,6 +1,7 @@
 """Applications for the tests of what users hold."""
 
 import gc
+import logging
 import signal
 import sys
 from collections import Counter
@@ -104,6 +105,15 @@ def no_exception_stays_handled():
     before = sys.exception()
     yield
     assert sys.exception() is before, "run what raises from a trace function in its own thread"
+
+
+@pytest.fixture(autouse=True)
+def log_levels_stay():
+    """Restore the level of our log: a command sets it for its process, which here is ours."""
+    ours = logging.getLogger("antq_actors")
+    level = ours.level
+    yield
+    ours.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
