@@ -23,11 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext
 
 LONGEST_SECONDS = 60
 """That a node may take to start."""
 
 _fork_server = multiprocessing.get_context("forkserver")
+
+
+def fork_server(module: str) -> ForkServerContext:
+    """Return what forks processes from a server that has imported a *module* of this directory.
+
+    The first to ask in a program decides what the server imports; the others import theirs then.
+    """
+    _fork_server.set_forkserver_preload(["killed_nodes", module])
+    # The server is started by the first process, and imports as its parent does.
+    here = str(Path(__file__).parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([here, *sys.path]))
+    return _fork_server
 
 
 class FasterClock:
@@ -66,10 +79,7 @@ class Nodes:
         """How many have been replaced."""
         self._alive: list[multiprocessing.process.BaseProcess] = []
         at_end.callback(self._end)
-        _fork_server.set_forkserver_preload(["killed_nodes", module])
-        # The server is started by the first, and imports as its parent does.
-        here = str(Path(__file__).parent)
-        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([here, *sys.path]))
+        fork_server(module)
         for _ in range(many):
             self._alive.append(self._start())
 

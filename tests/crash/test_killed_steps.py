@@ -4,17 +4,15 @@ Also a short run of ``make steps``.
 """
 
 import random
-import subprocess
-import sys
-from pathlib import Path
+import signal
 
+import killed_nodes
 import killed_steps
 import pytest
+import stepped_jobs
 from stepped_jobs import STEPS
 
 from antq_actors import AntQ, Status
-
-PROGRAM = Path(__file__).parent / "stepped_jobs.py"
 
 
 def test_no_completed_step_runs_again_and_effects_keep_their_order(tmp_path):
@@ -40,20 +38,33 @@ def numbers_in(effects):
 
 
 def has_ended(store, effects, completed, steps):
-    """Run the program, and kill it after so many new steps; return whether its job has ended.
+    """Perform the job in a process that is killed after so many new steps; return whether it ended.
 
     Note of each step, when it is reported first, how often it has run.
     """
-    command = [sys.executable, PROGRAM, store, effects]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        for line in process.stdout:
-            what, number = line.split()[:2]
-            if what == "took" and int(number) not in completed:
-                completed[int(number)] = numbers_in(effects).count(int(number))
+    server = killed_nodes.fork_server("stepped_jobs")
+    ours, theirs = server.Pipe(duplex=False)
+    process = server.Process(target=stepped_jobs.run, args=(str(store), str(effects), theirs))
+    process.start()
+    theirs.close()
+    with ours:
+        for number in iter(lambda: reported(ours), None):
+            if number not in completed:
+                completed[number] = numbers_in(effects).count(number)
                 steps -= 1
             if steps <= 0 and len(completed) < STEPS:
                 process.kill()  # and read on: it may have come to its end before
-        return process.wait() == 0
+    process.join()
+    assert process.exitcode in {0, -signal.SIGKILL}
+    return process.exitcode == 0
+
+
+def reported(reports):
+    """Return the next step that was reported; None: the process has ended."""
+    try:
+        return reports.recv()
+    except (EOFError, ConnectionResetError):
+        return None
 
 
 def test_no_completed_step_of_several_jobs_runs_again_however_often_nodes_are_killed(tmp_path):
