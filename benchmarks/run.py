@@ -55,6 +55,7 @@ PROGRAMS: Final = (
     "batches",
     "cascades",
     "results",
+    "steps",
     "life",
     "otp",
     "otp_restarts",
