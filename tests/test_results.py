@@ -13,12 +13,14 @@ from antq_actors import (
     AlreadyExists,
     AntQ,
     Cancel,
+    Concurrency,
     Fail,
     Job,
     JobCancelled,
     JobFailed,
     JobNotFound,
     NotStarted,
+    RateLimit,
     Result,
     ResultNotKept,
     ResultTooLarge,
@@ -338,6 +340,105 @@ def test_a_job_waits_for_another_with_a_timeout_alone(app):
     assert settled(app, app.enqueue(asks, {"number": other.id})).errors == ()
     assert app.enqueue(asks_in_coroutine, {"number": other.id}).result(timeout=SECONDS) == "other"
     assert app.enqueue(asks_in_process, {"number": other.id}).result(timeout=SECONDS) == "other"
+
+
+def asks_for(job, number):
+    try:
+        return app_of(job).result(number, timeout=SECONDS)
+    except ValueError as error:
+        return str(error)
+
+
+async def asks_for_in_coroutine(job, number):
+    try:
+        return await app_of(job).aresult(number, timeout=SECONDS)
+    except ValueError as error:
+        return str(error)
+
+
+ONE_OF_A_KEY = Concurrency(1, key="key", name="one of a key that waits")
+TWO_OF_A_KEY = Concurrency(2, key="key", name="two of a key that wait")
+SECOND_OF_A_KEY = RateLimit(1000, per=1, burst=1000, key="key", name="a rate of a key that waits")
+
+
+@worker(result=True, limits=[ONE_OF_A_KEY])
+def one_of_a_key(key: str, number: int, job: Job):
+    return asks_for(job, number) if number else key
+
+
+@worker(result=True, limits=[ONE_OF_A_KEY], executor="process")
+def one_of_a_key_in_process(key: str, number: int, job: Job):
+    return asks_for(job, number)
+
+
+@worker(result=True, limits=[ONE_OF_A_KEY])
+async def one_of_a_key_in_coroutine(key: str, number: int, job: Job):
+    return await asks_for_in_coroutine(job, number)
+
+
+@worker(result=True, limits=[TWO_OF_A_KEY])
+def two_of_a_key(key: str, number: int, job: Job):
+    return asks_for(job, number) if number else key
+
+
+@worker(result=True, limits=[SECOND_OF_A_KEY])
+def in_a_rate(key: str, number: int, job: Job):
+    return asks_for(job, number) if number else key
+
+
+@pytest.mark.parametrize(
+    ("asking", "asked", "name"),
+    [
+        (one_of_a_key, one_of_a_key, "one of a key that waits"),
+        (one_of_a_key_in_coroutine, one_of_a_key, "one of a key that waits"),
+        (one_of_a_key_in_process, one_of_a_key, "one of a key that waits"),
+        (two_of_a_key, two_of_a_key, "two of a key that wait"),
+    ],
+)
+def test_waiting_in_a_job_for_one_of_the_same_key_is_refused(app, asking, asked, name):
+    other = app.enqueue(asked, {"key": "acme", "number": 0}, schedule_in=1)
+
+    job = app.enqueue(asking, {"key": "acme", "number": other.id})
+
+    refused = job.result(timeout=SECONDS)
+    assert f"job {other.id} " in refused
+    assert f"job {job.id}," in refused
+    assert f"the limit '{name}' at the key 'acme'" in refused
+    assert other.result(timeout=SECONDS) == "acme"
+    assert app.enqueue(asking, {"key": "acme", "number": other.id}).result(SECONDS) == "acme"
+
+
+@pytest.mark.parametrize(
+    ("asking", "asked", "key"),
+    [
+        (one_of_a_key, one_of_a_key, "globex"),
+        (one_of_a_key, two_of_a_key, "acme"),
+        (one_of_a_key_in_process, one_of_a_key, "globex"),
+        (in_a_rate, in_a_rate, "acme"),
+    ],
+)
+def test_waiting_in_a_job_for_one_that_needs_no_place_of_its_is_not_refused(
+    app, asking, asked, key
+):
+    other = app.enqueue(asked, {"key": key, "number": 0}, schedule_in=0.1)
+
+    job = app.enqueue(asking, {"key": "acme", "number": other.id})
+
+    assert job.result(timeout=SECONDS) == key
+
+
+def test_a_job_of_another_store_is_not_taken_for_one_of_the_same_key(app, tmp_path):
+    with AntQ(tmp_path / "other") as elsewhere:
+        other = elsewhere.enqueue(one_of_a_key, {"key": "acme", "number": 0}, schedule_in=0.1)
+        found = []
+
+        @worker(limits=[ONE_OF_A_KEY])
+        def asks_elsewhere(key: str):
+            found.append(other.result(timeout=SECONDS))
+
+        assert settled(app, app.enqueue(asks_elsewhere, {"key": "acme"})).errors == ()
+
+    assert found == ["acme"]
 
 
 def test_a_job_asks_the_application_that_it_was_read_from(app, tmp_path):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.jobs.audit import AuditEntry
     from antq_actors.jobs.history import Story
-    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.job import Job, Performed
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.stepping import Breakpoint, StopsOn, Upcoming
     from antq_actors.jobs.steps import StepRequest
@@ -251,13 +251,15 @@ class RemoteRuntime:
 
     # ---- as `ResultWait` does it --------------------------------------------------------------
 
-    def fetch(self, id_: int, seconds: float | None) -> bytes:
+    def fetch(self, id_: int, seconds: float | None, within: Performed | None = None) -> bytes:
         """Wait until a job has completed, in short calls; return the payload of its result."""
-        return fetch_from(self.call, id_, seconds)
+        return fetch_from(self.call, id_, seconds, within)
 
-    async def fetch_async(self, id_: int, seconds: float | None) -> bytes:
+    async def fetch_async(
+        self, id_: int, seconds: float | None, within: Performed | None = None
+    ) -> bytes:
         """Do what `fetch` does, in another thread, for an event loop."""
-        return await in_thread(self.fetch, id_, seconds)
+        return await in_thread(self.fetch, id_, seconds, within)
 
     def ended(self, ids: Collection[int], seconds: float | None, *, first: bool) -> set[int]:
         """Wait until jobs have ended, in short calls; return those that have."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.job import Job, Performed
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.format.encoding import Signer
     from antq_actors.storage.jobs.entry_reader import RawJob
@@ -56,10 +56,12 @@ class ResultWait:
         self._signer = signer
         self._clock = clock
 
-    def fetch(self, id_: int, seconds: float | None) -> bytes:
+    def fetch(self, id_: int, seconds: float | None, within: Performed | None = None) -> bytes:
         """Wait in this thread until a job has completed; return the payload of its result.
 
-        Raises ResultNotKept, JobFailed, JobCancelled, JobNotFound, and TimeoutError.
+        *within* is the attempt that waits, if it is one. Raises ResultNotKept, JobFailed,
+        JobCancelled, JobNotFound, and TimeoutError; ValueError where it would wait for a job that
+        needs a place that this attempt has.
         """
         deadline = _deadline(seconds)
         while True:
@@ -67,10 +69,14 @@ class ResultWait:
                 payload = self._look(id_)
                 if payload is not None:
                     return payload
+                if within is not None and seconds != 0:
+                    self._refuse_same_place(within, id_)
                 if not self._is_woken(waiter, deadline):
                     raise late(id_, seconds)
 
-    async def fetch_async(self, id_: int, seconds: float | None) -> bytes:
+    async def fetch_async(
+        self, id_: int, seconds: float | None, within: Performed | None = None
+    ) -> bytes:
         """Wait in an event loop as `fetch` does in a thread; raises the same."""
         deadline = _deadline(seconds)
         while True:
@@ -79,6 +85,8 @@ class ResultWait:
                 payload = await in_thread(self._look, id_)
                 if payload is not None:
                     return payload
+                if within is not None and seconds != 0:
+                    await in_thread(self._refuse_same_place, within, id_)
                 if not await self._is_woken_async(waiter, woken, deadline):
                     raise late(id_, seconds)
 
@@ -149,6 +157,23 @@ class ResultWait:
             return NONE
         _refuse_without_value(raw)
         return None
+
+    def _refuse_same_place(self, within: Performed, id_: int) -> None:
+        """Raise ValueError if a job takes a place of a limit that an attempt has, at its key.
+
+        Then it may start only after the attempt has ended, which waits for it; or, where several
+        may run, as many of them could each wait for another one.
+        """
+        found = self._read(JobReader.same_place, within.id, within.started_at, id_)
+        if found is None:
+            return
+        name, key = found
+        at_key = "" if key is None else f" at the key {key!r}"
+        raise ValueError(
+            f"result() of job {id_} was called in the attempt of job {within.id}, and both take a"
+            f" place of the limit {name!r}{at_key}, so they could wait for each other. Give the"
+            " other job another key, or have it enqueued when this one ends: job.follow_up(…)"
+        )
 
     def _look_at(self, ids: Collection[int], *, or_groups: bool = False) -> set[int]:
         wanted = sorted(ids)

@@ -9,7 +9,7 @@ from antq_actors.app.queries import checked_queue, id_of
 from antq_actors.app.results import refuse_unstored
 from antq_actors.checks import short_repr
 from antq_actors.errors import JobCancelled, JobFailed
-from antq_actors.jobs.job import Job, wait_seconds
+from antq_actors.jobs.job import Job, performed_here, wait_seconds
 from antq_actors.storage.jobs.results import load_result
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from antq_actors.app.remote import RemoteRuntime
     from antq_actors.app.runtime import Runtime
+    from antq_actors.jobs.job import Performed
 
 
 class WaitVerbs:
@@ -33,7 +34,9 @@ class WaitVerbs:
 
         Its worker keeps that: ``class Resize(Worker, result=True)``. It may be read any number of
         times, in every process. Retries are waited for. After *timeout* seconds it raises
-        TimeoutError; 0 looks once, None waits for ever. In ``perform`` a *timeout* must be given.
+        TimeoutError; 0 looks once, None waits for ever. In ``perform`` a *timeout* must be given,
+        and to wait for a job that takes a place of the same limit, at the same key, is a
+        ValueError.
 
         Raises ResultNotKept at once for a job whose worker keeps none, and when the result is not
         there any more; ResultTooLarge; JobFailed after the last attempt, and JobCancelled, both
@@ -44,7 +47,7 @@ class WaitVerbs:
         id_ = id_of(job_or_id)
         refuse_unstored([id_])
         try:
-            return load_result(self._runtime().results.fetch(id_, seconds))
+            return load_result(self._runtime().results.fetch(id_, seconds, performed_here()))
         except (JobFailed, JobCancelled) as error:
             self._own(error.job)
             raise
@@ -60,7 +63,8 @@ class WaitVerbs:
         id_ = id_of(job_or_id)
         refuse_unstored([id_])
         try:
-            return load_result(await self._runtime().results.fetch_async(id_, seconds))
+            results = self._runtime().results
+            return load_result(await results.fetch_async(id_, seconds, performed_here()))
         except (JobFailed, JobCancelled) as error:
             self._own(error.job)
             raise
@@ -145,9 +149,9 @@ class WaitVerbs:
 
     # ---- what the application of a job process has its parent do ----------------------------
 
-    def _fetch_result(self, id_: int, seconds: float) -> bytes:
+    def _fetch_result(self, id_: int, seconds: float, within: Performed | None) -> bytes:
         """Return the payload of a job's result; raise TimeoutError after so many *seconds*."""
-        return self._runtime().results.fetch(id_, seconds)
+        return self._runtime().results.fetch(id_, seconds, within)
 
     def _ended_jobs(self, ids: list[int], seconds: float, *, first: bool) -> set[int]:
         """Return which of these jobs have ended within so many *seconds*."""

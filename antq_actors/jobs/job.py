@@ -8,7 +8,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsIndex, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    NamedTuple,
+    ParamSpec,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+)
 
 import msgspec
 
@@ -24,7 +34,7 @@ from antq_actors.jobs.control import (
     checked_progress,
     checked_step_name,
 )
-from antq_actors.jobs.instant import from_datetime
+from antq_actors.jobs.instant import Instant, from_datetime
 from antq_actors.jobs.outcome import FollowUp
 from antq_actors.jobs.state import Status
 
@@ -522,6 +532,22 @@ def check_outside_of_jobs(verb: str) -> None:
             f"{verb}() needs a timeout in perform: job {job.id} runs, so it would wait for itself,"
             f" or for what waits for it, for ever; write {verb}(timeout=60)"
         )
+
+
+class Performed(NamedTuple):
+    """The attempt that this code is a part of, as the store of its job knows it."""
+
+    id: int
+    started_at: Instant
+    """By which it is told from a job of another store with the same id."""
+
+
+def performed_here() -> Performed | None:
+    """Return the attempt that this code is a part of; None: no job is performed here."""
+    job = current_job()
+    if job is None or job.started_at is None:
+        return None
+    return Performed(job.id, from_datetime(job.started_at))
 
 
 def wait_seconds(timeout: object, verb: str) -> float | None:

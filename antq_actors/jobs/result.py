@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from antq_actors.jobs.job import Performed
+
 LARGEST_RESULT_BYTES: Final = 2**20
 """Bytes of a result that is kept, at most, unless its worker says otherwise."""
 
@@ -85,16 +87,19 @@ _LONGEST_CALL_SECONDS: Final = 0.1
 """Seconds of a call on an application in another process that waits."""
 
 
-def fetch_from(call: Callable[..., Any], id_: int, seconds: float | None) -> bytes:
+def fetch_from(
+    call: Callable[..., Any], id_: int, seconds: float | None, within: Performed | None
+) -> bytes:
     """Wait until a job has completed, in short calls on an application; return the payload.
 
-    During a call, that takes nothing else from this process. Raises what the application raises.
+    *within* is the attempt that waits. During a call, the application takes nothing else from this
+    process. Raises what the application raises.
     """
     deadline = math.inf if seconds is None else time.monotonic() + seconds
     while True:
         left = max(0.0, deadline - time.monotonic())
         try:
-            payload: bytes = call("_fetch_result", id_, min(left, _LONGEST_CALL_SECONDS))
+            payload: bytes = call("_fetch_result", id_, min(left, _LONGEST_CALL_SECONDS), within)
         except TimeoutError:
             if left <= _LONGEST_CALL_SECONDS:
                 raise TimeoutError(f"job {id_} has not ended within {seconds:g} s") from None

@@ -21,7 +21,7 @@ from antq_actors.executors.process import wire
 from antq_actors.executors.sent_middleware import EnqueuesWithin
 from antq_actors.jobs import batch, resolver
 from antq_actors.jobs.control import Control, Progress
-from antq_actors.jobs.job import wait_seconds
+from antq_actors.jobs.job import performed_here, wait_seconds
 from antq_actors.jobs.result import fetch_from
 from antq_actors.jobs.worker import in_thread
 from antq_actors.jobs.worker_registry import check_current
@@ -293,7 +293,7 @@ class PipeApplication(KeptValues, EnqueuesWithin):
         """
         seconds = wait_seconds(timeout, "result")
         id_ = job_or_id if isinstance(job_or_id, int) else job_or_id.id
-        return load_result(fetch_from(self.call, id_, seconds))
+        return load_result(fetch_from(self.call, id_, seconds, performed_here()))
 
     async def aresult(
         self,

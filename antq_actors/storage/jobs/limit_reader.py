@@ -6,12 +6,14 @@ from heapq import nsmallest
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from antq_actors.errors import UnknownLimit
+from antq_actors.errors import DamagedRecord, UnknownLimit
 from antq_actors.flow import gates
 from antq_actors.flow.limits import GateStatus, LimitInfo, gate_id
 from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
+from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.gates import GateTable, limit_digest
+from antq_actors.storage.jobs.waiting_jobs import gates_in
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import keys_with
 
@@ -146,6 +148,32 @@ class LimitReader:
             )
             for key, gate in first
         ]
+
+    def same_place(
+        self, running: int, started_at: Instant, other: int
+    ) -> tuple[str, str | None] | None:
+        """Read at which limit, and which key as text, two jobs both take a place; None: at none.
+
+        Nor if the one that runs has started at another time: then it is a job of another store.
+        """
+        one, two = self._gates_of(running, started_at), self._gates_of(other)
+        table = GateTable(self._txn, self._tables)
+        for key in one.keys() & two.keys():
+            limit = table.limit(key)
+            if limit is not None and limit.rule.concurrency is not None:
+                return limit.rule.name, one[key]
+        return None
+
+    def _gates_of(self, id_: int, started_at: Instant | None = None) -> dict[bytes, str | None]:
+        """Read the gates of a job, with its keys as text; none if it started at another time."""
+        record = self._jobs.raw(id_)
+        try:
+            state, _, spec = encoding.decode_job(record)
+            if started_at not in (None, state.started_at):
+                return {}
+            return {ref.gate: ref.text for ref in gates_in(spec or self._jobs.large_spec(id_))}
+        except DamagedRecord:  # or there is none
+            return {}
 
     def limits_set(self) -> list[tuple[Limit, list[tuple[bytes, Gate]]]]:
         """Read the limits that are in use, or of which anything was set at runtime.

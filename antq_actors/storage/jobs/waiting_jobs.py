@@ -61,13 +61,13 @@ def has_begun(state: JobState) -> bool:
     return state.limited is not None and state.limited.has_begun
 
 
-def _gates_in(spec: bytes) -> tuple[GateRef, ...]:
+def gates_in(spec: bytes) -> tuple[GateRef, ...]:
     """Return the gates in a job's spec. Raises DamagedRecord."""
     flow = encoding.decode_spec(encoding.contents(spec)).flow
     return () if flow is None else flow.gates
 
 
-_kept_gates_in: Final = lru_cache(maxsize=1024)(_gates_in)
+_kept_gates_in: Final = lru_cache(maxsize=1024)(gates_in)
 """For jobs with small specs: a job that is claimed is mostly settled soon."""
 
 
@@ -134,7 +134,7 @@ class WaitingJobs:
         last, refs = self._last
         if spec is not last:
             is_small = len(spec) <= encoding.MOST_INLINE_BYTES
-            refs = _kept_gates_in(spec) if is_small else _gates_in(spec)
+            refs = _kept_gates_in(spec) if is_small else gates_in(spec)
             self._last = spec, refs
         return refs
 
