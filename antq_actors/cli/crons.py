@@ -225,10 +225,9 @@ def _table(found: list[CronInfo], jobs: list[str]) -> PlainTable:
         "name", "when", "zone", "next", "last", "job", "missed", "skipped", "declared by", ""
     )
     for info, job in zip(found, jobs, strict=True):
-        nodes = ", ".join(map(str, info.declared_by)) or "-"
         state = info.error or ("paused" if info.paused else "")
         cells = (info.name, info.expression, info.tz, _cell(info.next_at), _cell(info.last_at))
-        rest = (job, str(info.missed), str(info.skipped), nodes, state)
+        rest = (job, str(info.missed), str(info.skipped), _cell(info.declared_by), state)
         table.add(*map(printable, (*cells, *rest)))
     return table
 
@@ -236,6 +235,8 @@ def _table(found: list[CronInfo], jobs: list[str]) -> PlainTable:
 def _cell(value: Any) -> str:
     if value is None or value == ():
         return "-"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     if hasattr(value, "isoformat"):
         return local_time(value)
     return str(value)

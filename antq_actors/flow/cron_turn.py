@@ -53,7 +53,7 @@ def decide(
     that are made up for together do not keep each other from being made.
     """
     if next_at > now:
-        return _after_clock_change(entry, name, next_at, last_at, now)
+        return _after_clock_change(entry, name, next_at, last_at, now, tolerance=CLOCK_TOLERANCE)
     passed = 1 + entry.count_between(next_at + 1, now + 1)
     wanted = _wanted(entry, next_at, now, passed)
     firing = _overlapping(entry, wanted, last_is_active=last_is_active)
@@ -75,19 +75,23 @@ def at_start(
     last_at: Instant | None,
     now: Instant,
     is_changed: bool = False,
+    is_set_back: bool = False,
 ) -> Firing:
     """Return what becomes of an entry when a node starts: no job yet, but the instant that is next.
 
     It is computed anew, as the rules of a time zone may have changed. What has passed since the
-    node stopped is still due. If the definition *is_changed*, what the old one missed is not.
+    node stopped is still due. If the definition *is_changed*, what the old one missed is not. If
+    the clock *is_set_back*, by more than is waited for, an instant that comes again is not waited
+    for either, however near it is.
     """
     if is_changed or next_at is None:
         return Firing(next_at=entry.next_after(now))
-    changed = _after_clock_change(entry, name, next_at, last_at, now)
+    tolerance = 0 if is_set_back else CLOCK_TOLERANCE
+    changed = _after_clock_change(entry, name, next_at, last_at, now, tolerance=tolerance)
     if changed.next_at != next_at:
         # Without a job from the future it is the rules of the zone that have changed.
-        is_set_back = last_at is not None and last_at > now + CLOCK_TOLERANCE
-        return changed if is_set_back else changed._replace(warning=None)
+        is_ahead = last_at is not None and last_at > now + tolerance
+        return changed if is_ahead else changed._replace(warning=None)
     return Firing(next_at=entry.next_after(next_at - 1))
 
 
@@ -134,13 +138,20 @@ def _overlapping(entry: CronEntry, wanted: tuple[Instant, ...], *, last_is_activ
 
 
 def _after_clock_change(
-    entry: CronEntry, name: str, next_at: Instant, last_at: Instant | None, now: Instant
+    entry: CronEntry,
+    name: str,
+    next_at: Instant,
+    last_at: Instant | None,
+    now: Instant,
+    *,
+    tolerance: Instant,
 ) -> Firing:
     """Return what becomes of an entry that is not due, if the clock was set back by much.
 
     That shows where an instant lies ahead that is passed already: one between now and the next one.
+    It is waited for if it is within the *tolerance*.
     """
-    ahead = entry.next_after(now + CLOCK_TOLERANCE)
+    ahead = entry.next_after(now + tolerance)
     if ahead is None or ahead >= next_at:
         return Firing(next_at=next_at)
     following = entry.next_after(now)

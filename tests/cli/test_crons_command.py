@@ -1,6 +1,8 @@
 """``antq crons`` and ``antq cron``: what they show and change, and what they refuse."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -39,6 +41,20 @@ def test_the_last_job_is_shown_with_its_status(antq, path):
     assert json.loads(antq("cron", "often", "--json")[1])["last_job"] == last
     antq("delete", last)
     assert f"last_job      {last} deleted\n" in antq("cron", "often")[1]
+
+
+def test_the_nodes_that_declare_an_entry_are_shown_by_their_numbers(path):
+    with AntQ(path, crons=[Cron("0 0 29 2 *", worker=Plain, name="leap")]) as app:
+        (node,) = app.cron("leap").info().declared_by
+
+        done = subprocess.run(  # noqa: S603 - the command of this project
+            [sys.executable, "-m", "antq_actors", "cron", "leap", "--path", str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    assert f"declared_by   {node}\n" in done.stdout
 
 
 def test_json_has_the_names_of_the_attributes(antq):

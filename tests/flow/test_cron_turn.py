@@ -206,6 +206,26 @@ def test_a_clock_that_is_set_back_by_more_starts_the_entry_anew_and_is_logged(en
     assert started(entry, last_at=NOON, next_at=next_at, now=now) == firing
 
 
+@pytest.mark.parametrize("before", [1, SECOND, 60 * SECOND])
+def test_a_node_that_saw_the_clock_set_back_waits_for_no_instant_that_comes_again(before):
+    state = {"last_at": NOON, "next_at": NOON + HOUR, "now": NOON - before}
+
+    firing = started(Cron("@hourly"), **state, is_set_back=True)
+
+    assert firing.next_at == NOON
+    assert "'report'" in firing.warning
+    assert started(Cron("@hourly"), **state) == Firing(next_at=NOON + HOUR)
+
+
+@pytest.mark.parametrize("last_at", [None, NOON])
+def test_a_clock_that_was_set_back_to_after_the_last_instant_is_not_logged(last_at):
+    firing = started(
+        Cron("@hourly"), next_at=NOON + YEAR, last_at=last_at, now=NOON, is_set_back=True
+    )
+
+    assert firing == Firing(next_at=NOON + HOUR)
+
+
 def test_the_log_says_what_a_clock_that_was_set_back_has_changed():
     entry = Cron("@hourly")
 

@@ -376,6 +376,26 @@ def test_a_clock_that_is_set_back_by_much_begins_anew_and_says_so(here, caplog):
     assert here.after(service, HOUR) == 1
 
 
+def test_a_clock_that_is_set_back_to_less_than_a_minute_before_the_last_job_begins_anew(
+    here, caplog
+):
+    service = here.node(an_entry())
+    here.after(service, HOUR)
+
+    assert [here.after(service, seconds) for seconds in (45, -90)] == [0, 0]
+    assert f"{NAME!r}: the clock was set back" in caplog.text
+    assert [here.after(service, seconds) for seconds in (45, HOUR)] == [1, 1]
+
+
+def test_a_clock_that_is_set_back_to_after_the_last_job_changes_nothing(here, caplog):
+    service = here.node(an_entry())
+    here.after(service, HOUR)
+
+    assert [here.after(service, seconds) for seconds in (600, -590)] == [0, 0]
+    assert "set back" not in caplog.text
+    assert here.row().next_at == here.clock.now + (HOUR - 10) * SECOND
+
+
 def test_a_clock_that_is_set_back_little_by_little_is_not_waited_for_for_long(here, caplog):
     service = here.node(an_entry())
     here.after(service, HOUR)

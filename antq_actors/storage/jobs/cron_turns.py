@@ -350,7 +350,14 @@ def refresh(
                 _fire(store, name, row, firing, entry=entry, now=now, seen=seen)
             continue
         else:
-            known = at_start(entry, name=name, next_at=row.next_at, last_at=row.last_at, now=now)
+            known = at_start(
+                entry,
+                name=name,
+                next_at=row.next_at,
+                last_at=row.last_at,
+                now=now,
+                is_set_back=not is_start,
+            )
             if known.warning is not None:
                 warnings.append(known.warning)
             fresh = replace(row, next_at=known.next_at)
