@@ -10,6 +10,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
@@ -139,7 +140,7 @@ class CronEntry(ABC):
         """Return 16 bytes that change when the entry changes, or *more*: of what its jobs are."""
         digest = hashlib.blake2b(digest_size=16)
         for part in (self.encode(), *more):
-            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(len(part).to_bytes(8))
             digest.update(part)
         return digest.digest()
 
@@ -228,7 +229,7 @@ class Cron(CronEntry):
         if self.is_reboot:
             return []
         back = self._times().back(_seconds_up(start), _seconds_up(end))
-        return [second * SECOND for second, _ in zip(back, range(most), strict=False)][::-1]
+        return [second * SECOND for second in islice(back, most)][::-1]
 
     def count_between(self, start: Instant, end: Instant, most: int | None = None) -> int:
         """Return how many instants are in [*start*, *end*), at most *most*; none is listed."""
