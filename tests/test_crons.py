@@ -246,6 +246,14 @@ def test_entries_can_be_in_a_settings_file(tmp_path):
         ("worker = 5\nevery = 5", "worker"),
         ('worker = "a:b"\nevery = 5\npriority = "high"', "priority"),
         ('worker = "a:b"\nevery = 5\nmax_attempts = 0', "max_attempts"),
+        (
+            'worker = "a:b"\nexpresion = "0 3 * * *"',
+            r"unknown setting 'expresion' in \[antq.crons.nightly\]; did you mean 'expression'\?",
+        ),
+        (
+            'worker = "a:b"\nevery = 5\nschedule_in = 5',
+            "schedule_in is no option of a periodic job",
+        ),
     ],
 )
 def test_a_wrong_entry_of_a_settings_file_is_named(tmp_path, lines, said):

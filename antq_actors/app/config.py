@@ -16,7 +16,7 @@ from antq_actors.app.crons import check_crons
 from antq_actors.checks import LONGEST_SECONDS, did_you_mean, real, short_repr, to_seconds, whole
 from antq_actors.errors import ConfigError
 from antq_actors.flow.cron import Cron, Every
-from antq_actors.flow.cron_options import JOB_OPTIONS
+from antq_actors.flow.cron_options import JOB_OPTIONS, OWN_OPTIONS, SCHEDULES
 from antq_actors.flow.limit_options import Concurrency, RateLimit
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.limits import check_limits, check_rate_limit
@@ -145,6 +145,16 @@ _SETTINGS: Final = tuple(
 )
 """What AntQ and a settings file take. Keys and clocks are for no settings file."""
 
+_CRON_SETTINGS: Final = frozenset(
+    {
+        *("expression", "every", "anchor"),
+        *OWN_OPTIONS,
+        *JOB_OPTIONS,
+        *SCHEDULES,  # a Cron says why it has none
+    }
+)
+"""What the section of a periodic entry takes."""
+
 
 def check(
     path: str | os.PathLike[str] | None,
@@ -225,6 +235,7 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
 def _toml_cron(name: str, table: object) -> Entry:
     where = f"[antq.crons.{name}]"
     settings = _table(table, where)
+    _refuse_unknown(settings, _CRON_SETTINGS, where)
     given = [kind for kind in ("expression", "every") if kind in settings]
     if len(given) != 1:
         raise ConfigError(f"{where} needs either an expression or every, seconds")

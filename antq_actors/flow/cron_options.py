@@ -25,10 +25,16 @@ SECOND: Final = 1_000_000
 _MOST_MADE_UP_FOR: Final = 1_000_000
 """Most jobs that one turn makes up for: they are stored in one transaction."""
 
+OWN_OPTIONS: Final = (
+    *("worker", "args", "name", "tz", "missed", "grace", "max_missed", "overlap", "jitter"),
+)
+"""The options of each entry."""
+
 JOB_OPTIONS: Final = ("queue", "max_attempts", "timeout", "unique", "priority", "meta")
 """The options of each job, which are checked where the worker is known."""
 
-_SCHEDULES: Final = ("schedule_in", "schedule_at")
+SCHEDULES: Final = ("schedule_in", "schedule_at")
+"""What other jobs take, and those of an entry do not."""
 
 
 def check_entry_name(name: object) -> str:
@@ -82,13 +88,13 @@ def checked_options(  # noqa: PLR0917 - the arguments that Cron and Every share,
 
 def _refuse_unknown(job_options: Iterable[str]) -> None:
     for option in job_options:
-        if option in _SCHEDULES:
+        if option in SCHEDULES:
             raise TypeError(
                 f"{option} is no option of a periodic job: its expression or period says when its"
                 " jobs are made"
             )
         if option not in JOB_OPTIONS:
-            hint = did_you_mean(option, JOB_OPTIONS)
+            hint = did_you_mean(option, (*OWN_OPTIONS, *JOB_OPTIONS))
             raise TypeError(
                 f"unknown option {option!r} of a periodic job{hint}; the arguments of its jobs are"
                 " given as args={…}"

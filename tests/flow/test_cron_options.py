@@ -130,10 +130,18 @@ def test_a_value_that_makes_no_sense_is_refused_and_shown(given, said):
             ),
         ),
         (
+            {"overlapp": "skip"},
+            (
+                "unknown option 'overlapp' of a periodic job; did you mean 'overlap'?; the"
+                " arguments of its jobs are given as args={…}"
+            ),
+        ),
+        (
             {"region": "eu"},
             (
-                "unknown option 'region' of a periodic job; known are max_attempts, meta, priority,"
-                " queue, timeout, unique; the arguments of its jobs are given as args={…}"
+                "unknown option 'region' of a periodic job; known are args, grace, jitter,"
+                " max_attempts, max_missed, meta, missed, name, overlap, priority, queue, timeout,"
+                " tz, unique, worker; the arguments of its jobs are given as args={…}"
             ),
         ),
     ],
