@@ -29,6 +29,8 @@ DISCARD: Final = 1
 REPLACE: Final = 2
 """… or it takes the place of those that wait."""
 
+LIMIT_BYTES: Final = 8
+"""Of a gate's key, those of its limit."""
 _MOST: Final = 2**31 - 1
 _MICROSECONDS: Final = 1_000_000
 _SHORTEST_PER_SECONDS: Final = 0.000_001
@@ -88,12 +90,17 @@ def microseconds(seconds: float) -> int:
 
 
 def gate_id(name: str, key: bytes | None) -> bytes:
-    """Return the 24 bytes that name a gate of the limit *name*; the first 8 are of all its gates.
+    """Return the 24 bytes that name a gate of the limit *name*; `LIMIT_BYTES` are of all its gates.
 
     *key* is what `antq_actors.jobs.unique.canonical` makes of a value; None: it has no key.
     """
-    of_limit = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    of_limit = hashlib.blake2b(name.encode(), digest_size=LIMIT_BYTES).digest()
     return of_limit + hashlib.blake2b(key or b"", digest_size=16).digest()
+
+
+def limit_digest(name: str) -> bytes:
+    """Return the key of a limit in the table ``limits``, with which those of its gates begin."""
+    return gate_id(name, None)[:LIMIT_BYTES]
 
 
 class GateKey(NamedTuple):

@@ -79,6 +79,11 @@ class RateLimited(msgspec.Struct, frozen=True):
             )
 
 
+def no_such_limit(name: str) -> str:
+    """Return the error of an attempt that wanted a limit closed which its job does not have."""
+    return f"perform returned RateLimited(…, limit={name!r}), and the job has no limit of that name"
+
+
 class FollowUp(NamedTuple):
     """A job to be stored with the completion of the one that asked for it, in its transaction."""
 

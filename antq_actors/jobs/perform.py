@@ -19,8 +19,9 @@ import msgspec
 from msgspec.structs import replace
 
 from antq_actors import forked_child
-from antq_actors.checks import escaped, to_seconds
+from antq_actors.checks import escaped, is_utf8, to_seconds
 from antq_actors.errors import NotAWorker, ResultNotKept
+from antq_actors.flow.limits import limit_digest
 from antq_actors.jobs import instant, lifecycle, resolver
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, summary, trace, users_part
 from antq_actors.jobs.control import CONTROL, Control
@@ -47,6 +48,7 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snooze,
     Snoozed,
+    no_such_limit,
 )
 from antq_actors.jobs.result import NOT_KEPT, TOO_LARGE
 from antq_actors.jobs.state import ErrorEntry, JobFlow, ResultRule, StoredJob
@@ -304,12 +306,28 @@ class AttemptRunner(msgspec.Struct):
                 return Cancelled(describe(reason, propagate=self.propagate))
             case Snooze(seconds):
                 return Snoozed(seconds)
-            case RateLimited(retry_after):
-                return GivenBack(retry_after, returned)
+            case RateLimited():
+                return self._rate_limited(returned)
         # type() and issubclass() run no code of what was returned; its __class__ might.
         if issubclass(type(returned), type) and issubclass(cast("type", returned), _RETURNED):
             return self._finish(Failed(_class_returned(cast("type", returned))))
         return self._completed(returned)
+
+    def _rate_limited(self, returned: RateLimited) -> Outcome:
+        """Return the outcome of an attempt that another service refused."""
+        if returned.limit is None or self._may_have(returned.limit):
+            return GivenBack(returned.retry_after, returned)
+        return self._finish(Failed(no_such_limit(returned.limit)))
+
+    def _may_have(self, limit: str) -> bool:
+        """Return whether the job passes a limit of this name, or its queue may have one."""
+        job = self.attempt.job
+        if limit == job.state.queue_name:
+            return True  # only the store knows whether that has a rate as a whole
+        if job.spec.flow is None or not is_utf8(limit):
+            return False
+        digest = limit_digest(limit)
+        return any(ref.gate.startswith(digest) for ref in job.spec.flow.gates)
 
     def _completed(self, returned: object) -> Completed:
         """Return the outcome of an attempt that completed, with what it asked to have stored."""

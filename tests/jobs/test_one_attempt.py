@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from antq_actors.errors import NotAWorker
+from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.function_worker import worker
@@ -26,7 +27,7 @@ from antq_actors.jobs.outcome import (
     Snoozed,
 )
 from antq_actors.jobs.perform import Attempt, AttemptRunner
-from antq_actors.jobs.state import JobSpec, StoredJob
+from antq_actors.jobs.state import GateRef, JobFlow, JobSpec, StoredJob
 from antq_actors.jobs.worker import Worker
 
 NOW = 1_000 * instant.SECOND
@@ -59,6 +60,7 @@ def runner(
     max_attempts=1,
     name=None,
     queue="default",
+    limits=(),
     load=None,
     failed=None,
     propagate=(),
@@ -67,7 +69,9 @@ def runner(
     state = lifecycle.create(queue_name=queue, now=NOW, max_attempts=max_attempts)
     for _ in range(number):
         state = lifecycle.claim(state, node=1, now=NOW)
-    stored = StoredJob(4711, state, JobSpec(name or job.worker, b"", NOW), ())
+    flow = JobFlow(tuple(GateRef(gate_id(limit, b"a key")) for limit in limits))
+    spec = JobSpec(name or job.worker, b"", NOW, flow=flow if limits else None)
+    stored = StoredJob(4711, state, spec, ())
     return AttemptRunner(
         Attempt(stored, Control(), failed),
         load=lambda _stored, _read_errors: job if load is None else load(),
@@ -127,9 +131,29 @@ def test_a_returned_snooze_puts_the_job_off(seconds):
 
 @pytest.mark.parametrize("seconds", [5, 5.0, timedelta(seconds=5)])
 def test_a_job_that_another_service_turned_away_is_given_back(seconds):
+    assert performed(lambda: RateLimited(seconds)) == GivenBack(5.0, RateLimited(5.0))
+
+
+@pytest.mark.parametrize("options", [{"limits": ["account", "proxy"]}, {"queue": "proxy"}])
+def test_the_limit_that_another_service_wants_closed_may_be_named(options):
     limited = RateLimited(5.0, "proxy")
 
-    assert performed(lambda: RateLimited(seconds, "proxy")) == GivenBack(5.0, limited)
+    assert performed(lambda: limited, **options) == GivenBack(5.0, limited)
+
+
+@pytest.mark.parametrize("limits", [[], ["account", "proxies"]])
+@pytest.mark.parametrize("name", ["proxy", "", chr(0xDCFF)])
+def test_a_limit_that_the_job_does_not_have_is_a_failure_as_any_other(limits, name, caplog):
+    class Refused(Worker, retry_delay=0.5):
+        def perform(self, job):
+            return RateLimited(60, name)
+
+    outcome = runner(Refused, max_attempts=2, limits=limits).run()
+
+    assert isinstance(outcome, Failed)
+    assert repr(name) in outcome.error
+    assert outcome.retry_in == 0.5
+    assert "has no limit of that name" in caplog.text
 
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, "5", None, True, 1e300])

@@ -19,7 +19,7 @@ import msgspec
 
 from antq_actors.flow import gates
 from antq_actors.flow.gates import Gate, Limit, Room
-from antq_actors.flow.limits import gate_id
+from antq_actors.flow.limits import LIMIT_BYTES, gate_id
 from antq_actors.jobs import instant
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.jobs.meta import Meta
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import GateRef, JobState
     from antq_actors.storage.lmdb.tables import Tables
 
-LIMIT_BYTES: Final = 8
-"""Of a gate's key, those of its limit."""
 NO_KEY: Final = gate_id("", None)[LIMIT_BYTES:]
 """What the gates of limits without a key end with."""
 NEXT_GATE: Final = b"next:gate"
@@ -46,11 +44,6 @@ NUMBER_BYTES: Final = 8
 _encode = msgspec.msgpack.Encoder().encode
 decode_gate = msgspec.msgpack.Decoder(Gate).decode
 decode_limit = msgspec.msgpack.Decoder(Limit).decode
-
-
-def limit_digest(name: str) -> bytes:
-    """Return the key of a limit in the table ``limits``, with which those of its gates begin."""
-    return gate_id(name, None)[:LIMIT_BYTES]
 
 
 def is_gate(key: bytes) -> bool:

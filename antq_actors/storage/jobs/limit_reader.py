@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from antq_actors.errors import DamagedRecord, UnknownLimit
 from antq_actors.flow import gates
-from antq_actors.flow.limits import GateStatus, LimitInfo, gate_id
+from antq_actors.flow.limits import GateStatus, LimitInfo, gate_id, limit_digest
 from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.jobs.gates import GateTable, limit_digest
+from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.waiting_jobs import gates_in
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import keys_with

@@ -9,9 +9,8 @@ from msgspec.structs import replace
 from antq_actors.errors import AntqError
 from antq_actors.flow import gates
 from antq_actors.flow.gates import NO_NUMBERS, Limit, Numbers
-from antq_actors.flow.limits import check_numbers, gate_id
+from antq_actors.flow.limits import check_numbers, gate_id, limit_digest
 from antq_actors.jobs import instant
-from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.limit_reader import known_limit
 from antq_actors.storage.jobs.undo_table import GlobalChange
 from antq_actors.storage.jobs.writer import JobWriter

@@ -20,9 +20,9 @@ from antq_actors.errors import (
     LimitReached,
 )
 from antq_actors.explain.judge import ISOLATION_MICROSECONDS
-from antq_actors.flow.limits import gate_id
+from antq_actors.flow.limits import gate_id, limit_digest
 from antq_actors.jobs import history, instant, lifecycle
-from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, Refused
+from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, Refused, no_such_limit
 from antq_actors.jobs.state import CLAIMABLE, DueJob, GateRef, Status, StoredJob
 from antq_actors.jobs.stepping import FAILURES
 from antq_actors.storage.format import display, encoding
@@ -33,7 +33,6 @@ from antq_actors.storage.jobs import limited_jobs, upkeep
 from antq_actors.storage.jobs.chart_counts import ENQUEUED, NO_TIME
 from antq_actors.storage.jobs.charts import DEPLOYED, NODE_DOWN, NODE_UP, ChartTable
 from antq_actors.storage.jobs.cron_table import CronTable
-from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.journal import Journal
 from antq_actors.storage.jobs.meta import LETS_THROUGH, NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.progress import TABLE, ProgressTable
@@ -650,11 +649,7 @@ class JobWriter(StoppingQueues):
             ):
                 wanted = [GateRef(gate_id(limited.limit, None))]
             if not wanted:
-                return Failed(
-                    f"perform returned RateLimited(…, limit={limited.limit!r}), and the job has no"
-                    " limit of that name",
-                    retry_in=None,
-                )
+                return Failed(no_such_limit(limited.limit), retry_in=None)
         else:
             wanted = [ref for ref in refs if ref.is_own] or list(refs)
             if len(wanted) != 1:
