@@ -1,5 +1,6 @@
 """Workflows as they are started, run, looked at and changed."""
 
+import pickle
 import re
 import threading
 from collections import deque
@@ -37,7 +38,7 @@ from antq_actors.queues.services.rescuer import cancel_abandoned
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore
-from antq_actors.storage.jobs.plan_items import NewPart
+from antq_actors.storage.jobs.plan_items import NewMembers, NewPart, PartEnd
 
 LONG = 60
 
@@ -65,6 +66,11 @@ def note(text: str = "") -> str:
 @worker
 def total_upstream(job: Job) -> int:
     return sum(job.upstream.values())
+
+
+@worker
+def names_upstream(job: Job) -> list[str]:
+    return list(job.upstream)
 
 
 @worker
@@ -172,6 +178,30 @@ def test_a_group_has_the_result_of_then_or_the_list_of_its_members(app):
     assert alone.result(timeout=LONG) == [3, 1, 2]
     assert joined.result(timeout=LONG) == 6
     assert app.start_workflow(group()).result(timeout=LONG) == []
+
+
+def test_jobs_of_a_built_group_that_are_alike_are_planned_together(app):
+    of_note = [note.build(text=str(n)) for n in range(300)]
+    jobs = [*of_note, number.build(n=1), *of_note[:2], note.build(text="x"), once.build(n=1)]
+    jobs.append(note.options(priority=3).build(text="first"))
+    flow = group(jobs, then=names_upstream.build())
+
+    part, *members, end, _ = app._runtime().workflows.plan(flow).plan
+
+    assert (part, end) == (NewPart("group"), PartEnd(-1))
+    assert [len(each.news) if isinstance(each, NewMembers) else 1 for each in members] == [
+        *(250, 50, 1, 3, 1, 1)
+    ]
+    run = app.start_workflow(flow)
+    names = run.result(timeout=LONG)
+    assert names[:2] == ["note", "note-2"]
+    assert names[299:] == [
+        *("note-300", "number", "note-301", "note-302", "note-303", "once", "note-304")
+    ]
+    *members, joined = run.jobs()
+    assert [job.args for job in members] == [job.args for job in jobs]
+    assert list(joined.upstream.values())[298:] == ["298", "299", 1, "0", "1", "x", None, "first"]
+    assert members[-1].priority == 3
 
 
 def test_an_empty_workflow_has_ended_at_once(app):
@@ -438,6 +468,22 @@ def test_the_status_of_a_workflow_is_shown_without_statuses_that_no_node_has(pau
     assert repr(paused.start_workflow(Workflow("empty")).status()) == (
         "WorkflowStatus(nodes={}, open=False)"
     )
+
+
+def test_the_status_of_a_workflow_is_a_value_that_cannot_be_changed(paused):
+    flow = Workflow("value")
+    flow.add(note)
+    run = paused.start_workflow(flow)
+    status = run.status()
+
+    with pytest.raises(TypeError):
+        status.nodes[Status.FAILED] = 7
+
+    assert (status, hash(status)) == (run.status(), hash(run.status()))
+    assert status != paused.start_workflow(Workflow("empty")).status()
+    copied = pickle.loads(pickle.dumps(status))  # noqa: S301
+    assert (copied, repr(copied)) == (status, repr(status))
+    assert set(copied.nodes) == set(Status)
 
 
 def test_waiting_nodes_are_suspended_listed_and_counted(paused):

@@ -18,6 +18,7 @@ from antq_actors.app.workflow_nodes import (
     PlannedGroup,
     PlannedNode,
     built,
+    built_jobs,
     by_name,
     check_on,
     check_template,
@@ -254,24 +255,18 @@ def group(*jobs: Job | Iterable[Job], then: Job | None = None) -> Workflow:
     TypeError for what is no Job, ValueError for a job that is stored already.
     """
     flow = Workflow("group")
+    given: Iterable[Any] = jobs
     if len(jobs) == 1 and not isinstance(jobs[0], Job):
         given = jobs[0]
         if isinstance(given, Mapping | str | bytes) or not isinstance(given, Iterable):
             raise no_job(given, "a job")
-        if isinstance(given, list | tuple | set | frozenset):
-            given = [_checked(job) for job in given]
-        members = flow.add_built_group(given)
-    else:
-        members = flow.add_built_group([_checked(job) for job in jobs])
+    if isinstance(given, list | tuple | set | frozenset):
+        given = list(built_jobs(given))  # their arguments are kept as they are now
+    members = flow.add_built_group(given)
     flow.output = members
     if then is not None:
         flow.output = flow.add_built(then, members)
     return flow
-
-
-def _checked(job: object) -> Any:
-    """Return a job whose arguments are kept as they are now."""
-    return built(job, "a job")
 
 
 def output_name(flow: Workflow, output: object) -> str | None:

@@ -185,10 +185,16 @@ def _refuse_hidden(args: Mapping[str, Any]) -> None:
             )
 
 
-def built(job: object, what: str) -> Ingredients:
+def built(job: Any, what: str) -> Ingredients:
     """Return what a job from ``build`` is made from. Raises TypeError, ValueError."""
     if isinstance(job, Ingredients):
         return job
+    worker, options = _made_by(job, what)
+    return ingredients(worker, job.args, options)
+
+
+def _made_by(job: Any, what: str) -> tuple[Any, Mapping[str, Any]]:
+    """Return the worker and the options of a job from ``build``. Raises TypeError, ValueError."""
     if not isinstance(job, Job):
         raise no_job(job, what)
     if job.id:
@@ -196,11 +202,11 @@ def built(job: object, what: str) -> Ingredients:
             f"{what} must be a job from build(), which is not stored; this is job {job.id}"
         )
     try:
-        made_by, _, options = recipe_of(job, what)
+        worker, _, options = recipe_of(job, what)
     except TypeError:  # it is a copy
-        made_by = resolver.resolve(job.worker, job_id=0)
+        worker = resolver.resolve(job.worker, job_id=0)
         options = {"queue": job.queue_name, **job.opts, "priority": job.priority}
-    return ingredients(made_by, job.args, options)
+    return worker, options
 
 
 def no_job(found: object, what: str) -> TypeError:
@@ -287,8 +293,51 @@ def check_text(value: object, what: str) -> str:
 
 def members_of(planned: PlannedGroup) -> Iterator[Ingredients]:
     """Yield the jobs of a group as its iterable yields them. Raises what ``enqueue`` does."""
+    if planned.worker is None:
+        yield from built_jobs(planned.items)
+        return
     for item in planned.items:
-        if planned.worker is None or isinstance(item, Ingredients):
-            yield built(item, "a job")
+        if isinstance(item, Ingredients):
+            yield item
         else:
             yield ingredients(planned.worker, item, planned.options)
+
+
+def built_jobs(jobs: Iterable[Any]) -> Iterator[Ingredients]:
+    """Yield what jobs from ``build`` are made from. Raises TypeError, ValueError.
+
+    A worker and its options are not checked again where they are those of the job before.
+    """
+    template, last = None, None
+    for job in jobs:
+        if isinstance(job, Ingredients):
+            yield job
+            continue
+        made_by = worker, options = _made_by(job, "a job")
+        if template is None or made_by != last:
+            template, last = check_template(worker, options), made_by
+        yield of_template(template, worker, job.args, options)
+
+
+def rows_of(jobs: Iterable[Ingredients], most: int) -> Iterator[list[Ingredients]]:
+    """Yield jobs that come one after another, of one worker with the same options, together.
+
+    At most so many. An error of the iterable is raised behind those before it.
+    """
+    row: list[Ingredients] = []
+    try:
+        for job in jobs:
+            if row and (len(row) == most or not _are_alike(row[0], job)):
+                yield row
+                row = []
+            row.append(job)
+    except Exception:
+        if row:
+            yield row
+        raise
+    if row:
+        yield row
+
+
+def _are_alike(one: Ingredients, other: Ingredients) -> bool:
+    return bool(one.worker == other.worker and one.options == other.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from antq_actors.app.workflow_nodes import (
     arguments,
     default_name,
     members_of,
+    rows_of,
     worker_of,
 )
 from antq_actors.errors import UnknownNode, WorkflowError
@@ -123,8 +125,10 @@ class Planner:
             part = self._next()
             self._number(name, part, is_part=True)
             yield NewPart(name)
-            if vertex.worker is None or self._alike is None:
+            if self._alike is None:
                 yield from self._each_member(vertex, name, position, part)
+            elif vertex.worker is None:
+                yield from self._built_members(vertex, self._alike, name, position, part)
             else:
                 yield from self._members(vertex, self._alike, name, position, part)
             self._next()
@@ -142,15 +146,44 @@ class Planner:
                 member = self._free_name(default_name(worker_of(job)))
             yield self._node(job, member, position, part, is_kept=is_kept)
 
+    def _built_members(
+        self, group: PlannedGroup, how: Alike, name: str, position: int, part: int
+    ) -> Iterator[PlanItem]:
+        """Yield the jobs of a group of built ones: a row of one worker as a group of that."""
+        is_kept = name in self._kept
+        for row in rows_of(members_of(group), MOST_ALIKE):
+            worker = worker_of(row[0])
+            names = (self._free_name(default_name(worker)) for _ in row)
+            if len(row) == 1:
+                self._next()
+                yield self._node(row[0], next(names), position, part, is_kept=is_kept)
+                continue
+            alike = PlannedGroup(row, worker, row[0].options)
+            yield from self._row(alike, how, position, part, names, is_kept=is_kept)
+
     def _members(
         self, group: PlannedGroup, how: Alike, name: str, position: int, part: int
     ) -> Iterator[PlanItem]:
-        """Yield the jobs of a group of one worker, those that are alike some at a time."""
-        is_kept, template = name in self._kept, how.template(group)
+        """Yield the jobs of a group of one worker."""
+        names = (f"{self._name_at(position)}[{place}]" for place in itertools.count())
+        yield from self._row(group, how, position, part, names, is_kept=name in self._kept)
+
+    def _row(
+        self,
+        group: PlannedGroup,
+        how: Alike,
+        position: int,
+        part: int,
+        names: Iterator[str],
+        *,
+        is_kept: bool,
+    ) -> Iterator[PlanItem]:
+        """Yield jobs of one worker with the same options, those that are alike some at a time."""
+        template = how.template(group)
         are_alike = template.limits is None and template.options.unique is None
         alike: NewMembers | None = None
         try:
-            for place, item in enumerate(group.items):
+            for item in group.items:
                 args, encoded = arguments(template, item)
                 if not are_alike or (MARK in encoded and outputs_in(args)):
                     if alike is not None:
@@ -158,14 +191,14 @@ class Planner:
                         alike = None
                     self._next()
                     job = Ingredients(group.worker, args, encoded, group.options)
-                    member = f"{self._name_at(position)}[{place}]"
-                    yield self._node(job, member, position, part, is_kept=is_kept)
+                    yield self._node(job, next(names), position, part, is_kept=is_kept)
                     continue
                 new = how.prepare(template, args, encoded)
                 if alike is None:
                     flow, after = self._tied(new, self._awaited[position], group.options, is_kept)
-                    alike = NewMembers([], flow, self._name_at(position), place, after, part)
+                    alike = NewMembers([], flow, [], after, part)
                 alike.news.append(new)
+                alike.names.append(next(names))
                 if len(alike.news) == MOST_ALIKE:
                     yield alike
                     alike = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from antq_actors.app.workflow import Workflow
@@ -33,9 +34,20 @@ class WorkflowStatus(NamedTuple):
     open: bool
     """Whether it has not ended: a job of it is left, or more are still being stored."""
 
+    def __hash__(self) -> int:
+        return hash((frozenset(self.nodes.items()), self.open))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return counted, (dict(self.nodes), self.open)  # a read-only view cannot be pickled
+
     def __repr__(self) -> str:
         counts = {status.value: number for status, number in self.nodes.items() if number}
         return f"WorkflowStatus(nodes={counts}, open={self.open})"
+
+
+def counted(nodes: Mapping[Status, int], is_open: bool) -> WorkflowStatus:  # noqa: FBT001 - one of its two fields
+    """Return a status whose numbers cannot be changed."""
+    return WorkflowStatus(MappingProxyType(nodes), is_open)
 
 
 class WorkflowRun:

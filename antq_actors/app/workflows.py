@@ -12,7 +12,7 @@ from antq_actors.app.within import plan_within
 from antq_actors.app.workflow import Workflow, output_name
 from antq_actors.app.workflow_nodes import worker_of
 from antq_actors.app.workflow_plan import Alike, Planner, Stored, localized, take
-from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus, no_output
+from antq_actors.app.workflow_run import WorkflowRun, WorkflowStatus, counted, no_output
 from antq_actors.checks import short_repr, whole
 from antq_actors.errors import (
     AlreadyExists,
@@ -294,7 +294,7 @@ class Workflows:
         counts = dict.fromkeys(Status, 0)
         for _, status in self._statuses(id_):
             counts[status] += 1
-        return WorkflowStatus(counts, record.is_open)
+        return counted(counts, record.is_open)
 
     def _statuses(self, id_: int) -> list[tuple[int, Status]]:
         """Read the ids of all jobs of a workflow, in order, and the status of each.

@@ -1,4 +1,4 @@
-"""``antq batches``: how far batches are, and cancelling one."""
+"""``antq batches``: how far batches are; one is closed or cancelled, or what failed is retried."""
 
 from typing import Annotated
 
@@ -22,22 +22,40 @@ def batches(
     is_open: Annotated[
         bool, typer.Option("--open", help="Only batches that have not ended.")
     ] = False,
+    close: Annotated[
+        int | None,
+        typer.Option("--close", metavar="ID", help="Close this batch, so that it can end."),
+    ] = None,
     cancel: Annotated[
         int | None, typer.Option("--cancel", metavar="ID", help="Cancel this batch.")
     ] = None,
+    retry_failed: Annotated[
+        int | None,
+        typer.Option("--retry-failed", metavar="ID", help="Retry the failed members of this one."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List batches by id, with how far they are; or cancel one.
+    """List batches by id, with how far they are; or close, cancel or retry one.
 
     \b
     Examples:
       antq batches --path jobs --open
       antq batches --path jobs --cancel 4711
     """
+    if sum(id_ is not None for id_ in (close, cancel, retry_failed)) > 1:
+        raise typer.BadParameter("give one of --close, --cancel and --retry-failed")
     with open_store(path) as app:
+        if close is not None:
+            app.get_batch(close).close()
+            output.report(f"batch {close} is closed")
+            return
         if cancel is not None:
             app.get_batch(cancel).cancel()
             output.report(f"batch {cancel} is cancelled")
+            return
+        if retry_failed is not None:
+            app.get_batch(retry_failed).retry_failed()
+            output.report(f"the failed members of batch {retry_failed} are retried")
             return
         found = [(batch, batch.status()) for batch in app.batches(open=True if is_open else None)]
         if as_json:

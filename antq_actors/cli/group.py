@@ -204,7 +204,8 @@ COMMANDS: Final = {
         "Change a limit on every node: other numbers, a pause, or back to what the code says.",
     ),
     "batches": Command(
-        "batches:batches", "List batches by id, with how far they are; or cancel one."
+        "batches:batches",
+        "List batches by id, with how far they are; or close, cancel or retry one.",
     ),
     "workflows": Command("workflows:workflows", "List workflows by id, with how far they are."),
     "workflow": Command(

@@ -96,7 +96,7 @@ def _flat(run: WorkflowRun, status: WorkflowStatus) -> dict[str, Any]:
         "name": run.name,
         "key": run.key,
         "open": status.open,
-        "nodes": status.nodes,
+        "nodes": dict(status.nodes),
     }
 
 

@@ -4,13 +4,18 @@ import json
 
 import pytest
 
-from antq_actors import AntQ, Worker
-from antq_actors.cli import REFUSED
+from antq_actors import AntQ, Fail, Worker
+from antq_actors.cli import REFUSED, USAGE
 
 
 class Row(Worker, name="row"):
     def perform(self, job):
         pass
+
+
+class Fails(Worker, name="fails", max_attempts=1):
+    def perform(self, job):
+        return Fail("no")
 
 
 @pytest.fixture
@@ -74,11 +79,48 @@ def test_a_batch_is_cancelled_by_its_id(antq, batches, path):
         assert app.get_batch(batches[0]).status().cancelled == 3
 
 
-def test_an_unknown_batch_is_refused(antq, batches):
-    code, shown, error = antq("batches", "--cancel", "99")
+def test_a_batch_that_was_left_open_is_closed_by_its_id(antq, path):
+    with AntQ(path).start(queues=False) as app:
+        left = app.batch("left open")
+        left.enqueue(Row)
+
+    code, shown, _ = antq("batches", "--close", str(left.id))
+
+    assert (code, shown) == (0, f"batch {left.id} is closed\n")
+    with AntQ(path).start(queues=False) as app:
+        assert app.get_batch(left.id).status().closed
+
+
+def test_the_failed_members_of_a_batch_are_retried(antq, path):
+    with AntQ(path, queues={"default": 1}).start() as app:
+        with app.batch("fails") as batch:
+            batch.enqueue(Fails)
+            batch.enqueue(Row)
+        assert batch.wait(timeout=60).failed == 1
+
+    code, shown, _ = antq("batches", "--retry-failed", str(batch.id))
+
+    assert (code, shown) == (0, f"the failed members of batch {batch.id} are retried\n")
+    with AntQ(path).start(queues=False) as app:
+        status = app.get_batch(batch.id).status()
+    assert (status.failed, status.completed, status.open) == (0, 1, True)
+
+
+@pytest.mark.parametrize("option", ["--close", "--cancel", "--retry-failed"])
+def test_an_unknown_batch_is_refused(antq, batches, option):
+    code, shown, error = antq("batches", option, "99")
 
     assert (code, shown) == (REFUSED, "")
     assert error == "antq: no batch has the id 99\n"
+
+
+def test_one_thing_is_done_to_a_batch_at_a_time(antq, batches, path):
+    code, _, error = antq("batches", "--close", str(batches[0]), "--cancel", str(batches[0]))
+
+    assert code == USAGE
+    assert "give one of --close, --cancel and --retry-failed" in error
+    with AntQ(path).start(queues=False) as app:
+        assert app.get_batch(batches[0]).status().cancelled == 0
 
 
 def test_a_store_without_batches_says_so(antq, path):

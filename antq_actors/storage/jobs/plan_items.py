@@ -43,10 +43,8 @@ class NewMembers(NamedTuple):
     """Without what ties them to the workflow."""
     flow: JobFlow
     """What ties each of them to it, but for its name."""
-    name: str
-    """Of the part: with its place there, that is the name of a member."""
-    first: int
-    """The place of the first of them in the part."""
+    names: list[str]
+    """Of each of them, in the workflow."""
     after: tuple[tuple[int, Condition], ...]
     part: int
 
@@ -88,7 +86,7 @@ def renamed(item: PlanItem, name: str, free: str) -> PlanItem:
     if isinstance(item, NewPart):
         return NewPart(free)
     if isinstance(item, NewMembers):
-        return item._replace(name=free)
+        return item._replace(names=[free + each.removeprefix(name) for each in item.names])
     if isinstance(item, PartEnd):
         return item
     spec = item.new.spec

@@ -298,8 +298,8 @@ class WorkflowVerbs(GraphVerbs):
         """Store jobs of a part together; what they wait for is stored."""
         flow = replace(item.flow, workflow=workflow, upstream=upstream_of(item.flow, numbers))
         named = (
-            (state, replace(spec, flow=replace(flow, node=f"{item.name}[{place}]")))
-            for place, (state, spec, _) in enumerate(item.news, item.first)
+            (state, replace(spec, flow=replace(flow, node=name)))
+            for (state, spec, _), name in zip(item.news, item.names, strict=True)
         )
         after = {number_of(number, numbers): condition for number, condition in item.after}
         self.insert_alike(number_of(item.part, numbers), named, after, now=now)
