@@ -1,6 +1,9 @@
 """Batches, workflows and what is kept of jobs go out with these, and come in with them."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from support.apps import settled, until
@@ -444,6 +447,120 @@ def test_an_import_that_died_is_told_by_verify_and_what_it_left_can_be_cancelled
     assert until(lambda: not copy.status().open and not target.batches(open=True), "the ends")
     assert target.verify() == []
     goes_on(target)
+
+
+KILLED_AFTER = """
+import os, signal, sys
+from antq_actors import AntQ
+from antq_actors.storage.admin import transfer
+from antq_actors.storage.client import StorageClient
+from antq_actors.storage.jobs.job_store import JobStore
+
+path, key_file, lines, left = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+transfer._BATCH = 3
+write = StorageClient.write
+of_imports = JobStore.import_jobs, JobStore.tie_loose, JobStore.end_groups, JobStore.forget_import
+
+def counted(self, verb, *args, **options):
+    global left
+    found = write(self, verb, *args, **options)
+    left -= verb in of_imports
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+StorageClient.write = counted
+keys = {"signing_key_file": key_file} if key_file else {}
+with AntQ(path, queues={"quick": 2, "slow": 2}, **keys).start(queues=False) as app:
+    with open(lines, "rb") as file:
+        print(app.import_jobs(file).stored)
+"""
+
+
+def killed_import(target, signed, lines, file, writes):
+    """Import lines in another process, which kills itself behind so many transactions of it."""
+    file.write_text("".join(f"{line}\n" for line in map(bytes.decode, lines)))
+    key_file = str(signed.get("signing_key_file", ""))
+    command = [sys.executable, "-c", KILLED_AFTER, str(target.path), key_file, file, str(writes)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=False)  # noqa: S603 - our own
+
+
+@pytest.mark.parametrize("writes", [1, 2, 4, 6, 7, 8])
+def test_an_import_that_was_killed_goes_on_when_the_same_lines_are_imported(  # noqa: PLR0917 - fixtures
+    source, target, others, signed, tmp_path, monkeypatch, writes
+):
+    run = a_workflow(source)
+    batch = source.batch("rows", on_complete=report.build(event="complete"))
+    with batch.batch("inner") as inner:
+        inner.enqueue_many(later, [{"n": n} for n in range(4)])
+    batch.close()
+    source.enqueue(grow)
+    assert until(lambda: source.count_jobs(worker=grow, status="completed"), "the part")
+    jobs = source.count_jobs()
+    lines = exported(source)
+
+    killed = killed_import(target, signed, lines, tmp_path / "lines", writes)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    monkeypatch.setattr(transfer, "_BATCH", 2)  # of another release
+    imported = target.import_jobs(lines)
+
+    assert (imported.stored, imported.duplicates) == (jobs, 0)
+    assert target.count_jobs() == others + jobs
+    assert target._runtime().store.read(JobReader.imports) == []
+    copy = target.get_workflow(run.id + others)
+    assert not copy.incomplete
+    goes_on(target)
+    assert copy.result(timeout=LONG) == 5
+    assert len(target.list_jobs(worker=report, args={"event": "complete"})) == 1
+    assert target.get_batch(batch.id + others).status().completed == 1
+
+
+def test_an_import_of_other_lines_leaves_one_that_was_killed_as_it_is(
+    source, target, signed, tmp_path
+):
+    a_workflow(source)
+    lines = exported(source)
+    killed_import(target, signed, lines, tmp_path / "lines", 2)
+    before = target.count_jobs()
+
+    other = target.import_jobs([HEAD, *lines[2:]])
+
+    assert target.count_jobs() == before + other.stored
+    (left,) = target._runtime().store.read(JobReader.imports)
+    assert len(left.parts) == 2
+    assert target.import_jobs(lines).stored == source.count_jobs()
+    assert target.count_jobs() == other.stored + source.count_jobs()
+    assert target._runtime().store.read(JobReader.imports) == []
+
+
+def test_the_same_lines_are_imported_twice_where_the_first_import_has_ended(source, target):
+    source.enqueue_many(later, [{"n": n} for n in range(3)])
+    lines = exported(source)
+
+    assert target.import_jobs(lines).stored == target.import_jobs(lines).stored == 3
+
+    assert target.count_jobs() == 6
+
+
+def test_a_killed_import_that_another_process_goes_on_with_is_left_to_it(
+    source, target, signed, tmp_path, monkeypatch
+):
+    a_workflow(source)
+    lines = exported(source)
+    killed_import(target, signed, lines, tmp_path / "lines", 2)
+    store, seen = target._runtime().store, []
+
+    def read():
+        for number, line in enumerate(lines):
+            if number == len(lines) - 1:
+                seen.append(store.living_of([store.read(JobReader.imports)[0].head.holder]))
+            yield line
+
+    monkeypatch.setattr(transfer, "_BATCH", 3)
+    target.import_jobs(read())
+
+    assert len(seen[0]) == 1
+    assert target.count_jobs() == source.count_jobs()
 
 
 def test_names_of_what_comes_later_are_understood(source, target, others):

@@ -293,7 +293,8 @@ class JobVerbs(
     def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
         """Store the jobs of an export as they were; trust the lines as you trust code.
 
-        Raises BatchError at the first line that cannot be stored; those before it are.
+        If an import is killed, import the same lines again: it goes on where it was. Raises
+        BatchError at the first line that cannot be stored; those before it are.
         """
         return self._runtime().import_jobs(lines)
 

@@ -397,7 +397,7 @@ class Runtime:
 
     def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
         """Store the jobs of an export as they were, in the application's store."""
-        return transfer.import_jobs(self.store, lines)
+        return transfer.import_jobs(self.store, lines, open_node=self._open_node)
 
     def discard(self) -> None:
         """Close the store's client and environment, so that nobody waits for what is gone."""

@@ -199,7 +199,8 @@ def import_jobs(
     """Import the jobs of an export; use only a file that you trust as you trust code.
 
     In an empty store the jobs keep their ids. Jobs that were running are enqueued. A unique job is
-    left out if the store has a job that conflicts with it.
+    left out if the store has a job that conflicts with it. If an import is killed, import the same
+    lines again: it goes on where it was, so no job comes twice.
 
     \b
     Example:

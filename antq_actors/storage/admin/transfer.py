@@ -14,6 +14,9 @@ trusted as code is.
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -36,8 +39,10 @@ from antq_actors.storage.admin.lines import (
 )
 from antq_actors.storage.format.records import Filter, Span
 from antq_actors.storage.jobs import crons
-from antq_actors.storage.jobs.imports import ImportedGroup, KnownIds
+from antq_actors.storage.jobs.import_table import KEY_BYTES, ImportHead, ImportMark
+from antq_actors.storage.jobs.imports import ImportedGroup, KnownIds, Loose, Taken
 from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,8 +54,9 @@ if TYPE_CHECKING:
     from antq_actors.storage.format.records import ImportedJob
     from antq_actors.storage.jobs.entry_reader import RawJob
     from antq_actors.storage.jobs.exports import Beside, ExportedGroup
-    from antq_actors.storage.jobs.imports import Loose
-    from antq_actors.storage.jobs.reader import JobReader
+    from antq_actors.storage.jobs.import_table import ImportPart, KilledImport
+
+log: Final = logging.getLogger("antq_actors.storage")
 
 VERSION: Final = 1
 """Grows with a change that an older release would misread. One with a field that it does not know
@@ -135,19 +141,25 @@ def _page(reader: JobReader, filter_: Filter, after: int) -> _Page:
 
 
 def import_jobs(
-    store: StorageClient, lines: Iterable[str | bytes], clock: Callable[[], Instant] = instant.now
+    store: StorageClient,
+    lines: Iterable[str | bytes],
+    clock: Callable[[], Instant] = instant.now,
+    open_node: Callable[[], int] | None = None,
 ) -> Imported:
     """Store the jobs of an export's lines as they were; those that were running wait again.
 
     A store that never had a job keeps their ids and those of batches and workflows, another one
-    gives them new ones. What a job waited for and is not among them is as if deleted. Raises
+    gives them new ones. What a job waited for and is not among them is as if deleted. Where an
+    import of the same lines was killed it goes on, and counts what was stored before. Raises
     BatchError at the first line that cannot be stored, with its index; those before it are.
+
+    *open_node*: returns the number of the node by which others see that this process lives.
     """
     if not isinstance(lines, Iterable):
         raise TypeError(
             f"lines must be the lines of an export, str or bytes, got {short_repr(lines)}"
         )
-    intake = _Intake(store)
+    intake = _Intake(store, open_node)
     try:
         for index, line in enumerate(lines):
             _take(intake, index, line, clock)
@@ -159,6 +171,7 @@ def import_jobs(
 def _take(intake: _Intake, index: int, line: str | bytes, clock: Callable[[], Instant]) -> None:
     """Take a line of an export. Raises BatchError for one that cannot be stored."""
     try:
+        intake.place.pass_line(line)
         if index == 0:
             _check_head(line)
         elif line.strip():
@@ -172,11 +185,98 @@ def _take(intake: _Intake, index: int, line: str | bytes, clock: Callable[[], In
         ) from error
 
 
+class _Place:
+    """How far an import is, and what an import of the same lines that was killed has left."""
+
+    def __init__(self, store: StorageClient, open_node: Callable[[], int] | None) -> None:
+        self._store = store
+        self._open_node = open_node
+        self._holder: int | None = None
+        self._digest = hashlib.sha256()
+        self._lines = 0
+        self._position = 0
+        self._killed: list[KilledImport] | None = None
+        """Those of which all lines so far are the same."""
+        self.key = b""
+        """Of this import, from its first part on."""
+        self.head = ImportHead(0, 0)
+        """How far the end of it was when it was killed."""
+
+    def pass_line(self, line: str | bytes) -> None:
+        """Note that a line was read."""
+        data = line.encode(errors="surrogatepass") if isinstance(line, str) else bytes(line)
+        self._digest.update(data.strip() + b"\n")
+        self._lines += 1
+
+    def is_at_part(self) -> bool:
+        """Return whether a part of what was killed may end at this line."""
+        return any(each.lines == self._lines for each in self._next_parts())
+
+    def is_before_part(self) -> bool:
+        """Return whether a part of what was killed may end at a later line."""
+        return any(each.lines > self._lines for each in self._next_parts())
+
+    def stored_part(self, now: Instant) -> Taken | None:
+        """Return what became of the lines up to this one, where they were stored before."""
+        digest = self._digest.digest()
+        same = [
+            each
+            for each in self._imports()
+            if len(each.parts) > self._position
+            and (each.parts[self._position].lines, each.parts[self._position].digest)
+            == (self._lines, digest)
+        ]
+        if not self.key:
+            same = [each for each in same if self._take_over(each, now)]
+        self._killed = same[:1]
+        if not same:
+            return None
+        part = same[0].parts[self._position]
+        self._position += 1
+        return Taken(part.ids, part.keep_ids, [Loose(*each) for each in part.loose], part.node)
+
+    def mark(self) -> ImportMark:
+        """Return what is noted of the lines up to this one, which are stored now."""
+        self.key = self.key or os.urandom(KEY_BYTES)
+        digest = self._digest.digest()
+        mark = ImportMark(self.key, self._position, self._node(), self._lines, digest)
+        self._position += 1
+        return mark
+
+    def _take_over(self, killed: KilledImport, now: Instant) -> bool:
+        if self.key:
+            return False
+        was, holder = killed.head.holder, self._node()
+        head = self._store.write(JobStore.take_import, killed.key, was, holder, now=now)
+        if head is None:
+            return False
+        self.key, self.head = killed.key, head
+        log.info("an import of these lines was interrupted: it goes on")
+        return True
+
+    def _imports(self) -> list[KilledImport]:
+        if self._killed is None:
+            found = self._store.read(JobReader.imports)
+            living = self._store.living_of(sorted({each.head.holder for each in found} - {0}))
+            self._killed = [each for each in found if each.head.holder not in living]
+        return self._killed
+
+    def _next_parts(self) -> list[ImportPart]:
+        at = self._position
+        return [each.parts[at] for each in self._imports() if len(each.parts) > at]
+
+    def _node(self) -> int:
+        if self._holder is None:
+            self._holder = 0 if self._open_node is None else self._open_node()
+        return self._holder
+
+
 class _Intake:
     """Stores jobs and groups in batches, and at the end what was left for it."""
 
-    def __init__(self, store: StorageClient) -> None:
+    def __init__(self, store: StorageClient, open_node: Callable[[], int] | None = None) -> None:
         self._store = store
+        self.place = _Place(store, open_node)
         self._batch: list[ImportedJob | ImportedGroup] = []
         self._size = 0
         self._keep_ids: bool | None = None
@@ -209,20 +309,22 @@ class _Intake:
     def take(self, arrival: ImportedJob | ImportedGroup, size: int = 0) -> None:
         self._batch.append(arrival)
         self._size += size
-        if len(self._batch) == _BATCH or self._size > _PAGE_BYTES:
+        is_full = len(self._batch) >= _BATCH or self._size > _PAGE_BYTES
+        if self.place.is_at_part() or (is_full and not self.place.is_before_part()):
             self.flush()
 
     def flush(self) -> None:
         batch, self._batch, self._size = self._batch, [], 0
         if not batch:
             return
-        taken = self._store.write(
+        taken = self.place.stored_part(self._now) or self._store.write(
             JobStore.import_jobs,
             batch,
             self._known,
             keep_ids=self._keep_ids,
             node=self._node,
             now=self._now,
+            mark=self.place.mark(),
         )
         self._node = taken.node
         self._keep_ids = taken.keep_ids
@@ -246,16 +348,25 @@ class _Intake:
             return
         self._has_ended = True
         self.flush()
+        key, done = self.place.key, self.place.head
         self._loose.sort(key=lambda loose: not loose.part)  # so that others wait for parts, too
-        for at in range(0, len(self._loose), _BATCH):
+        for at in range(done.tied, len(self._loose), _BATCH):
             loose = self._loose[at : at + _BATCH]
-            missing = self._store.write(JobStore.tie_loose, loose, self._known, now=now)
+            tied = at + len(loose)
+            missing = self._store.write(
+                JobStore.tie_loose, loose, self._known, now=now, key=key, tied=tied
+            )
             for id_, number in missing.items():
                 self._known.add(id_, number)
         self._groups.reverse()  # parts before what they are of
-        for at in range(0, len(self._groups), _BATCH):
+        for at in range(done.ended, len(self._groups), _BATCH):
             groups = self._groups[at : at + _BATCH]
-            self._store.write(JobStore.end_groups, groups, self._known, now=now)
+            ended = at + len(groups)
+            self._store.write(
+                JobStore.end_groups, groups, self._known, now=now, key=key, ended=ended
+            )
+        if key:
+            self._store.write(JobStore.forget_import, key)
 
 
 def _check_head(line: str | bytes) -> None:

@@ -13,6 +13,7 @@ from antq_actors.jobs.lifecycle import dropped_errors
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.format.values import NONE
+from antq_actors.storage.jobs import import_table as imports
 from antq_actors.storage.jobs import results
 from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES, EdgeTable
 from antq_actors.storage.jobs.groups import GroupSpec, GroupTable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.format.records import WaitsFor
+    from antq_actors.storage.jobs.import_table import KilledImport
     from antq_actors.storage.jobs.step_table import KeptRow
     from antq_actors.storage.lmdb.tables import Tables
     from antq_actors.workflows.counters import Group
@@ -115,6 +117,12 @@ class ExportReader:
             return replace(change, error=change.error - len(dropped))
 
         return tuple(map(renumbered, HistoryTable(self._txn, self._tables).get(id_)))
+
+    def imports(self) -> list[KilledImport]:
+        """Read the imports that have not ended: some go on, others were killed."""
+        if not self._tables.has_rows(self._txn, imports.TABLE):
+            return []
+        return imports.ImportTable(self._txn, self._tables).all()
 
     def groups_between(self, after: int, until: int | None) -> Iterator[ExportedGroup]:
         """Yield the groups whose ids come behind *after*, up to *until*; damaged ones are left out.

@@ -327,7 +327,10 @@ def verify_groups(txn: lmdb.Transaction, tables: Tables, signer: Signer) -> Iter
             yield f"groups: the record of {id_} is damaged on disk; its members are counted anew"
             continue
         if group.is_coming_in and not group.is_closed and not group.parent:
-            yield f"groups: {id_} has not come in whole: an import goes on, or has ended early"
+            yield (
+                f"groups: {id_} has not come in whole: an import goes on, or was killed; import the"
+                " same lines again to have it go on, or cancel the group"
+            )
         since = old_from(group)
         if since and row_of(txn, tables.index, keys.ends_prefix(since), _key(id_)) is None:
             yield f"index: no row of ended jobs has group {id_}"

@@ -22,6 +22,7 @@ from antq_actors.storage.format.values import NONE
 from antq_actors.storage.jobs.edges import MAY_HAVE_EDGES
 from antq_actors.storage.jobs.groups import APART, JOB, GroupSpec, digest_key, end_of
 from antq_actors.storage.jobs.history_table import HistoryTable
+from antq_actors.storage.jobs.import_table import KEPT_TIME, ImportHead, ImportPart, ImportTable
 from antq_actors.storage.jobs.results import ResultTable
 from antq_actors.storage.jobs.step_table import StepTable
 from antq_actors.storage.jobs.workflow_reader import WorkflowRow, encode_row, row_key
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import JobSpec, JobState
     from antq_actors.storage.format.records import ImportedJob, WaitsFor
+    from antq_actors.storage.jobs.import_table import ImportMark, LooseTuple
 
 
 _NONE: Final = (NONE, None)
@@ -139,11 +141,13 @@ class ImportVerbs(WorkflowVerbs):
         keep_ids: bool | None,
         node: int = 0,
         now: Instant,
+        mark: ImportMark | None = None,
     ) -> Taken:
         """Store jobs and groups that another store exported.
 
         *known*: the ids here of those that came before. *keep_ids* None: they keep their ids if
         this store never had a job. *node*: what an earlier call of this import has returned.
+        *mark*: as which part of the import it is noted, so that one that is killed can go on.
         """
         if self._jobs.journal is not None:
             self._jobs.journal.is_import = True
@@ -164,7 +168,48 @@ class ImportVerbs(WorkflowVerbs):
             if id_ is not None:
                 numbers.add(arrival.id, id_)
         self._jobs.chart_notes = notes
-        return Taken(ids, keep_ids, loose, node)
+        taken = Taken(ids, keep_ids, loose, node)
+        if mark is not None:
+            self._note_part(mark, taken, now)
+        return taken
+
+    def _note_part(self, mark: ImportMark, taken: Taken, now: Instant) -> None:
+        table = ImportTable(self._txn, self._tables)
+        if mark.position == 0:
+            self._forget_old(table, now)
+            table.put_head(mark.key, ImportHead(mark.holder, now))
+        loose: list[LooseTuple] = [
+            (each.id, each.was, each.waits_for, each.part, each.cause) for each in taken.loose
+        ]
+        part = ImportPart(mark.lines, mark.digest, taken.keep_ids, taken.node, taken.ids, loose)
+        table.put_part(mark.key, mark.position, part)
+
+    def _forget_old(self, table: ImportTable, now: Instant) -> None:
+        for key, head, _ in table.all():
+            if head.at < now - KEPT_TIME:
+                table.delete(key)
+
+    def take_import(self, key: bytes, was: int, holder: int, *, now: Instant) -> ImportHead | None:
+        """Go on with the import of a process that has died; *was*: the node of that one.
+
+        None: another process does.
+        """
+        table = ImportTable(self._txn, self._tables)
+        head = table.head(key)
+        if head is None or head.holder != was:
+            return None
+        table.put_head(key, replace(head, holder=holder, at=now))
+        return head
+
+    def forget_import(self, key: bytes) -> None:
+        """Delete what was noted of an import, which has ended."""
+        ImportTable(self._txn, self._tables).delete(key)
+
+    def _note_end(self, key: bytes, **done: int) -> None:
+        table = ImportTable(self._txn, self._tables)
+        head = table.head(key) if key else None
+        if head is not None:
+            table.put_head(key, replace(head, **done))
 
     def _import_group(
         self, arrival: ImportedGroup, wanted: int, numbers: KnownIds, node: int, now: Instant
@@ -345,11 +390,21 @@ class ImportVerbs(WorkflowVerbs):
 
     # ---- all are stored -------------------------------------------------------------------
 
-    def tie_loose(self, loose: Sequence[Loose], known: KnownIds, *, now: Instant) -> dict[int, int]:
+    def tie_loose(
+        self,
+        loose: Sequence[Loose],
+        known: KnownIds,
+        *,
+        now: Instant,
+        key: bytes = b"",
+        tied: int = 0,
+    ) -> dict[int, int]:
         """Store what jobs name of others that came later; return the numbers of what is missing.
 
-        A job that waits for what did not come is cut off, as if that were deleted.
+        A job that waits for what did not come is cut off, as if that were deleted. *tied*: how many
+        are, with these, in the import with this *key*.
         """
+        self._note_end(key, tied=tied)
         numbers = known
         missing: dict[int, int] = {}
         for names in loose:
@@ -368,9 +423,19 @@ class ImportVerbs(WorkflowVerbs):
         return missing
 
     def end_groups(
-        self, arrivals: Sequence[tuple[int, ImportedGroup]], known: KnownIds, *, now: Instant
+        self,
+        arrivals: Sequence[tuple[int, ImportedGroup]],
+        known: KnownIds,
+        *,
+        now: Instant,
+        key: bytes = b"",
+        ended: int = 0,
     ) -> None:
-        """Close the groups that were closed, as all of their members are stored; parts first."""
+        """Close the groups that were closed, as all of their members are stored; parts first.
+
+        *ended*: how many are, with these, in the import with this *key*.
+        """
+        self._note_end(key, ended=ended)
         composition = self.composition
         for id_, arrival in arrivals:
             group, was = composition.groups.get(id_), arrival.group

@@ -67,7 +67,7 @@ TABLE_NAMES: Final = tuple(each.name for each in fields(Tables) if each.name not
 FURTHER_TABLES: Final = (
     *("gates", "openings", "limits", "crons", "cron_due"),
     *("edges", "waits", "groups", "members", "results", "steps", "progress", "tasks"),
-    *("history", "charts", "audit", "breakpoints", "bulks"),
+    *("history", "charts", "audit", "breakpoints", "bulks", "imports"),
 )
 """Tables that every store has, empty until they are needed: of limits, schedules, workflows, and of
 what is shown of jobs and queues. So their first rows need no further format.
