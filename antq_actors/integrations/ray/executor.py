@@ -393,7 +393,8 @@ class RayHandle:
         error = future.exception()
         if error is None:
             outcome, checkpoint = pickle.loads(future.result())  # noqa: S301 - of task.py
-            self.attempt.control.hold_checkpoint(checkpoint)
+            if self.attempt.failed is None:  # else it was only asked for a delay, and passed none
+                self.attempt.control.hold_checkpoint(checkpoint)
             self.end(outcome)
         elif self.stop_requested:
             self.end(None)
