@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
@@ -139,7 +140,8 @@ def _fill(app: AntQ, jobs: int) -> None:
     app.enqueue(kept, {"number": 0}).result(timeout=TIMEOUT_SECONDS)
     head, line = app.export_jobs()
     record = json.loads(line)
-    app.import_jobs([head, *(json.dumps(record | {"id": number}) for number in range(2, jobs + 1))])
+    copies = (json.dumps(record | {"id": number}) for number in range(2, jobs + 1))
+    app.import_jobs(chain([head], copies))
 
 
 # ---- what it costs that somebody waits -----------------------------------------------------------

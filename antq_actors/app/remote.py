@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from antq_actors.app.bulk import BulkChange
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.app.crons import Entry
+    from antq_actors.app.results import ShownResult
     from antq_actors.explain import Explanation
     from antq_actors.flow.limits import LimitInfo
     from antq_actors.jobs.audit import AuditEntry
@@ -278,6 +279,11 @@ class RemoteRuntime:
     ) -> set[int]:
         """Do what `ended` does, in another thread, for an event loop."""
         return await in_thread(partial(self.ended, ids, seconds, first=first))
+
+    def shown(self, id_: int) -> ShownResult | None:
+        """Have the application read what a job returned, for display."""
+        found: ShownResult | None = self.call("antq_shown_result", id_)
+        return found
 
     def jobs(self, ids: Collection[int]) -> builtins.list[Job]:
         """Have the application read those of the jobs with these ids that are stored."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.app.queries import for_display
 from antq_actors.errors import (
+    DamagedRecord,
     JobCancelled,
     JobFailed,
     JobNotFound,
@@ -24,10 +25,13 @@ from antq_actors.errors import (
 from antq_actors.jobs.attempt_error import summary
 from antq_actors.jobs.state import ACTIVE, Status
 from antq_actors.jobs.worker import in_thread
+from antq_actors.storage.format.cipher import Encrypted, Undecipherable
+from antq_actors.storage.format.display import display_value
+from antq_actors.storage.format.job_cipher import RESULT
 from antq_actors.storage.format.values import NONE
 from antq_actors.storage.job_waiters import JobWaiter
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.jobs.results import expires_at, unseal
+from antq_actors.storage.jobs.results import contents, expires_at, unseal, why_not_kept
 
 if TYPE_CHECKING:
     import builtins
@@ -42,6 +46,15 @@ if TYPE_CHECKING:
 _SLICE_SECONDS: Final = 0.25
 """Seconds that a thread waits at a time: in between it hears Ctrl-C, and that its job is to end."""
 _PAGE_JOBS: Final = 500
+
+
+class ShownResult(NamedTuple):
+    """What a job returned, for display."""
+
+    value: Any
+    """As plain data: what is none is an `Opaque`."""
+    why_not: str | None = None
+    """Why it was not kept, such as for its size; None: it is the value."""
 
 
 class ResultWait:
@@ -143,15 +156,33 @@ class ResultWait:
             for raw in self._read(JobReader.stored_among, wanted[start : start + _PAGE_JOBS])
         ]
 
+    def shown(self, id_: int) -> ShownResult | None:
+        """Read what a job returned, for display; None: nothing is kept of it.
+
+        Nothing is loaded, and no signature is verified, for that. Raises JobNotFound.
+        """
+        raw, row = self._read(JobReader.result, id_)
+        composed = raw.state.composed
+        if composed is None or not composed.has_result or _is_for_others(raw):
+            return None
+        if row is None or self._is_over(row):
+            return ShownResult(None) if composed.is_none else None
+        try:
+            payload = raw.opener.open(contents(id_, row), RESULT)
+        except Undecipherable:
+            return ShownResult(Encrypted())
+        except DamagedRecord as error:
+            return ShownResult(None, f"{error}")
+        why = why_not_kept(payload)
+        return ShownResult(None, why) if why else ShownResult(display_value(payload))
+
     # ---- a look at the store ----------------------------------------------------------------
 
     def _look(self, id_: int) -> bytes | None:
         """Read the payload of a job's result; None: it has not ended. Raises what `fetch` does."""
         raw, row = self._read(JobReader.result, id_)
-        if row is not None and not _is_for_others(raw):
-            expiry = expires_at(row)
-            if expiry is None or self._clock() < expiry:
-                return unseal(id_, row, self._signer, raw.opener)
+        if row is not None and not _is_for_others(raw) and not self._is_over(row):
+            return unseal(id_, row, self._signer, raw.opener)
         composed = raw.state.composed
         if composed is not None and composed.is_none and not _is_for_others(raw):
             return NONE
@@ -174,6 +205,11 @@ class ResultWait:
             f" place of the limit {name!r}{at_key}, so they could wait for each other. Give the"
             " other job another key, or have it enqueued when this one ends: job.follow_up(…)"
         )
+
+    def _is_over(self, row: bytes) -> bool:
+        """Return whether the time (ttl) of a result is over, given its row."""
+        expiry = expires_at(row)
+        return expiry is not None and self._clock() >= expiry
 
     def _look_at(self, ids: Collection[int], *, or_groups: bool = False) -> set[int]:
         wanted = sorted(ids)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.app.remote import RemoteRuntime
+    from antq_actors.app.results import ShownResult
     from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.job import Performed
 
@@ -146,6 +147,10 @@ class WaitVerbs:
         """Do what :meth:`wait_idle` does, without stopping the event loop and without a thread."""
         seconds = wait_seconds(timeout, "await_idle")
         return await self._runtime().idle.wait_async(checked_queue(queue, "queue"), seconds)
+
+    def antq_shown_result(self, id_: int, /) -> ShownResult | None:
+        """Return what a job returned, for display; None: nothing is kept. Raises JobNotFound."""
+        return self._runtime().results.shown(id_)
 
     # ---- what the application of a job process has its parent do ----------------------------
 

@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from antq_actors import ACTIVE, AntQ, Job, Status
+from antq_actors.app.results import ShownResult
 from antq_actors.cli import output, render
 from antq_actors.cli.listing import AsJson, Queue, Statuses, WorkerName, hints_printed
 from antq_actors.cli.output import local_time, printable
@@ -20,14 +21,18 @@ JobId: TypeAlias = Annotated[int, typer.Argument(metavar="ID", help="The job's i
 
 
 def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - what it is
-    """Show one job with its steps, errors and stack traces, and where it runs.
+    """Show one job with its result, steps, errors and stack traces, and where it runs.
+
+    A result that its worker keeps is shown as plain data, and nothing of it is unpickled.
 
     \b
     Example:
       antq show 4711 --path jobs
     """
     with open_store(path) as app:
-        _print_job(app.get_job(id), app.nodes(), app.antq_steps(ListSteps(id)), as_json=as_json)
+        result = app.antq_shown_result(id)
+        steps = app.antq_steps(ListSteps(id))
+        _print_job(app.get_job(id), app.nodes(), steps, result, as_json=as_json)
 
 
 def history(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - the same
@@ -111,15 +116,22 @@ def count(
 
 
 def _print_job(
-    job: Job, nodes: list[NodeInfo], steps: Sequence[KeptStep], *, as_json: bool
+    job: Job,
+    nodes: list[NodeInfo],
+    steps: Sequence[KeptStep],
+    result: ShownResult | None,
+    *,
+    as_json: bool,
 ) -> None:
     taken = [(step.name, to_datetime(step.at)) for step in steps]
     if as_json:
-        shown = [{"name": name, "at": at} for name, at in taken]
-        render.write_json({**render.json_value(job), "steps": shown})
+        shown: dict[str, Any] = {"steps": [{"name": name, "at": at} for name, at in taken]}
+        if result is not None and result.why_not is None:
+            shown["result"] = result.value
+        render.write_json({**render.json_value(job), **shown})
     else:
         place = _running_at(job, nodes) if job.node else ""
-        output.write(render.job_text(job, place, taken))
+        output.write(render.job_text(job, place, taken, result))
 
 
 WAITING: Final = ACTIVE - {Status.RUNNING}

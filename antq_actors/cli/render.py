@@ -28,16 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from antq_actors import AttemptError, Job
+    from antq_actors.app.results import ShownResult
     from antq_actors.insights.values import JobItem
 
 # JSON escapes the first 32 itself, with escapes of its own.
 _CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
-def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = ()) -> str:
+def job_text(
+    job: Job,
+    place: str = "",
+    steps: Sequence[tuple[str, datetime]] = (),
+    result: ShownResult | None = None,
+) -> str:
     """Return one job as text for ``antq show``, with errors; *place* tells where it runs.
 
-    *steps*: the names of its steps, and when they were taken.
+    *steps*: the names of its steps, and when they were taken. *result*: what it returned.
     """
     options = ", ".join(f"{name}={value!r}" for name, value in job.opts.items())
     rows = {
@@ -62,6 +68,8 @@ def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = 
     if job.cron is not None:
         rows["cron"] = job.cron
         rows["scheduled for"] = _moment(job.scheduled_for)
+    if result is not None:
+        rows["result"] = _result_text(result)
     lines = [f"Job {job.id}"]
     lines += [f"  {name:<14}{value}" for name, value in rows.items()]
     if steps:
@@ -71,6 +79,20 @@ def job_text(job: Job, place: str = "", steps: Sequence[tuple[str, datetime]] = 
     for error in job.errors:
         lines += _error_lines(error)
     return printable("\n".join(lines))
+
+
+def _result_text(result: ShownResult) -> str:
+    """Return what a job returned as text, cut where it is long."""
+    if result.why_not is not None:
+        return f"not kept: {one_line(result.why_not)}"
+    text = repr(result.value)
+    if len(text) <= _LONGEST_RESULT:
+        return text
+    return f"{text[:_LONGEST_RESULT]}… ({len(text):,} characters; --json has all)"
+
+
+_LONGEST_RESULT: Final = 2_000
+"""Characters of a result as text."""
 
 
 def mapping_text(values: Mapping[str, Any]) -> str:

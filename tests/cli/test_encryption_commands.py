@@ -108,6 +108,8 @@ def test_without_the_key_show_and_list_say_that_a_job_is_encrypted(antq, path):
 
     assert text.count("<encrypted>") == 3
     assert (shown["args"], shown["meta"]) == ("<encrypted>", "<encrypted>")
+    assert "  result        <encrypted>\n" in antq("show", 2)[1]
+    assert json.loads(antq("show", 2, "--json")[1])["result"] == "<encrypted>"
     assert shown["errors"][0]["error"] == "<encrypted>"
     assert json.loads(listed)[0]["args"] == "<encrypted>"
     assert "<encrypted>" in antq("list")[1]

@@ -176,6 +176,12 @@ _decode_simple: Final[Callable[[bytes], Any]] = msgspec.msgpack.Decoder(
 ).decode
 
 
+def display_value(encoded: bytes) -> Any:
+    """Return what `encode_value` encoded for display, as `display_args` does arguments."""
+    found = display_args(encoded)
+    return found.get("", next(iter(found.values()), found))
+
+
 def display_args(encoded: bytes) -> dict[str, Any]:
     """Return a job's arguments for display. Runs and imports nothing, and never raises.
 

@@ -81,11 +81,15 @@ def load_result(payload: bytes) -> Any:
 
     Raises ResultTooLarge, ResultNotKept, and whatever loading it raises.
     """
-    if payload.startswith(TOO_LARGE):
-        raise ResultTooLarge(payload[1:].decode())
-    if payload.startswith(NOT_KEPT):
-        raise ResultNotKept(payload[1:].decode())
-    return load_value(payload)
+    why = why_not_kept(payload)
+    if why is None:
+        return load_value(payload)
+    raise (ResultTooLarge if payload.startswith(TOO_LARGE) else ResultNotKept)(why)
+
+
+def why_not_kept(payload: bytes) -> str | None:
+    """Return why what a job returned was not kept, given the payload; None: it was."""
+    return payload[1:].decode() if payload.startswith((TOO_LARGE, NOT_KEPT)) else None
 
 
 def expires_at(row: bytes) -> Instant | None:
