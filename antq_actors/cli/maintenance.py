@@ -113,19 +113,25 @@ def compact(path: StorePath) -> None:
     output.report(f"{path}: {before / _MIB:.1f} MiB before, {after / _MIB:.1f} MiB now.")
 
 
-def migrate(path: StorePath) -> None:
+def migrate(
+    path: StorePath, *, key_file: KeyFile = None, encryption_key_file: EncryptionKeyFile = None
+) -> None:
     """Convert a store to the format of this release.
 
     An application also does this when it starts. With this command you can do it beforehand, for
-    example for a large store. If it is interrupted, repeat it. Stop the applications that use the
-    store, and make a backup first.
+    example for a large store. If it is interrupted, repeat it. If jobs are signed, give the key:
+    those without it run as before, but their arguments cannot be shown. Stop the applications that
+    use the store, and make a backup first.
 
     \b
-    Example:
+    Examples:
       antq migrate --path jobs
+      antq migrate --path jobs --signing-key-file /etc/shop/antq.key
     """
     check_exists(path)
-    maintenance.migrate(path)
+    keys = signing_keys.load(key_file)
+    ciphering = signing_keys.load(encryption_key_file, kind=signing_keys.ENCRYPTION)
+    maintenance.migrate(path, keys, encryption_keys=ciphering)
     output.report(f"{path}: up to date.")
 
 

@@ -11,7 +11,7 @@ has to keep its place and its name.
 What can be pickled and still be no argument, because it is bound to this process or broken, is
 refused here as well. cloudpickle carries an open file as a copy of its text, and pickle a
 connection as the number of its descriptor, which is another file elsewhere. Both are refused as a
-lock is.
+lock is, and so is a memoryview, of which cloudpickle carries the bytes alone.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def dumps(thing: object) -> bytes:
     Raises TypeError for what is bound to this process, and what its parts raise that cannot be
     pickled.
     """
+    refuse(thing)  # the pickler does not ask for each type
     pickled, named = _named(thing, b"")
     return _named(thing, _copies(named))[0] if named else pickled
 
@@ -262,11 +263,15 @@ _TYPES_KEPT: Final = 1_024
 _IN_MEMORY: Final = (io.BytesIO, io.StringIO)
 _FILE: Final = io.IOBase.__mro__[1]  # the base in C, since isinstance() of an abstract one is slow
 
+_VIEW: Final = "it shows memory of its process, and would arrive as bytes; write bytes(...) of it"
+
 # By their names, so that nothing is imported for them.
 _BOUND: Final = {
     ("multiprocessing.connection", "_ConnectionBase"): "a connection belongs to its process",
     ("tempfile", "TemporaryDirectory"): "the directory is removed with the object",
     ("asyncio.mixins", "_LoopBoundMixin"): "it belongs to an event loop of its process",
+    ("builtins", "memoryview"): _VIEW,
+    ("pickle", "PickleBuffer"): _VIEW,
 }
 
 

@@ -21,8 +21,9 @@ from support.raw_jobs import spec_of
 from support.stored_jobs import Store, a_new_job
 
 from antq_actors import AlreadyExists, AntQ, Unique, Worker
+from antq_actors.cli import run
 from antq_actors.errors import StorageError
-from antq_actors.storage.admin import migrate
+from antq_actors.storage.admin import maintenance, migrate
 from antq_actors.storage.admin.migrate import FORMAT, FORMAT_KEY, Migration
 from antq_actors.storage.format import display, encoding, values
 from antq_actors.storage.format.encoding import Signer
@@ -205,6 +206,51 @@ def test_what_is_damaged_or_of_a_foreign_key_is_kept(tmp_path, signing_keys, con
         args = encoding.decode_spec(signer.verify(after[id_])).args
         assert exact(values.load_args(args)) == exact({"n": (id_,)})
         assert args[:1] == values.MSGPACK
+    env.close()
+
+
+@pytest.mark.parametrize("by", ["option", "variable", "function", "reseal"])
+def test_a_migration_beforehand_rewrites_what_is_signed_with_its_key(tmp_path, monkeypatch, by):
+    path, file = tmp_path / "store", tmp_path / "keys"
+    a_store_of_format_3(path)
+    file.write_text("\n".join(key.decode() for key in KEYS))
+    file.chmod(0o600)
+
+    match by:
+        case "option":
+            assert run(["migrate", "--path", str(path), "--signing-key-file", str(file)]) == 0
+        case "variable":
+            monkeypatch.setenv("ANTQ_SIGNING_KEYS", file.read_text())
+            assert run(["migrate", "--path", str(path)]) == 0
+        case "function":
+            maintenance.migrate(path, KEYS)
+        case "reseal":
+            assert maintenance.reseal(path, KEYS) == 4
+
+    env = open_environment(path)
+    payloads = stored_payloads(env)
+    for id_ in (3, 4):
+        args = encoding.decode_spec(Signer(KEYS[:1]).verify(payloads[id_])).args
+        assert args[:1] == values.MSGPACK
+        assert exact(values.load_args(args)) == exact({"n": (id_,)})
+    env.close()
+
+
+def test_a_migration_keeps_what_is_encrypted_with_a_key_and_without(tmp_path):
+    path, file = tmp_path / "store", tmp_path / "keys"
+    file.write_text(KEYS[0].decode())
+    file.chmod(0o600)
+    with AntQ(path, start_queues=False, encryption_key_file=file) as app:
+        app.enqueue(Take, {"n": 1})
+    env = open_environment(path)
+    before = stored_payloads(env)
+    env.write(lambda txn: txn.put(FORMAT_KEY, b"6", db=env.tables.meta))
+    env.close()
+
+    assert run(["migrate", "--path", str(path), "--encryption-key-file", str(file)]) == 0
+
+    env = open_environment(path)
+    assert stored_payloads(env) == before
     env.close()
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import collections
 import concurrent.futures
@@ -405,6 +406,8 @@ BOUND = {
     "future": lambda folder: concurrent.futures.Future(),
     "weak reference": lambda folder: weakref.ref(Cart),
     "application": AntQ,
+    "view": lambda folder: memoryview(b"abc"),
+    "view of numbers": lambda folder: memoryview(array.array("i", [1, 2])),
 }
 
 
@@ -428,6 +431,16 @@ def test_what_belongs_to_its_process_is_refused_as_an_argument(make, inside, tmp
         close = getattr(thing, "close", None) or getattr(thing, "cleanup", None)
         if close is not None and thing is not sys.__stdout__:
             close()
+
+
+@pytest.mark.parametrize("view", [memoryview(b"abc"), pickle.PickleBuffer(b"abc")])
+def test_a_view_of_memory_is_refused_and_what_to_write_instead_is_said(view):
+    with pytest.raises(TypeError, match=r"the argument 'body' .* write bytes\(\.\.\.\) of it"):
+        values.encode_args({"body": view})
+    with pytest.raises(TypeError, match="would arrive as bytes"):
+        values.encode_value([view])
+
+    assert values.load_args(values.encode_args({"body": bytes(view)})) == {"body": b"abc"}
 
 
 @pytest.mark.parametrize("thing", [io.BytesIO(b"content"), io.StringIO("content")])

@@ -177,11 +177,21 @@ def compact(path: str | os.PathLike[str]) -> Compacted:
     return Compacted(before, after)
 
 
-def migrate(path: str | os.PathLike[str]) -> None:
-    """Bring a store to the format of this release; one that has it is left as it is."""
-    store = _existing(path)
+def migrate(
+    path: str | os.PathLike[str],
+    signing_keys: Sequence[bytes] = (),
+    *,
+    encryption_keys: Sequence[bytes] = (),
+) -> None:
+    """Bring a store to the format of this release; one that has it is left as it is.
+
+    Jobs that are signed with one of *signing_keys* are rewritten and signed anew with the first;
+    those of other keys keep their arguments as they are, and run. *encryption_keys*: what is
+    encrypted is kept as it is, with them and without.
+    """
+    store, signer = _existing(path), Signer(signing_keys, cipher_of(encryption_keys))
     with _exclusively_locked(store) as lock:
-        open_environment(store, lock=lock).close()
+        open_environment(store, lock=lock, signer=signer).close()
 
 
 def check_format(path: str | os.PathLike[str]) -> None:
@@ -207,7 +217,7 @@ def reseal(
     """
     store, signer = _existing(path), Signer(signing_keys, cipher_of(encryption_keys))
     with _exclusively_locked(store) as lock:
-        env = open_environment(store, lock=lock)
+        env = open_environment(store, lock=lock, signer=Signer(signing_keys))
         try:
             _refuse_living_nodes(env)
             return reseal_all(env, signer)
