@@ -14,8 +14,10 @@ from support.apps import until
 from support.programs import Program
 from support.trees import child, kill
 
-from antq_actors import AntQ, Cancel, Worker, errors
+from antq_actors import AntQ, Cancel, Worker, errors, otp
 from antq_actors.app.config import QueueConfig
+from antq_actors.otp import events as otp_events
+from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 
@@ -86,6 +88,16 @@ class Orders:
 
     def __init__(self, app):
         self.app = app
+        self._failed_restarts = []
+        otp.subscribe(self._note)
+
+    def _note(self, event):
+        if isinstance(event, otp_events.RestartFailed):
+            self._failed_restarts.append(event.child_id)
+
+    def failed_restarts(self):
+        """Return the ids of actors whose supervisor could not start them again, in order."""
+        return self._failed_restarts
 
     def enqueue(self, worker="Step", count=1, noise=0, *, queue="default", **args):
         worker = {"Step": Step, "Glutton": Glutton}[worker]
@@ -117,6 +129,10 @@ class Orders:
     def kill_actor(self, *path):
         """Kill an actor, by the ids on the way to it."""
         kill(child(self.app.root, *path))
+
+    def rescue(self):
+        """Look for dead nodes now; return how many jobs were given back."""
+        return otp.call(child(self.app.root, "rescuer"), RunOnce(), timeout=30.0)
 
     def stop(self, timeout=30.0):
         began = time.monotonic()

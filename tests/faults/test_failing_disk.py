@@ -4,7 +4,7 @@ import errno
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -37,7 +37,9 @@ def test_a_node_whose_file_system_fails_says_so_and_stops_in_time_and_the_next_g
     let_go()
     until(lambda: len(noted(journal, "end")) == 7, "the end of four jobs")
     until(lambda: node.warnings("until the store can be used"), "a warning")
-    time.sleep(3)  # in which the rescuer looks at the lock of the other node
+    for each in (node, other):
+        with suppress(StorageError):
+            assert each.rescue() == 0  # it has looked at the lock of the other node
     assert node.count() == len(done + held + waiting)
 
     for each in (node, other):
@@ -103,14 +105,19 @@ def test_a_node_that_may_write_no_more_goes_on_when_it_may_again(a_node, tmp_pat
 
 def test_a_second_signal_does_not_wait_for_a_store_that_refuses(program, tmp_path):
     code = """
-import signal, sys, time
+import logging, signal, sys, time
 from antq_actors import AntQ, Worker
+class Told(logging.Handler):
+    def emit(self, record):
+        if "outcomes, until the store can be used" in record.getMessage():
+            print("refused", flush=True)
+logging.getLogger("antq_actors.queues").addHandler(Told())
 class Wait(Worker):
     def perform(self, job):
         while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             time.sleep(0.01)
         print("begun", flush=True)
-        time.sleep(1)
+        sys.stdin.readline()
 app = AntQ(sys.argv[1])
 app.start()
 Wait.perform_async()
@@ -121,19 +128,42 @@ app.run()
 
     with refusing(one):
         one.send(signal.SIGTERM)
-        time.sleep(2)  # in which the job ends, and cannot be stored
+        one.process.stdin.write("end\n")
+        one.process.stdin.flush()
+        assert one.line() == "refused"
         began = time.monotonic()
-        one.send(signal.SIGTERM)
+        one.send(signal.SIGINT)  # the system may deliver two of a kind as one
         assert one.process.wait(60) == 0
 
     assert time.monotonic() - began < STORE_TIMEOUT_SECONDS
 
 
+def wait_for_further_refusals(node):
+    until(lambda: node.failed_restarts() == ["queue"] * 3, "three starts that fail")
+
+
+def wait_until_it_refuses(node):
+    until(lambda: node.warnings("restarts child 'storage'"), "its restart")
+    with pytest.raises(StorageError, match=os.strerror(errno.EFBIG)):
+        node.enqueue(journal="none")
+
+
+def wait_until_it_answers(node):
+    until(lambda: node.warnings("restarts child 'rescuer'"), "its restart")
+    assert node.rescue() == 0
+
+
 @pytest.mark.parametrize(
-    "victim", [("queues", "default", "queue"), ("storage",), ("rescuer",)], ids=lambda v: v[-1]
+    ("victim", "wait_for_its_successor"),
+    [
+        (("queues", "default", "queue"), wait_for_further_refusals),
+        (("storage",), wait_until_it_refuses),
+        (("rescuer",), wait_until_it_answers),
+    ],
+    ids=["queue", "storage", "rescuer"],
 )
 def test_an_actor_that_is_killed_while_nothing_can_be_written_comes_back_when_it_can(
-    a_node, tmp_path, victim
+    a_node, tmp_path, victim, wait_for_its_successor
 ):
     store = tmp_path / "store"
     node = a_node(store)
@@ -142,7 +172,7 @@ def test_an_actor_that_is_killed_while_nothing_can_be_written_comes_back_when_it
 
     with refusing(node):
         node.kill_actor(*victim)
-        time.sleep(4)  # in which it would have given up
+        wait_for_its_successor(node)
         let_go()
 
     until(lambda: node.count(Status.COMPLETED) == len(held + waiting), "the end of all jobs")
