@@ -63,6 +63,7 @@ def cancel(
     if filter is not None:
         found = FoundJobs("cancel", filter, None, reason, dry_run, yes)
         return change_found(path, found, {**filters, "ids": ids, "limit": limit})
+    _refuse_reason(reason)
     if _are_named(ids, filters, limit=limit, dry_run=dry_run):
         return change_each(ids or [], path, _cancel)
     with open_store(path) as app:
@@ -97,6 +98,7 @@ def retry(
     if filter is not None:
         found = FoundJobs("retry", filter, spread, reason, dry_run, yes)
         return change_found(path, found, {**filters, "ids": ids, "limit": limit, "fresh": fresh})
+    _refuse_reason(reason)
     if _are_named(ids, filters, limit=limit, dry_run=dry_run, spread=spread):
         return change_each(
             ids or [],
@@ -139,6 +141,7 @@ def delete(
     if filter is not None:
         found = FoundJobs("delete", filter, None, reason, dry_run, yes)
         return change_found(path, found, {**filters, "ids": ids, "limit": limit})
+    _refuse_reason(reason)
     if _are_named(ids, filters, limit=limit, dry_run=dry_run):
         return change_each(ids or [], path, _delete)
     with open_store(path) as app:
@@ -167,6 +170,7 @@ def run_now(
     if filter is not None:
         found = FoundJobs("run-now", filter, spread, reason, dry_run, yes)
         return change_found(path, found, {"ids": ids})
+    _refuse_reason(reason)
     if not ids:
         raise typer.BadParameter("give ids, or --filter", param_hint="ID")
     if spread is not None or dry_run:
@@ -202,6 +206,15 @@ def _are_named(ids: list[int] | None, filters: dict[str, Any], **others: object)
     if ids and (has_filter or is_given):
         raise typer.BadParameter("give ids or filters, not both", param_hint="ID")
     return bool(ids)
+
+
+def _refuse_reason(reason: str | None) -> None:
+    """Refuse a reason that would be noted nowhere as wrong usage."""
+    if reason is not None:
+        raise typer.BadParameter(
+            "a reason is noted in the audit, where only changes with --filter are; give --filter",
+            param_hint="--reason",
+        )
 
 
 def _change_all(

@@ -134,6 +134,10 @@ def test_jobs_that_are_refused_are_counted_on_standard_error(antq, path):
         "delete --inserted-before yesterday",
         "cancel --arg n",
         "cancel --spread 5 --queue web",
+        "cancel 7 --reason later",
+        "retry --queue default --reason later",
+        "delete --status failed --reason later",
+        "run-now 7 --reason later",
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage_and_changes_nothing(antq, statuses, arguments):
