@@ -65,6 +65,7 @@ class JobEntries(EntryReader):
     """
 
     __slots__ = (
+        "_history_table",
         "_tables",
         "_txn",
         "chart_notes",
@@ -79,6 +80,7 @@ class JobEntries(EntryReader):
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
         self._tables = tables
+        self._history_table: HistoryTable | None = None
         self.deltas: defaultdict[bytes, int] = defaultdict(int)
         """By how much the counts of lanes change."""
         self.has_changed = False
@@ -93,6 +95,13 @@ class JobEntries(EntryReader):
         """Whether what is claimed has to know when it was due."""
         self.steps_deleted = 0
         """Rows of steps that were deleted with jobs in this transaction."""
+
+    @property
+    def _history(self) -> HistoryTable:
+        """What is noted of jobs; opened once, as that takes as long as writing a row."""
+        if self._history_table is None:
+            self._history_table = HistoryTable(self._txn, self._tables)
+        return self._history_table
 
     @property
     def has_deleted_enough(self) -> bool:
@@ -202,7 +211,7 @@ class JobEntries(EntryReader):
         if is_noted:
             number = None if error is None else old.state.errors
             change = history.change(old.state, new, number, cause)
-            HistoryTable(self._txn, self._tables).add(id_, old.state.history, change)
+            self._history.add(id_, old.state.history, change)
         if self.ended is not None and new.status in ENDED:
             self.ended.append(id_)
 
@@ -238,7 +247,7 @@ class JobEntries(EntryReader):
             end = keys.error_key(id_, keys.LARGEST_NUMBER)
             delete_range(self._txn, tables.errors, key, end)
         if record.state.history:
-            HistoryTable(self._txn, tables).delete(id_)
+            self._history.delete(id_)
         if record.state.composed is not None and record.state.composed.has_result_row:
             self.delete_result(id_)
         if has_steps(record.state):
@@ -267,14 +276,14 @@ class JobEntries(EntryReader):
     def forget_history(self, id_: int) -> None:
         """Delete what is noted of a job of which nothing else is left."""
         if self._tables.has_rows(self._txn, HISTORY):
-            HistoryTable(self._txn, self._tables).delete(id_)
+            self._history.delete(id_)
             self.has_changed = True
 
     def next_change(self, id_: int) -> int:
         """Read the number that the next change of a damaged job gets in its history."""
         if not self._tables.has_rows(self._txn, HISTORY):
             return 0
-        return HistoryTable(self._txn, self._tables).next_number(id_)
+        return self._history.next_number(id_)
 
     def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
         """Delete the index entries of a job whose own record cannot be trusted.
