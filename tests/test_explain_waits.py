@@ -1,9 +1,10 @@
 """What a suspended job waits for, as explanations name it."""
 
 import pytest
+from support.stored_base import Timed
 from support.stored_jobs import a_new_job
 
-from antq_actors import AntQ, explain
+from antq_actors import explain
 from antq_actors.jobs.outcome import COMPLETED
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs.graph import GraphNode
@@ -16,8 +17,9 @@ SUCCESS = Condition.SUCCESS
 
 
 @pytest.fixture
-def app():
-    with AntQ(start_queues=False) as app:
+def app(stored):
+    """An application on the store that holds many jobs, of which none is due."""
+    with Timed(stored, start_queues=False) as app:
         yield app
 
 
