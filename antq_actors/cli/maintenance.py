@@ -220,8 +220,9 @@ def import_jobs(
         else:
             with _existing(file) as lines:
                 stored, duplicates = app.import_jobs(lines)
-    left_out = f", {duplicates} duplicates left out" if duplicates else ""
-    output.report(f"{path}: {stored} jobs imported{left_out}.")
+        left_out = f", {duplicates} duplicates left out" if duplicates else ""
+        # Not after the stop: killed in it, this command would seem not to have imported anything.
+        output.report(f"{path}: {stored} jobs imported{left_out}.")
 
 
 def _new(file: Path) -> BinaryIO:

@@ -1,6 +1,7 @@
 """The commands about a store as a whole, over a real one."""
 
 import json
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -149,6 +150,28 @@ def test_export_and_import(antq, path, tmp_path):
     new = tmp_path / "new"
     assert antq("import", file, path=new) == (0, f"{new}: 5 jobs imported.\n", "")
     assert antq("count", "--status", "enqueued", path=new)[1] == "4\n"
+
+
+KILLED_AS_IT_STOPS = """
+import os, signal, sys
+from antq_actors import AntQ
+from antq_actors.cli import run
+
+AntQ.__exit__ = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+run(sys.argv[1:])
+"""
+
+
+def test_an_import_that_is_killed_as_it_stops_has_said_what_it_stored(antq, path, tmp_path):
+    file, new = tmp_path / "jobs.jsonl", tmp_path / "new"
+    antq("export", file)
+
+    command = [sys.executable, "-c", KILLED_AS_IT_STOPS, "import", str(file), "--path", str(new)]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+
+    assert killed.returncode == -signal.SIGKILL
+    assert killed.stdout == f"{new}: 5 jobs imported.\n"
+    assert antq("count", path=new)[1] == "5\n"
 
 
 def test_an_export_of_a_queue_that_nothing_knows_hints_at_it(antq):
