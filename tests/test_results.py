@@ -27,6 +27,7 @@ from antq_actors import (
     Status,
     Unique,
     Worker,
+    Workflow,
     worker,
 )
 
@@ -213,6 +214,15 @@ def test_a_result_with_a_ttl_is_not_kept_any_longer(app):
             return "ttl" in str(error)
 
     assert until(is_gone)
+
+
+def test_the_ttl_of_a_result_waits_for_the_end_of_its_workflow(app):
+    flow = Workflow("later")
+    first = flow.add(short_lived)
+    last = flow.add(echo, {"value": first.output}, schedule_in=0.3)
+    run = app.start_workflow(flow, output=last)
+
+    assert run.result(timeout=SECONDS) == 1
 
 
 class Base(Worker, result=True):
@@ -478,18 +488,27 @@ def test_a_result_is_awaited_in_an_event_loop(app):
     assert asyncio.run(main()) == list(range(50))
 
 
-def test_a_waiter_is_told_when_its_application_stops(tmp_path):
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda _app, job: job.result(),
+        lambda app, job: app.wait([job], return_when="first"),
+        lambda _app, job: asyncio.run(job.aresult(timeout=SECONDS)),
+        lambda app, job: asyncio.run(app.wait_async([job])),
+    ],
+)
+def test_a_waiter_is_told_when_its_application_stops(tmp_path, wait):
     app = AntQ(tmp_path).start()
     job = app.enqueue(echo, {"value": 1}, schedule_in=3600)
     raised = []
 
-    def wait():
+    def note_error():
         try:
-            job.result()
+            wait(app, job)
         except NotStarted as error:
             raised.append(error)
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=note_error)
     thread.start()
     until(lambda: app._running.store.waits.waiters)
     app.stop()

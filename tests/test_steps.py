@@ -553,6 +553,39 @@ def test_what_a_superseded_execution_keeps_is_refused(app, take_away):
     assert app.verify() == []
 
 
+@worker(executor="process")
+def step_when_deleted(journal: str, job: Job) -> None:
+    job.step("before", int)
+    note(journal, "kept")
+    until(Path(journal).with_name("go").exists)
+    try:
+        job.step("after", int)
+    except Superseded:
+        note(journal, "superseded")
+
+
+@worker
+async def step_when_deleted_in_coroutine(journal: str, job: Job) -> None:
+    await job.astep("before", a_coroutine)
+    note(journal, "kept")
+    await asyncio.to_thread(until, Path(journal).with_name("go").exists)
+    try:
+        await job.astep("after", a_coroutine)
+    except Superseded:
+        note(journal, "superseded")
+
+
+@pytest.mark.parametrize("performed", [step_when_deleted, step_when_deleted_in_coroutine])
+def test_steps_of_a_deleted_job_are_refused_in_every_executor(app, journal, performed):
+    job = app.enqueue(performed, {"journal": str(journal)})
+    until(lambda: journal.read_text() == "kept\n")
+    app.delete_job(job)
+
+    journal.with_name("go").touch()
+
+    assert until(lambda: journal.read_text() == "kept\nsuperseded\n")
+
+
 @worker(timeout=0.05)
 def go_on_too_long(job: Job) -> None:
     go_on(job)
