@@ -19,6 +19,7 @@ from antq_actors import (
     GateStatus,
     LimitInfo,
     LimitReached,
+    NotStarted,
     QueueConfig,
     RateLimit,
     Status,
@@ -502,6 +503,21 @@ def test_a_handle_of_what_is_no_name_can_be_had_and_does_nothing(app, name, erro
 
     with pytest.raises(error, match="name"):
         limit.status()
+
+
+def test_a_handle_made_before_the_start_is_used_after_it_and_after_a_restart(tmp_path):
+    app = AntQ(tmp_path / "store")
+    limit = app.limit("unused")
+    with pytest.raises(NotStarted):
+        limit.status()
+
+    for _ in range(2):
+        with app:
+            limit.set(limit=7)
+            assert limit.status() == GateStatus(0, 0, (), None)
+            assert info_of(app, "unused")[0].limit == 7
+    with pytest.raises(NotStarted):
+        asyncio.run(limit.akeys())
 
 
 @pytest.mark.parametrize(("n", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])

@@ -10,6 +10,7 @@ from antq_actors.app.bulk_verbs import BulkVerbs
 from antq_actors.app.event_verbs import EventVerbs
 from antq_actors.app.explaining import ExplainVerbs
 from antq_actors.app.known_names import warned
+from antq_actors.app.limit_handle import LimitOfApplication
 from antq_actors.app.queries import (
     checked_limit,
     checked_queue,
@@ -245,8 +246,11 @@ class JobVerbs(
         return self._runtime().limits()
 
     def limit(self, name: str) -> LimitHandle:
-        """Return the handle of the limit of this name; its methods raise UnknownLimit."""
-        return self._runtime().limit(name)
+        """Return the handle of the limit of this name; its methods raise UnknownLimit.
+
+        It may be made before the application is started; until then they raise NotStarted.
+        """
+        return LimitOfApplication(name, lambda name: self._runtime().limit(name))
 
     def nodes(self) -> list[NodeInfo]:
         """Return the processes that run queues of this path: which, where, and with how many jobs.

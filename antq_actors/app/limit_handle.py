@@ -166,6 +166,21 @@ class LimitHandle:
         return None if key is None else gate_key(self.name, key)
 
 
+class LimitOfApplication(LimitHandle):
+    """The handle of a limit of an application, which need not run when the handle is made.
+
+    Each verb looks for the limit where the application runs then, and raises NotStarted where it
+    does not.
+    """
+
+    def __init__(self, name: str, find: Callable[[str], LimitHandle]) -> None:
+        self.name = name
+        self._find = find
+
+    def _do(self, verb: str, *args: Any, **given: Any) -> Any:
+        return self._find(self.name)._do(verb, *args, **given)  # noqa: SLF001 - of its own class
+
+
 def check_named(name: object) -> None:
     """Raise for what cannot be the name of a limit: TypeError, or UnknownLimit for any text."""
     try:
