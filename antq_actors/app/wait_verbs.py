@@ -154,7 +154,7 @@ class WaitVerbs:
 
     # ---- what the application of a job process has its parent do ----------------------------
 
-    def _fetch_result(self, id_: int, seconds: float, within: Performed | None) -> bytes:
+    def _fetch_result(self, id_: int, seconds: float, within: Performed | None = None) -> bytes:
         """Return the payload of a job's result; raise TimeoutError after so many *seconds*."""
         return self._runtime().results.fetch(id_, seconds, within)
 

@@ -350,7 +350,11 @@ def cut(limit: Limit | None, gate: Gate, now: Instant) -> None:
     with a larger burst than there is now stay counted.
     """
     rate = rate_of(limit, gate)
-    if rate is None or rate.fixed:
+    if rate is None:
+        return
+    if rate.fixed:
+        if gate.window - now // rate.per > 1:
+            gate.window = gate.used = 0
         return
     most = now * _NANOSECONDS + (max(rate.burst, gate.reach) + 1) * share(rate)
     gate.full_at = min(gate.full_at, most)

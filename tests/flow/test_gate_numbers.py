@@ -361,6 +361,15 @@ def test_only_what_no_start_can_have_left_behind_is_cut():
     assert cut(a_limit(FIXED), full_at=at + 99_000) == at + 99_000
 
 
+@pytest.mark.parametrize(("ahead", "used"), [(0, 3), (1, 3), (2, 0), (1_000, 0), (-1, 3)])
+def test_a_window_that_is_far_ahead_is_cut(ahead, used):
+    gate = Gate(window=NOW // FIXED.per + ahead, used=3)
+
+    gates.cut(a_limit(FIXED), gate, NOW)
+
+    assert gate.used == used
+
+
 # ---- jobs pass, and gates are forgotten -------------------------------------------------------
 
 

@@ -74,6 +74,17 @@ def test_a_fixed_window_opens_on_the_hour(store):
     assert claim(store, hour) == (2, None)
 
 
+@pytest.mark.parametrize("hours", [2, 24 * 365])
+def test_a_clock_that_was_set_back_closes_no_window_that_is_not_there_yet(store, hours):
+    insert(store, ("hourly", 1), count=7)
+    assert claim(store)[0] == 3
+    back = NOW - hours * 3_600 * SECOND
+    hour = back - back % (3_600 * SECOND) + 3_600 * SECOND
+
+    assert claim(store, back) == (3, hour)
+    assert claim(store, hour) == (1, None)
+
+
 def test_a_retry_counts_as_a_start(store):
     insert(store, ("ten", "a"), max_attempts=2)
     (job,) = store.claim(limit=1, now=NOW)
