@@ -10,6 +10,7 @@ asks for what the index does not have, and by the caller's thread.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
@@ -42,7 +43,10 @@ if TYPE_CHECKING:
     from antq_actors.storage.client import StorageClient
 
 PAGE_JOBS: Final = 500
-"""Jobs that are changed in one transaction: skipped wait for it for some milliseconds."""
+"""Jobs that are changed in one transaction: a claim waits for it for some milliseconds."""
+_GAP_SECONDS: Final = 0.003
+"""Between two of these transactions: who waits for the lock, also in another process, wakes up and
+writes in this time, what follows from it included. Else the next page would often be first."""
 _COUNT_PAGE_JOBS: Final = 5_000
 """Ids that are read in one transaction where nothing is changed."""
 
@@ -261,6 +265,8 @@ def _to_the_end(
         change = runner.step_bulk(change)
         if report is not None:
             report(change.outcome)
+        if not (change.is_done or change.dry_run):
+            time.sleep(_GAP_SECONDS)
     return change.outcome
 
 
