@@ -330,10 +330,11 @@ def test_each_verb_of_a_handle_has_an_asynchronous_twin(light):
         job = await handle.arun_now()
         ids = await handle.abackfill(start, start + timedelta(days=2))
         instants = await handle.anext(2, start)
+        (info,) = await light.acrons()
         await handle.adelete()
-        return paused, job.cron, len(ids), len(instants)
+        return paused, job.cron, len(ids), len(instants), info.name
 
-    assert asyncio.run(use()) == (True, "crons:twins", 2, 2)
+    assert asyncio.run(use()) == (True, "crons:twins", 2, 2, "crons:twins")
     assert light.crons() == []
 
 

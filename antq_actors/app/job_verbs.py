@@ -382,6 +382,10 @@ class JobVerbs(
         """Do what :meth:`history` does, without stopping the event loop that awaits it."""
         return await in_thread(self.history, job_or_id)
 
+    async def acrons(self) -> list[CronInfo]:
+        """Do what :meth:`crons` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.crons)
+
     async def alimits(self) -> list[LimitInfo]:
         """Do what :meth:`limits` does, without stopping the event loop that awaits it."""
         return await in_thread(self.limits)
