@@ -200,6 +200,8 @@ def test_a_long_expression_is_cut_in_its_error():
         f"the minute of the cron expression '{NINES}… cannot be read: '{NINES}…; write 0 to 59,"
         f" {MANY}"
     )
+    with pytest.raises(CronError, match=f"'{NINES[1:]}'; write"):
+        Cron(f"{NINES[1:]} * * * *")
 
 
 @given(
@@ -262,3 +264,28 @@ def test_times_are_counted_within_days_and_hours():
     assert count((2026, 1, 28, 4), (2026, 1, 28, 5)) == 0
     assert count((2026, 1, 28, 4), (2026, 1, 29, 3, 30)) == 9
     assert count((2026, 1, 28, 4), (2026, 1, 28, 3)) == 0
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_fixed"),
+    [
+        ("30 2 * * *", True),
+        ("* 30 2 * * *", True),
+        ("0-59 2 */2 * *", True),
+        ("*/30 2 1 1 1", False),
+        ("30 */2 1 1 1", False),
+        ("* * * * *", False),
+    ],
+)
+def test_times_of_day_are_fixed_where_neither_minute_nor_hour_begins_with_a_star(
+    expression, is_fixed
+):
+    assert read_expression(expression).is_fixed is is_fixed
+
+
+def test_a_time_is_looked_for_within_its_span():
+    three, day = 3 * 3_600, 86_400
+    daily = read_expression("0 3 * * *")
+
+    assert [daily.first(0, end) for end in (three, three + 1)] == [None, three]
+    assert [daily.last(start, day) for start in (three, three + 1)] == [three, None]

@@ -193,11 +193,27 @@ def test_a_wrong_anchor_is_refused_and_named():
 
 def test_an_expression_is_text():
     with pytest.raises(TypeError) as caught:
-        Cron(None)
+        Cron(5)
 
     assert str(caught.value) == (
-        "expression must be a cron expression (str), such as '0 3 * * *', got None (NoneType)"
+        "expression must be a cron expression (str), such as '0 3 * * *', got 5 (int)"
     )
+
+
+def test_an_expression_is_read_where_it_is_given_and_kept_as_given():
+    assert Cron(" @Reboot ").expression == " @Reboot "
+    assert Cron("0  3 * * MON").expression == "0  3 * * MON"
+    with pytest.raises(CronError, match="61"):
+        Cron("61 * * * *")
+
+
+def test_arguments_are_a_copy_of_those_that_were_given():
+    args = {"n": 1}
+    entry = Cron("@daily", args=args)
+    args["n"] = 2
+
+    assert entry.args == {"n": 1}
+    assert Cron("@daily").args == {}
 
 
 def test_the_options_of_its_jobs_are_those_of_perform_async_without_a_schedule():

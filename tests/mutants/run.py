@@ -28,6 +28,12 @@ REASONS: Final = Path(__file__).with_name("survivors.toml")
 
 DECIDING: Final = {
     "explain/judge.py": ("tests/explain/test_judge.py",),
+    "flow/cron.py": ("tests/flow/test_cron.py",),
+    "flow/cron_expression.py": (
+        "tests/flow/test_cron_expression.py",
+        "tests/flow/test_cron.py",
+    ),
+    "flow/cron_options.py": ("tests/flow/test_cron_options.py",),
     "flow/cron_turn.py": ("tests/flow/test_cron_turn.py",),
     "flow/gates.py": ("tests/flow/test_gates.py", "tests/flow/test_gate_numbers.py"),
     "insights/access.py": ("tests/insights/test_access.py",),
