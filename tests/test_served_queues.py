@@ -245,6 +245,17 @@ def test_jobs_go_to_the_default_queue_of_the_living_node(enqueuer, node):
     assert enqueuer.enqueue(misspelt).queue_name == "wrok"
 
 
+def test_jobs_of_a_worker_follow_the_default_queue_from_node_to_node(enqueuer, node):
+    first = node("mail")
+    assert enqueuer.enqueue(Plain).queue_name == "mail"
+    node("news")
+    assert enqueuer.enqueue(Plain).queue_name == "mail"
+
+    leave(first)
+
+    until(lambda: enqueuer.enqueue(Plain).queue_name == "news", "the next look")
+
+
 @pytest.mark.parametrize(
     ("described", "started", "default"),
     [

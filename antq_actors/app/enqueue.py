@@ -384,7 +384,7 @@ class Enqueuer:
     def _template_for(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
         """Return the template of a job, the one that is kept for its worker if it can be."""
         template = None if options else self._templates.get(id(worker))
-        is_stale = self._served is not None and template and self._has_changed(template.queue)
+        is_stale = self._served is not None and template and self._has_changed(template)
         if template is None or is_stale or defined(template.worker) is not worker:
             template = self._template(worker, options)
             if not options:
@@ -419,8 +419,14 @@ class Enqueuer:
         self._encrypting.mark(template)
         return template
 
-    def _has_changed(self, queue: str) -> bool:
-        """Return whether nodes have given a queue other limits since they were last asked for."""
+    def _has_changed(self, template: JobTemplate) -> bool:
+        """Return whether nodes have since made another queue the default, or changed its limits.
+
+        Raises StorageError.
+        """
+        queue, follows_nodes = template.queue, not (self._default_queue or template.options.queue)
+        if follows_nodes and queue != self.default_queue(DEFAULT_AGE_SECONDS):
+            return True
         if queue in self._queue_limits or self._served is None:
             return False
         return self._served.limits_of(queue) != self._stored_limits.get(queue, ())
@@ -435,10 +441,10 @@ class Enqueuer:
     def _keep(self, template: JobTemplate) -> None:
         """Keep *template* for the next jobs of its worker, in place of an earlier definition's.
 
-        Not if those may get another queue, or the worker was defined again.
+        Not if the worker was defined again.
         """
-        worker, has_queue = template.defined_as, self._default_queue or template.options.queue
-        if not has_queue or defined(template.worker) is not worker:
+        worker = template.defined_as
+        if defined(template.worker) is not worker:
             return
         earlier = self._templates.pop(template.worker, None)
         if earlier is not None:

@@ -107,10 +107,16 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
 def put_and_await(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
     """Put the call *pending* into the mailbox of *cell*, wait, and return or raise the answer."""
     run_queue.wake_for_waiting()
+    if local.cell is None:  # a plain thread, for which no actor waits
+        return _put_and_await(cell, pending, timeout)
     with waiting_for(cell, pending):
-        if not cell.mailbox.deliver(Envelope(pending)):
-            raise CallExit(NoProc(), f"{cell} has ended")
-        return await_answer(cell, pending, timeout)
+        return _put_and_await(cell, pending, timeout)
+
+
+def _put_and_await(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
+    if not cell.mailbox.deliver(Envelope(pending)):
+        raise CallExit(NoProc(), f"{cell} has ended")
+    return await_answer(cell, pending, timeout)
 
 
 def put_or_take_back(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
@@ -131,9 +137,10 @@ def await_answer(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
     """Wait for the answer of *cell* to the call *pending*; return it, or raise its error."""
     if not pending.wait(timeout):
         raise CallTimeout(f"{cell} did not answer within {timeout} s")
-    if pending.error is not None:
+    given = pending.given
+    if given is None or given[1] is not None:
         raise_error_of(pending)
-    return pending.value
+    return given[0]
 
 
 def raise_error_of(pending: Call) -> NoReturn:

@@ -452,7 +452,7 @@ def _entry(cell: ActorCell, spec: ChildSpec) -> Child:
 
 
 def _number_of_threads(cells: Iterable[TaskCell]) -> int:
-    return sum(cell.has_thread for cell in cells)
+    return len([cell for cell in cells if cell.has_thread])  # a call for all, not one for each
 
 
 def _info(child: Child) -> ChildInfo:

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
@@ -280,8 +280,10 @@ class RunQueue:
 
 def _rouse(wake: LockType) -> None:
     if wake.locked():
-        with suppress(RuntimeError):  # a handler of a signal, in between, was quicker
+        try:  # noqa: SIM105 - a suppress() takes three calls
             wake.release()
+        except RuntimeError:
+            pass  # a handler of a signal, in between, was quicker
 
 
 _run_queue = RunQueue()
