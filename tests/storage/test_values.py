@@ -32,7 +32,7 @@ import pytest
 from hypothesis import given
 from msgspec.msgpack import Ext
 from support import arguments as kinds
-from support.arguments import OTHERS, Cart, Color, Level, Zone, arguments
+from support.arguments import OTHERS, Cart, Color, Level, Zone, arguments, mixed_arguments
 from support.exact import EACH_CODE, exact
 
 from antq_actors import AntQ
@@ -44,6 +44,14 @@ from antq_actors.storage.format.display import Opaque
 @given(arguments)
 def test_arguments_come_back_as_they_were_also_in_their_types(args):
     assert exact(values.load_args(values.encode_args(args))) == exact(args)
+
+
+@given(mixed_arguments)
+def test_opaques_among_plain_data_leave_each_other_as_they_were(args):
+    encoded = values.encode_args(args)
+
+    assert exact(values.load_args(encoded)) == exact(args)
+    assert display.display_args(encoded).keys() == args.keys()
 
 
 @given(arguments)

@@ -53,20 +53,28 @@ leaves = st.one_of(*keys, special, times, st.builds(bytearray, st.binary()))
 hashable = st.recursive(
     st.one_of(*keys), lambda inner: st.tuples(inner, inner) | st.frozensets(inner), max_leaves=3
 )
-values_of_any_kind = st.recursive(
-    leaves,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(texts, inner, max_size=3)
-        | st.dictionaries(hashable, inner, max_size=3)
-        | st.lists(inner, max_size=3).map(tuple)
-        | st.sets(hashable, max_size=3)
-        | st.frozensets(hashable, max_size=3)
-        | st.builds(collections.deque, st.lists(inner, max_size=3), st.none() | st.integers(0, 9))
-    ),
-    max_leaves=6,
-)
-arguments = st.dictionaries(texts, values_of_any_kind, max_size=3)
+
+
+def nested_in_containers(inside):
+    """Return values as they are, and in containers of every plain kind."""
+    return st.recursive(
+        inside,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(texts, inner, max_size=3)
+            | st.dictionaries(hashable, inner, max_size=3)
+            | st.lists(inner, max_size=3).map(tuple)
+            | st.sets(hashable, max_size=3)
+            | st.frozensets(hashable, max_size=3)
+            | st.builds(
+                collections.deque, st.lists(inner, max_size=3), st.none() | st.integers(0, 9)
+            )
+        ),
+        max_leaves=6,
+    )
+
+
+arguments = st.dictionaries(texts, nested_in_containers(leaves), max_size=3)
 
 
 class Color(enum.Enum):
@@ -136,3 +144,11 @@ OTHERS = [
     (Price("1.5"), "Price"),
     (Key(int=7), "Key"),
 ]
+"""With what each is shown as, behind this module."""
+
+mixed_arguments = st.dictionaries(
+    texts,
+    nested_in_containers(leaves | st.sampled_from([value for value, _ in OTHERS])),
+    max_size=3,
+)
+"""Plain data and opaques, in each other."""
