@@ -21,6 +21,7 @@ from antq_actors import (
     CronInfo,
     Every,
     JobNotFound,
+    NotStarted,
     StartError,
     Status,
     Unique,
@@ -316,6 +317,24 @@ def test_what_is_no_name_is_refused_by_the_verbs_of_a_handle(light):
     for name in ("", "with\0NUL", "long" * 1_000, "\udcff"):
         with pytest.raises(UnknownCron):
             light.cron(name).pause()
+
+
+def test_a_handle_may_be_made_before_the_application_is_started(tmp_path):
+    app = AntQ(tmp_path / "store", start_queues=False)
+    handle, start = app.cron("crons:early"), datetime(2026, 1, 1, tzinfo=UTC)
+
+    with pytest.raises(NotStarted):
+        handle.pause()
+    with app:
+        handle.set(Cron("0 3 * * *", worker=Plain))
+        handle.pause()
+        assert handle.info().paused
+        handle.resume()
+        assert handle.run_now().cron == "crons:early"
+        assert len(handle.backfill(start, start + timedelta(days=2))) == 2
+        assert len(handle.next(2)) == 2
+        handle.delete()
+        assert app.crons() == []
 
 
 def test_each_verb_of_a_handle_has_an_asynchronous_twin(light):

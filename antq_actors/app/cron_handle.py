@@ -289,6 +289,49 @@ class CronHandle:
         return decode_entry(found.definition.entry)
 
 
+class CronOfApplication(CronHandle):
+    """The handle of a periodic entry of an application that does not run when it is made.
+
+    Each verb looks for the entry where the application runs then, or raises NotStarted.
+    """
+
+    def __init__(self, name: str, find: Callable[[str], CronHandle]) -> None:
+        self.name = name
+        self._find = find
+
+    def info(self) -> CronInfo:
+        """Return what is known of the entry."""
+        return self._find(self.name).info()
+
+    def set(self, entry: Entry) -> None:
+        """Make the entry, or replace what it says."""
+        self._find(self.name).set(entry)
+
+    def pause(self) -> None:
+        """Let the entry fire no more."""
+        self._find(self.name).pause()
+
+    def resume(self) -> None:
+        """Let the entry fire again from now on."""
+        self._find(self.name).resume()
+
+    def delete(self) -> None:
+        """Delete the entry, but not its jobs."""
+        self._find(self.name).delete()
+
+    def run_now(self) -> Job:
+        """Enqueue a job of the entry now, and return it."""
+        return self._find(self.name).run_now()
+
+    def backfill(self, start: datetime, end: datetime) -> list[int]:
+        """Enqueue a job for each instant from *start* to before *end*; return their ids."""
+        return self._find(self.name).backfill(start, end)
+
+    def next(self, n: int = 1, after: datetime | None = None) -> list[datetime]:
+        """Return the next *n* instants later than *after*, or than now."""
+        return self._find(self.name).next(n, after)
+
+
 def _following(entry: Entry, after: Instant, count: int) -> Iterator[Instant]:
     for _ in range(count):
         at = entry.next_after(after)

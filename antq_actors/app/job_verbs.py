@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from antq_actors.app.audit_verbs import AuditVerbs
 from antq_actors.app.batch_verbs import BatchVerbs
 from antq_actors.app.bulk_verbs import BulkVerbs
+from antq_actors.app.cron_handle import CronOfApplication
 from antq_actors.app.event_verbs import EventVerbs
 from antq_actors.app.explaining import ExplainVerbs
 from antq_actors.app.known_names import warned
@@ -22,6 +23,7 @@ from antq_actors.app.queries import (
 from antq_actors.app.wait_verbs import WaitVerbs
 from antq_actors.app.workflow_verbs import WorkflowVerbs
 from antq_actors.checks import check_flag
+from antq_actors.errors import NotStarted
 from antq_actors.jobs.control import APPLICATION
 from antq_actors.jobs.history import stages, transitions
 from antq_actors.jobs.worker import in_thread
@@ -270,7 +272,10 @@ class JobVerbs(
 
         It need not be there: the handle's methods raise UnknownCron then, and its ``set`` makes it.
         """
-        return self._runtime().cron(name)
+        try:
+            return self._runtime().cron(name)
+        except NotStarted:  # its verbs say so, unless it is started until then
+            return CronOfApplication(name, lambda name: self._runtime().cron(name))
 
     # ---- the store as a whole ---------------------------------------------------------------
 
