@@ -28,7 +28,7 @@ from antq_actors.storage.commit_watch import Committed, CommitWatch, Sweep
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.idle_waiters import IdleLooks, IdleWaiters, LookForIdle, WatchForIdle
 from antq_actors.storage.job_waiters import JobLooks, JobWaiters, WatchForJobs
-from antq_actors.storage.jobs.chart_counts import MOST_WAITING
+from antq_actors.storage.jobs.chart_counts import MOST_NOTED
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.tracker import JobTracker
@@ -380,7 +380,8 @@ class StorageActor(GenServer):
                 self._counts.forget(written)
             if counted:
                 self._counts.waiting.append(counted)
-                if self._counts.due == math.inf or len(self._counts.waiting) > MOST_WAITING:
+                self._counts.noted += len(counted)
+                if self._counts.due == math.inf or self._counts.noted > MOST_NOTED:
                     self._counts.begin_or_add_up()
         self._keep_standing(requests, taken)
         if transaction is None:

@@ -303,6 +303,18 @@ def test_the_row_of_an_hour_has_what_its_minutes_have(clock):
     assert hour.kinds[0].counts == {chart_counts.ENQUEUED: 5}
 
 
+def test_no_transaction_has_to_add_up_what_very_many_have_noted():
+    with AntQ(queues={"default": 1}) as app:
+        counts = app.antq_here().store.counts
+        app.queue("default").pause()
+        app.enqueue_many(fulfil, [{}] * 6_000)
+
+        app.cancel_jobs(queue="default")  # each notes its own end
+
+        assert sum(map(len, counts.waiting)) <= chart_counts.MOST_NOTED + 1
+        assert totals(app)["default", "fulfil", chart_counts.CANCELLED] == 6_000
+
+
 def test_workers_beyond_the_most_are_counted_together():
     counts = ChartCounts(lambda: LATER)
     for number in range(MOST_KINDS + 3):

@@ -51,8 +51,8 @@ NO_TIME: Final = -(2**62)
 """How long something took of which no time is counted."""
 
 MINUTE: Final = 60 * SECOND
-MOST_WAITING: Final = 500
-"""Transactions whose notes wait to be added up."""
+MOST_NOTED: Final = 2_000
+"""Notes that wait to be added up: others wait for the store while they are, for 1 or 2 ms."""
 WRITE_SECONDS: Final = 10
 """Seconds after which counts are written by the next commit."""
 MOST_PENDING_MARKS: Final = 100
@@ -120,6 +120,8 @@ class ChartCounts:
         """The number of this process among those that run queues; 0: it runs none."""
         self.waiting: deque[list[Note]] = deque()
         """The notes of committed transactions that are not yet added up."""
+        self.noted = 0
+        """How many these are, or a few more: whoever looks at charts adds them up as well."""
         self._rows: dict[tuple[int, int | None], Kinds] = {}
         """What was counted since the counts were written last."""
         self._taken: Rows = {}
@@ -193,6 +195,7 @@ class ChartCounts:
     def add_up(self) -> None:
         """Add what transactions have noted to the rows of its minutes."""
         with self._lock:
+            self.noted = 0
             while self.waiting:
                 self._add(self.waiting.popleft())
 
