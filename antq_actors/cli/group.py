@@ -119,7 +119,8 @@ COMMANDS: Final = {
         "Show the failures of jobs, grouped by what they have in common, the last one first.",
     ),
     "show": Command(
-        "jobs:show", "Show one job with its steps, errors and stack traces, and where it runs."
+        "jobs:show",
+        "Show one job with its result, steps, errors and stack traces, and where it runs.",
     ),
     "history": Command(
         "jobs:history", "Show what happened to one job, from its insertion to how it stands."
