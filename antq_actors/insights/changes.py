@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from antq_actors.insights import chaos_runs
 from antq_actors.insights.overview import Counts
 from antq_actors.insights.queues import WAITING
 from antq_actors.jobs.state import Status
@@ -17,6 +18,7 @@ from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from antq_actors.insights.source import Source
 
@@ -29,6 +31,8 @@ class Version:
     """The number of the last transaction of the store, of any process."""
     tree: int
     """How many events of supervisors of this process there were."""
+    chaos: tuple[tuple[datetime, int, str], ...] = ()
+    """What the chaos runs of this process have come to, as ``come_to`` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class State:
 
 def read_version(source: Source) -> Version:
     """Read which state it is now."""
-    return Version(source.runtime.environment().last_transaction(), recent.count())
+    transaction = source.runtime.environment().last_transaction()
+    return Version(transaction, recent.count(), chaos_runs.come_to(source))
 
 
 def read_state(source: Source) -> State:
@@ -70,7 +75,7 @@ def topics(before: State, now: State) -> list[str]:
         found.append("jobs")
     if before.counts != now.counts:
         found.append("counts")
-    if before.version.tree != now.version.tree:
+    if (before.version.tree, before.version.chaos) != (now.version.tree, now.version.chaos):
         found.append("tree")
     if before.nodes != now.nodes:
         found.append("nodes")

@@ -196,6 +196,15 @@ def read_run(
     return None if run is None else run.report()
 
 
+def come_to(source: Source) -> tuple[tuple[datetime, int, str], ...]:
+    """Return what the runs of this process have come to: begin, crashes and state of each node's.
+
+    A crash is in a run's report a moment after all else that it changes.
+    """
+    reports = [run.report() for run in list(_runs.get(source.app, {}).values())]
+    return tuple((each.began, each.crashes, each.state) for each in reports)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Carrying:
     """Carries a run out, in a thread of its own."""

@@ -11,6 +11,7 @@ from support.apps import until
 from antq_actors import AntQ, Status, Worker
 from antq_actors.app.node_report import ChaosRefused
 from antq_actors.insights import Access, Forbidden, Insights, Visitor
+from antq_actors.insights.changes import topics
 from antq_actors.insights.chaos_plan import ChaosPlan
 from antq_actors.insights.chaos_runs import begin_run
 from antq_actors.insights.source import Source
@@ -84,6 +85,18 @@ def test_a_run_crashes_leaves_until_its_time_is_up_and_reports(app):
     assert all(0 < each.used <= each.max for each in report.budgets)
     assert report.gave_up == ()
     assert Insights(app).chaos_run() == report
+
+
+def test_a_crash_that_is_reported_changes_what_pages_show(app):
+    run = begin(app)
+    until(lambda: run.report().crashes == 1, "a crash")
+    stopped(app, run)
+    insights = Insights(app)
+    before = insights.state()
+
+    run.add(run.report().hits[0])  # after all that the crash changed otherwise
+
+    assert topics(before, insights.state()) == ["tree"]
 
 
 def test_begin_crashes_and_end_are_noted_in_the_audit(app):
