@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from antq_actors.insights import chaos_runs
 from antq_actors.insights.overview import Counts
@@ -33,6 +34,11 @@ class Version:
     """How many events of supervisors of this process there were."""
     chaos: tuple[tuple[datetime, int, str], ...] = ()
     """What the chaos runs of this process have come to, as ``come_to`` has it."""
+
+    @property
+    def mark(self) -> str:
+        """A short text that says which state it is: another one has another."""
+        return f"{self.txn}.{self.tree}.{crc32(repr(self.chaos).encode()):x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,12 +236,13 @@ def _metrics_of(app: AntQ) -> tuple[Route, ...]:
 
 
 def _show(route: Page, view: View) -> Response:
+    mark = None if view.is_api else view.insights.version().mark  # before anything is read
     found = route.read(view)
     if isinstance(found, Response):
         return found
     if view.is_api:
         return _json(as_json(found))
-    return render(view, route.name, found, **route.more(view, found))
+    return render(view, route.name, found, mark=mark, **route.more(view, found))
 
 
 async def _take_fields(verb: Verb, view: View) -> None:

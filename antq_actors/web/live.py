@@ -22,6 +22,8 @@ from antq_actors.insights.changes import topics
 from antq_actors.web.refusals import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from antq_actors.insights.changes import State, Version
     from antq_actors.insights.reader import Insights
 
@@ -178,6 +180,8 @@ class Stream(Response):
             await _put(send, b"event: bye\ndata: {}\n\n", is_last=True)
             return
         await _put(send, _counts(state))
+        # A page that shows another state was rendered before, and no signal comes for that.
+        await _put(send, _event("begun", {"mark": state.version.mark}))
         sent_at = time.monotonic()
         while not streams.must_end:
             await anyio.sleep(LOOK_SECONDS)
@@ -203,16 +207,18 @@ async def _tell(send: Any, before: State, state: State) -> None:
     """Send what has changed from one state to another."""
     found = topics(before, state)
     if found:
-        data = json.dumps({"topics": found, "txn": state.version.txn})
-        await _put(send, f"event: signal\ndata: {data}\n\n".encode())
+        await _put(send, _event("signal", {"topics": found, "txn": state.version.txn}))
     if before.counts != state.counts:
         await _put(send, _counts(state))
 
 
 def _counts(state: State) -> bytes:
     counts = state.counts
-    data = json.dumps({"waiting": counts.waiting, "failed": counts.failed})
-    return f"event: counts\ndata: {data}\n\n".encode()
+    return _event("counts", {"waiting": counts.waiting, "failed": counts.failed})
+
+
+def _event(name: str, data: Mapping[str, object]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 async def _until_gone(receive: Any, scope: anyio.CancelScope) -> None:

@@ -3,7 +3,6 @@
 import re
 from itertools import pairwise
 
-import pytest
 from playwright.sync_api import expect
 
 from browser.shown_shop import Invoice
@@ -12,15 +11,6 @@ HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
-SECONDS = 20_000
-"""Longest wait for something to be seen, in milliseconds."""
-
-
-@pytest.fixture(autouse=True)
-def _patience():
-    expect.set_options(timeout=SECONDS)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 def dot(page):

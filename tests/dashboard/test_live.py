@@ -14,6 +14,7 @@ from dashboard.pages import Html
 from dashboard.sites import site
 
 from antq_actors import AntQ, Job, Worker
+from antq_actors.insights import Insights
 from antq_actors.web import Access, Visitor, dashboard
 from antq_actors.web.live import LONGEST_PAUSE, LOOK_SECONDS, MOST_OF_ONE, MOST_STREAMS, Pace
 
@@ -135,6 +136,27 @@ def test_a_stream_whose_application_stops_ends(app: AntQ) -> None:
         return names
 
     assert anyio.run(look)[-1] == "bye"
+
+
+def test_a_stream_begins_with_the_state_that_pages_compare_with_theirs(app: AntQ) -> None:
+    insights = Insights(app)
+
+    async def begun() -> str:
+        with anyio.fail_after(WAIT), Reader(shown(app)) as reader:
+            async with anyio.create_task_group() as group:
+                group.start_soon(reader.run)
+                events = reader.events()
+                assert (await anext(events))[0] == "counts"
+                name, data = await anext(events)
+                reader.leave()
+        assert name == "begun"
+        return data["mark"]
+
+    before = insights.version().mark
+    assert anyio.run(begun) == before
+    app.enqueue(Send, {}, schedule_in=3600)
+
+    assert anyio.run(begun) == insights.version().mark != before
 
 
 @pytest.mark.parametrize(("name", "most"), [("ada", MOST_OF_ONE), (None, MOST_STREAMS)])

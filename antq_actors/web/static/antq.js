@@ -220,6 +220,7 @@
     if (!isWanted || stream) return;
     stream = new EventSource(`${mount}live`);
     stream.onopen = () => { if (away || wait > 1000) refreshAll(); wait = 1000; show("live"); share("open"); };
+    stream.addEventListener("begun", (event) => { if (JSON.parse(event.data).mark !== html.dataset.mark) refreshAll(); });
     stream.addEventListener("signal", (event) => { const data = JSON.parse(event.data); refreshFor(data); share("signal", data); });
     stream.addEventListener("counts", (event) => { const data = JSON.parse(event.data); showCounts(data); share("counts", data); });
     stream.addEventListener("bye", () => retry());
@@ -268,7 +269,7 @@
     setTimeout(() => {
       if (release || !isWanted) return;
       hold(SECOND, {ifAvailable: true});
-      setTimeout(() => { if (!release && isWanted) { show("live"); hold(FIRST, {}); } }, 50);
+      setTimeout(() => { if (!release && isWanted) { show("live"); refreshAll(); hold(FIRST, {}); } }, 50);
     }, 50);
   };
   const end = () => {
