@@ -8,26 +8,11 @@ import pytest
 from cronsim import CronSim
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.instants import EPOCH, at, next_instants
 
 from antq_actors.errors import ConfigError, CronError
 from antq_actors.flow.cron import Cron
 from antq_actors.flow.cron_expression import read_expression
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def at(*moment):
-    return (datetime(*moment, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
-
-
-def next_instants(entry, after, n):
-    """Return the *n* instants after the moment *after*, as ISO 8601 without the offset."""
-    found = []
-    instant = at(*after)
-    while len(found) < n:
-        instant = entry.next_after(instant)
-        found.append((EPOCH + timedelta(microseconds=instant)).isoformat()[:-6])
-    return found
 
 
 @pytest.fixture(autouse=True)
