@@ -29,7 +29,7 @@ from antq_actors.otp.messaging.calls import cast
 from antq_actors.otp.messaging.names import AlreadyStarted
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import QueueSettings, Wake
-from antq_actors.queues.queue_actor import QueueActor, wake_queue
+from antq_actors.queues.queue_actor import QueueActor, wake_for_jobs, wake_queue
 from antq_actors.queues.running_attempts import Workers
 from antq_actors.queues.services.cron import CronConfig, CronService
 from antq_actors.queues.services.flow import FlowService
@@ -158,7 +158,7 @@ def _storage(
     commanded = queue_actors | {TASKS: names.flow} if runs_queues else {}
     return StorageActor.child_spec(
         path,
-        wake=partial(wake_queue, queue_actors, Wake()),
+        wake=partial(wake_for_jobs, queue_actors),
         wake_for_commands=partial(wake_queue, commanded, Wake(check_commands=True)),
         durable=config.path is not None,
         owner=names,

@@ -17,7 +17,9 @@ from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.messages import NOREPLY, Continue, Response
 from antq_actors.otp.kernel.reasons import Crash, ExitReason
 from antq_actors.otp.messaging import calls, timers
+from antq_actors.otp.messaging.names import find
 from antq_actors.otp.threads import run_queue
+from antq_actors.queues.exit_queue import WorkersExited
 from antq_actors.queues.messages import (
     Drain,
     GetProgress,
@@ -40,7 +42,6 @@ from antq_actors.queues.running_attempts import (
     InterruptNow,
     RunningAttempts,
     TimedOut,
-    WorkersExited,
 )
 from antq_actors.queues.services.rescuer import rescue_dead_nodes
 from antq_actors.queues.verdict import StopCause
@@ -75,6 +76,15 @@ def wake_queue(names: Mapping[str, str], message: Wake, queue: str) -> None:
     name = names.get(queue)
     if name is not None:
         calls.cast(name, message)
+
+
+def wake_for_jobs(names: Mapping[str, str], queue: str) -> None:
+    """Have the actor of *queue* claim due jobs, unless it is about to; *names* as `wake_queue`."""
+    name = names.get(queue)
+    cell = None if name is None else find(name)
+    actor = None if cell is None else cell.inline_actor
+    if isinstance(actor, QueueActor):  # else it has ended, and its successor claims first of all
+        actor.exits.wake()
 
 
 class _CheckStore(NamedTuple):
@@ -125,6 +135,7 @@ class QueueActor(GenServer):
             lambda id_, count: store.read(JobReader.errors, id_, count),
             tracker=store.tracker,
         )
+        self.exits = self._attempts.exits
         self._drain_callers: list[Any] = []
         self._request: Write | None = None
         self._tag = 0
@@ -292,7 +303,7 @@ class QueueActor(GenServer):
             case Response(tag) if tag != self._tag:
                 pass  # sent twice, by a storage actor that broke off in between
             case Response(_, value, error):
-                self._attempts.exits.paused = False
+                self.exits.paused = False
                 self._on_response(value, error)
                 self._advance()
             case TimedOut() | InterruptNow() | Abandon():
@@ -341,6 +352,9 @@ class QueueActor(GenServer):
         """
         state, attempts = self._state, self._attempts
         attempts.take_exits()
+        if self.exits.has_more:
+            self.exits.has_more = False
+            state.woken()
         if state.standing is not None and state.standing.commits:
             self._take_served()
         if state.too_many_orphans:
@@ -350,6 +364,8 @@ class QueueActor(GenServer):
         while (request := state.next_fetch(is_awaited=bool(waiters))) is not None:
             run_queue.wake_for_waiting()  # the jobs that have begun need not wait for the store
             self._tag += 1
+            if request.limit:
+                self.exits.claims += 1
             self._request, answered = self._store.request_work(
                 request.settlements,
                 limit=request.limit,
@@ -359,8 +375,9 @@ class QueueActor(GenServer):
                     self._settings.name,
                     self._node,
                     self._clock,
-                    attempts.exits.notify,
-                    attempts.exits.is_coming,
+                    self.exits.notify,
+                    self.exits.is_coming,
+                    self.exits.arrive,
                     outcomes=state.unsent,
                 ),
                 tag=self._tag,
@@ -370,6 +387,7 @@ class QueueActor(GenServer):
             if not self.mailbox.empty():
                 self._advance_soon()
                 break
+        self.exits.room = state.concurrency - len(state.running)
         if state.unsent and state.hold():
             self.send_after(HOLD_SECONDS, _HoldOver())
         if self._drain_callers:
@@ -383,7 +401,7 @@ class QueueActor(GenServer):
         if answered is None:
             # Until the response comes, worker actors that end need not wake this one: what they did
             # goes with the next request.
-            self._attempts.exits.paused = True
+            self.exits.paused = True
         else:
             self._on_response(answered.value, answered.error)
 
@@ -418,10 +436,16 @@ class QueueActor(GenServer):
         """Start the jobs that were claimed with the transactions that stored them."""
         state = self._state
         now = time.monotonic()
+        jobs: list[StoredJob] = []
         while (claim := state.take_served(now)) is not None:
-            self._begin(claim, state.accept(claim))
+            jobs += state.accept(claim, starting=len(jobs))
+            if claim.concurrency is not None or claim.cancelled:
+                self._begin(claim, jobs)
+                jobs = []
             if claim.next_due is not None:
                 self._plan_check(claim.next_due)
+        if jobs:
+            self._attempts.start(jobs)
 
     def _begin(self, claim: Claim, jobs: Sequence[StoredJob]) -> None:
         if claim.concurrency is not None:

@@ -305,15 +305,16 @@ class QueueState:
             self.maybe_due = True  # as after a claim that came back full
         return standing.claim
 
-    def accept(self, claim: Claim) -> Sequence[StoredJob]:
+    def accept(self, claim: Claim, starting: int = 0) -> Sequence[StoredJob]:
         """Note what came with a claim; return its jobs to start.
 
-        They are no more than there are free slots; the other jobs of the *claim* are given back.
+        They are no more than there are free slots, of which so many jobs that are *starting* take
+        one each; the other jobs of the *claim* are given back.
         """
         jobs = claim.jobs
         if claim.concurrency is not None:
             self.concurrency_set(claim.concurrency)
-        if jobs and len(jobs) > (free := self.free):
+        if jobs and len(jobs) > (free := max(0, self.free - starting)):
             # Since it was requested, the queue may have begun to drain, or got fewer slots.
             for job in jobs[free:]:
                 self.settled(job, GivenBack())

@@ -6,15 +6,12 @@ What `QueueState` decides about attempts is carried out here, in the queue actor
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
-from pykka._envelope import Envelope
 
 from antq_actors.executors import places
 from antq_actors.executors.base import THREAD, NotReady, attempt_runner
@@ -36,11 +33,12 @@ from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.reasons import Killed, Shutdown
 from antq_actors.otp.kernel.stopping import is_abandoned
-from antq_actors.otp.messaging import calls, links, timers
+from antq_actors.otp.messaging import links, timers
 from antq_actors.otp.messaging.deadlock import DeathWatch
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 from antq_actors.otp.threads import run_queue
 from antq_actors.queues.dispatch import QueueExecutors
+from antq_actors.queues.exit_queue import ExitQueue
 from antq_actors.queues.progress import ReportedProgress
 from antq_actors.queues.verdict import RunningAttempt, StopCause
 
@@ -90,13 +88,6 @@ class Abandon(NamedTuple):
     cell: ActorCell
 
 
-class WorkersExited(NamedTuple):
-    """Some worker actors have ended; take them from the `ExitQueue`."""
-
-
-_EXITED: Final = Envelope(WorkersExited())
-
-
 class Workers(DynamicSupervisor):
     """Has one temporary child per running job. The queue's thread runs its turns, if it sleeps."""
 
@@ -105,71 +96,6 @@ class Workers(DynamicSupervisor):
     def can_run_inline(self) -> bool:
         """Return whether the caller is an actor: no KeyboardInterrupt cuts what it starts."""
         return local.cell is not None
-
-
-class ExitQueue:
-    """The exits of one queue's worker actors, each added once and taken once.
-
-    *queue* gets one `WorkersExited` for any number of them.
-    """
-
-    def __init__(self, queue: ActorCell) -> None:
-        self._queue = queue
-        self.paused = False
-        """Whether the queue actor will take them without a message."""
-        self._exits: deque[tuple[ActorCell, ExitReason]] = deque()
-        self._notified = False
-        self._taken = 0
-        """How often they were taken."""
-        self._coming = -1
-        """How often they had been, at the last notice that has woken a thread for the next time."""
-        self._run_turn = run_queue.Brief(partial(calls.run_pending, queue))
-
-    def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
-        """Add the exit of a worker actor, in any thread, and wake the queue actor if need be."""
-        # Added before the flags are read, which are lowered before the exits are taken: so an exit
-        # of this moment is either announced or taken.
-        self._exits.append((cell, reason))
-        if self.paused or self._notified:
-            return
-        self._notified = True
-        if calls.defer_turn(self._queue):
-            self._queue.mailbox.deliver(_EXITED, wake=False)
-        elif cell.thread is threading.current_thread():
-            # Soon it has nothing more to do, and runs the queue's turn itself: when the worker
-            # actors that wait for a thread have begun, so that there is more to settle at once.
-            self._queue.mailbox.deliver(_EXITED, wake=False)
-            run_queue.run_soon(self._run_turn)
-        else:
-            self._queue.mailbox.deliver(_EXITED)
-
-    def notify(self) -> None:
-        """Have the queue actor see what it was served; in any thread, at any bytecode.
-
-        An idle service thread runs its turn, and then performs a job that begins in it.
-        """
-        if self.is_coming():
-            return
-        taken = self._taken
-        self._queue.mailbox.deliver(_EXITED, wake=False)
-        if not run_queue.run_if_idle(self._run_turn):
-            self._queue.mailbox.deliver(_EXITED)
-        # Last, and with the number from before: a notice that is cut short counts for nothing, and
-        # a turn that has come already is none that will come.
-        self._coming = taken
-
-    def is_coming(self) -> bool:
-        """Return whether the queue actor is about to look, without another message."""
-        return self.paused or self._coming == self._taken
-
-    def take(self) -> deque[tuple[ActorCell, ExitReason]]:
-        """Return the exits of worker actors, to be removed one by one; all later ones come there.
-
-        The next one after this is announced again.
-        """
-        self._notified = False
-        self._taken += 1
-        return self._exits
 
 
 class RunningAttempts:

@@ -473,7 +473,8 @@ class StorageActor(GenServer):
             standing = self._standing.pop(queue_name, None) or taken.get(queue_name)
             if standing is not None:
                 taken[queue_name] = standing
-                standing.serve(store, commits)
+                # On disk, a claim that the queue requests would be another flush.
+                standing.serve(store, commits, always=self._durable)
 
     def _keep_standing(self, requests: Collection[Write], taken: dict[str, StandingClaim]) -> None:
         """Keep the claims that a transaction has left, or has not used up; note those it served."""

@@ -87,8 +87,9 @@ class StandingClaim:
     notify: Callable[[], None]
     """Has the queue actor see to it soon. Called in any thread; it must neither raise nor wait."""
     is_coming: Callable[[], bool] = bool
-    """Whether the queue actor is about to see to it, without another notice. Then it is not served:
-    what comes meanwhile, the queue actor claims together."""
+    """Whether the queue actor is about to see to it, without another notice."""
+    arrive: Callable[[], object] = bool
+    """Called in the transaction that serves it."""
     limit: int = 0
     """How many jobs it is for; 0 until the request that leaves it is done."""
     withdrawals: list[None] = field(default_factory=list, repr=False)
@@ -137,14 +138,16 @@ class StandingClaim:
         self.limit = wanted - len(claim.jobs)
         return claim
 
-    def serve(self, store: JobStore, commits: Sequence[None]) -> bool:
+    def serve(self, store: JobStore, commits: Sequence[None], *, always: bool = False) -> bool:
         """Claim jobs for the queue in the transaction of *store*; return whether that did anything.
 
         The outcomes that the queue has by now are stored before. The transaction is to add an
-        entry to *commits* when it commits.
+        entry to *commits* when it commits. Not *always*: if the queue actor is about to look, what
+        comes meanwhile is left for it to claim together.
         """
-        if not self.is_standing or self.is_coming():
+        if not (self.is_standing and (always or not self.is_coming())):
             return False
+        self.arrive()
         outcomes = self.outcomes[self.stored :]
         try:
             claim = store.work(
@@ -164,6 +167,7 @@ class StandingClaim:
             self.clock,
             self.notify,
             self.is_coming,
+            self.arrive,
             self.limit - len(claim.jobs),
             self.withdrawals,
             outcomes=self.outcomes,

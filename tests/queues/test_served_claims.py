@@ -22,9 +22,9 @@ from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import NewJob
 from antq_actors.otp import Killed, Shutdown
 from antq_actors.queues import Wake
+from antq_actors.queues.exit_queue import ExitQueue
 from antq_actors.queues.messages import Drain
 from antq_actors.queues.queue_state import HOLD_SECONDS, QueueState
-from antq_actors.queues.running_attempts import ExitQueue
 from antq_actors.queues.verdict import RunningAttempt
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.admin.verify import verify

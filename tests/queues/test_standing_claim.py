@@ -91,6 +91,15 @@ def test_served_jobs_beyond_a_lowered_limit_are_given_back():
     ]
 
 
+def test_jobs_that_are_about_to_start_take_slots_from_those_that_were_served_with_them():
+    state = a_state_with(3, 3, claimed=3)
+    claim = state.take_served(0.0)
+
+    assert [job.id for job in state.accept(claim, starting=2)] == [0]
+
+    assert ids(state.unsent) == [1, 2]
+
+
 # ---- outcomes are held for the transaction that stores the next job ----------------------------
 
 

@@ -26,11 +26,11 @@ class AQueue(otp.GenServer):
 class Queues:
     """Queues on one node that leave claims with a storage actor, and what comes of that."""
 
-    def __init__(self, path):
+    def __init__(self, path, *, durable=False):
         self.events = []
         self.now = 0
         self.actor = StorageActor.start(
-            path, wake=lambda queue: self.events.append(("woken", queue)), durable=False
+            path, wake=lambda queue: self.events.append(("woken", queue)), durable=durable
         )
         self.ref = AQueue.start()
         self.write(JobStore.add_node, NODE)
@@ -65,6 +65,13 @@ class Queues:
     def findings(self):
         return self.read(lambda reader: verify(reader._txn, reader._tables))
 
+    def stop(self):
+        """Verify the store, and stop both actors."""
+        assert self.findings() == []
+        for ref in (self.ref, self.actor):
+            if ref.is_alive():
+                otp.stop(ref)
+
     def taken_events(self):
         taken, self.events[:] = list(self.events), []
         return taken
@@ -74,10 +81,7 @@ class Queues:
 def queues(tmp_path):
     found = Queues(tmp_path / "store")
     yield found
-    assert found.findings() == []
-    for ref in (found.ref, found.actor):
-        if ref.is_alive():
-            otp.stop(ref)
+    found.stop()
 
 
 def served(standing):
@@ -119,6 +123,17 @@ def test_a_queue_that_is_about_to_look_claims_together_what_comes_meanwhile(queu
     assert queues.taken_events() == [("notified", "mail"), ("woken", "mail"), ("woken", "mail")]
     _, claim = queues.leave(3, withdrawn=standing)
     assert [job.id for job in claim.jobs] == others
+
+
+def test_on_disk_it_is_served_also_while_the_queue_is_about_to_look(tmp_path):
+    queues = Queues(tmp_path / "store", durable=True)
+    standing, _ = queues.leave(3, is_coming=lambda: True)
+
+    ids = [queues.insert() for _ in range(2)]
+
+    assert served(standing) == [[id_] for id_ in ids]
+    assert queues.taken_events() == [("notified", "mail")] * 2
+    queues.stop()
 
 
 def test_a_claim_that_came_back_full_leaves_nothing(queues):

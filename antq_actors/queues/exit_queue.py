@@ -1,0 +1,230 @@
+"""What has a queue actor take its next turn: exits of its workers, jobs it was served, jobs due.
+
+Each says so in its own thread, and often several do at once. One notice does for all of them. While
+jobs are enqueued in rapid succession, it waits for more to come: a turn for each of them would have
+the threads that enqueue and perform take the interpreter from each other all the time.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pykka._envelope import Envelope
+
+from antq_actors.otp.messaging import calls
+from antq_actors.otp.threads import run_queue
+
+if TYPE_CHECKING:
+    from antq_actors.otp.kernel.cell import ActorCell
+    from antq_actors.otp.kernel.reasons import ExitReason
+
+COALESCING_SECONDS: Final = 0.002
+"""How long a notice waits for others, at most, while jobs arrive rapidly."""
+
+QUICK_SECONDS: Final = 0.000_35
+"""A job comes quickly if its caller paused for less since the job before. A caller that waits for
+something in between pauses longer; one that enqueues in a loop pauses for a fraction of it."""
+
+SLOW_SECONDS: Final = 0.000_7
+"""One behind a longer pause ends the rapid succession."""
+
+FEWEST_QUICK: Final = 4
+"""So many jobs in a row that come quickly are a rapid succession."""
+
+MOST_QUICK: Final = 1_024
+"""So many are needed at most, when waiting for more has turned out to be in vain."""
+
+
+class WorkersExited(NamedTuple):
+    """Some worker actors have ended, or jobs are there to begin: see the `ExitQueue`."""
+
+
+_EXITED: Final = Envelope(WorkersExited())
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """How jobs arrive, one after the other: decides whether notices are coalesced.
+
+    *now* is by the monotonic clock. If those who enqueue wait for what they have enqueued, or are
+    themselves the jobs of the queue, waiting for more jobs only keeps them from coming: nothing
+    comes meanwhile. So after each time that this was so, twice as many have to come quickly.
+    """
+
+    are_rapid: bool = False
+    """Whether they come so quickly that a notice should wait for more of them."""
+    last: float = -math.inf
+    """When the last one was stored."""
+    in_a_row: int = 0
+    """How many came quickly, since one was slow."""
+    needed: int = FEWEST_QUICK
+    """How many make a rapid succession."""
+
+    def note(self, now: float) -> None:
+        """Note that a job is stored now, by a caller that has paused since the `last` one."""
+        pause = now - self.last
+        if pause < QUICK_SECONDS:
+            self.in_a_row += 1
+        elif pause > SLOW_SECONDS:
+            self.in_a_row = 0
+        self.are_rapid = self.in_a_row >= self.needed
+
+    def waited(self, now: float) -> None:
+        """Note that a notice has waited for more jobs; whether they still came is seen by now."""
+        if now - self.last <= SLOW_SECONDS:
+            self.needed = FEWEST_QUICK
+        else:
+            self.needed = min(2 * self.needed, MOST_QUICK)
+            self.in_a_row = 0
+            self.are_rapid = False
+
+
+class ExitQueue:
+    """The exits of one queue's worker actors, each added once and taken once; and all notices.
+
+    *queue* gets one `WorkersExited` for any number of them.
+    """
+
+    def __init__(self, queue: ActorCell) -> None:
+        self._queue = queue
+        self.paused = False
+        """Whether the queue actor will take them without a message."""
+        self._exits: deque[tuple[ActorCell, ExitReason]] = deque()
+        self._notified = False
+        self._taken = 0
+        """How often they were taken."""
+        self._coming = -1
+        """How often they had been, at the last notice that has woken a thread for the next time."""
+        self._run_turn = run_queue.Brief(partial(calls.run_pending, queue))
+        self.has_more = False
+        """Whether there may be due jobs that the queue actor has not heard of."""
+        self.claims = 0
+        """How many claims the queue actor has requested."""
+        self._woken_for = -1
+        """How many it had, at the last notice that jobs are due."""
+        self.arrivals = Arrivals()
+        self.room = 0
+        """How many more jobs may arrive before a notice waits for no more of them."""
+        self._waited = 0
+        """How many notices have waited for more jobs."""
+        self._waiting = -1
+        """How many had, when the last one began to."""
+        self._wait_for_more = run_queue.Brief(self._run_turn_later)
+        self._enough = threading.Lock()
+        """Where it waits, until somebody releases it."""
+        self._enough.acquire()
+
+    def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
+        """Add the exit of a worker actor, in any thread, and wake the queue actor if need be."""
+        # Added before the flags are read, which are lowered before the exits are taken: so an exit
+        # of this moment is either announced or taken.
+        self._exits.append((cell, reason))
+        if self.paused or self._notified:
+            return
+        self._notified = True
+        if self.arrivals.are_rapid and self.room > 0:
+            # What is free is enough for what arrives, and a held outcome goes with that.
+            self._notify_later()
+        elif calls.defer_turn(self._queue):
+            self._queue.mailbox.deliver(_EXITED, wake=False)
+        elif cell.thread is threading.current_thread():
+            # Soon it has nothing more to do, and runs the queue's turn itself: when the worker
+            # actors that wait for a thread have begun, so that there is more to settle at once.
+            self._queue.mailbox.deliver(_EXITED, wake=False)
+            run_queue.run_soon(self._run_turn)
+        else:
+            self._queue.mailbox.deliver(_EXITED)
+
+    def arrive(self) -> None:
+        """Note that a job is stored and served in a transaction; `notify` follows."""
+        self.room -= 1
+        self.arrivals.note(time.monotonic())
+
+    def notify(self) -> None:
+        """Have the queue actor see what it was served; in any thread, at any bytecode.
+
+        An idle service thread runs its turn, and then performs a job that begins in it.
+        """
+        self.arrivals.last = time.monotonic()
+        if self.is_coming():
+            self._hurry_if_full()
+            return
+        if self.arrivals.are_rapid and self.room > 0:
+            self._notify_later()
+            return
+        taken = self._taken
+        self._queue.mailbox.deliver(_EXITED, wake=False)
+        if not run_queue.run_if_idle(self._run_turn):
+            self._queue.mailbox.deliver(_EXITED)
+        # Last, and with the number from before: a notice that is cut short counts for nothing, and
+        # a turn that has come already is none that will come.
+        self._coming = taken
+
+    def wake(self) -> None:
+        """Have the queue actor claim due jobs; in any thread, at any bytecode.
+
+        One that was woken already and has not requested a claim since need not hear it again: it
+        will when it has a free slot, and then see all that was stored before.
+        """
+        now = time.monotonic()
+        self.arrivals.note(now)
+        self.arrivals.last = now
+        self.room -= 1
+        claims = self.claims
+        if self._woken_for == claims:
+            return
+        # Before the question whether it is coming: the turn that comes reads it.
+        self.has_more = True
+        if self.is_coming():
+            self._hurry_if_full()
+        elif self.arrivals.are_rapid and self.room > 0:
+            self._notify_later()
+        else:
+            self._queue.mailbox.deliver(_EXITED)
+            self._woken_for = claims  # last, as in `notify`
+
+    def is_coming(self) -> bool:
+        """Return whether the queue actor is about to look, without another message."""
+        return self.paused or self._coming == self._taken or self._waiting == self._waited
+
+    def take(self) -> deque[tuple[ActorCell, ExitReason]]:
+        """Return the exits of worker actors, to be removed one by one; all later ones come there.
+
+        The next one after this is announced again.
+        """
+        self._notified = False
+        self._taken += 1
+        return self._exits
+
+    # ---- a notice that waits for more -----------------------------------------------------
+
+    def _notify_later(self) -> None:
+        """Have an idle service thread wait for more jobs, and then run the queue actor's turn."""
+        if self.is_coming():
+            return
+        waited = self._waited
+        if run_queue.run_if_idle(self._wait_for_more):
+            self._waiting = waited  # last, as in `notify`
+        else:
+            self._queue.mailbox.deliver(_EXITED)
+
+    def _run_turn_later(self) -> None:
+        self._enough.acquire(timeout=COALESCING_SECONDS)
+        self._waited += 1
+        self.arrivals.waited(time.monotonic())
+        # Its own, as a turn in the meantime has read all messages.
+        self._queue.mailbox.deliver(_EXITED, wake=False)
+        calls.run_pending(self._queue)
+
+    def _hurry_if_full(self) -> None:
+        """End the wait for more jobs if they have taken all free slots."""
+        if self.room <= 0 and self._waiting == self._waited and self._enough.locked():
+            with suppress(RuntimeError):  # another thread was quicker
+                self._enough.release()
