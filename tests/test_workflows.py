@@ -34,7 +34,7 @@ from antq_actors import (
 from antq_actors.jobs import instant
 from antq_actors.jobs.state import JobFlow
 from antq_actors.jobs.upstream import nodes_before
-from antq_actors.queues.services.rescuer import cancel_abandoned
+from antq_actors.queues.services.housekeeping import cancel_abandoned
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import WORKFLOW
 from antq_actors.storage.jobs.job_store import JobStore

@@ -33,8 +33,7 @@ from antq_actors.queues.queue_actor import QueueActor, wake_for_jobs, wake_queue
 from antq_actors.queues.running_attempts import Workers
 from antq_actors.queues.services.cron import CronConfig, CronService
 from antq_actors.queues.services.flow import FlowService
-from antq_actors.queues.services.pruner import Pruner, PrunerConfig
-from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
+from antq_actors.queues.services.housekeeping import Pruner, PrunerConfig, Rescuer, RescuerConfig
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.jobs.tasks import TASKS
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from antq_actors.events import NodeStarted, NodeStopped
 from antq_actors.jobs import instant
-from antq_actors.queues.services.rescuer import cancel_abandoned
+from antq_actors.queues.services.housekeeping import cancel_abandoned
 from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:

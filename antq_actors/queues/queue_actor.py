@@ -43,7 +43,7 @@ from antq_actors.queues.running_attempts import (
     RunningAttempts,
     TimedOut,
 )
-from antq_actors.queues.services.rescuer import rescue_dead_nodes
+from antq_actors.queues.services.housekeeping import rescue_dead_nodes
 from antq_actors.queues.verdict import StopCause
 from antq_actors.storage.format.records import NodeGone, Settlement
 from antq_actors.storage.jobs.job_store import JobStore

@@ -195,11 +195,17 @@ def cut_enqueues(cutter, store, thread):
 
 
 def cut_served_enqueues(cutter, store, thread):
-    """As `cut_enqueues`, but a queue with free slots is served by each enqueue."""
+    """As `cut_enqueues`, but a queue with free slots is served by each enqueue.
+
+    *thread* "rapid": its notices wait for more jobs, as those of jobs that come rapidly do.
+    """
     app = AntQ(a_path(store), queues={"default": QueueConfig(3, check_interval=0.5)}).start()
     problems, missed = [], 0
+    arrivals = app.queue("default").ref.cell.inline_actor.exits.arrivals
 
     def cut():
+        if thread == "rapid":
+            arrivals.are_rapid, arrivals.needed = True, 0
         with cutter:
             Note.perform_async({"key": f"cut {cutter.place}" + missed * " again"})
 

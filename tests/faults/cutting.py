@@ -28,7 +28,7 @@ ENQUEUES = {
 
 SERVED = ENQUEUES | {
     "otp/threads/run_queue.py",
-    "queues/running_attempts.py",
+    "queues/exit_queue.py",
     "storage/jobs/job_store.py",
     "storage/requests.py",
 }

@@ -19,8 +19,8 @@ from antq_actors.otp.messaging import calls
 from antq_actors.queues.messages import QueueSettings, Wake
 from antq_actors.queues.node import QueueNode
 from antq_actors.queues.queue_actor import QueueActor
+from antq_actors.queues.services.housekeeping import Pruner, PrunerConfig
 from antq_actors.queues.services.periodic import RunOnce
-from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.jobs.job_store import JobStore

@@ -15,6 +15,8 @@ from cutting import AT_LEAST, CLEAN
         ("instructions", "KeyboardInterrupt", "volatile", "plain"),
         ("instructions", "TimeoutError", "volatile", "main"),
         ("lines", "enqueue", "durable", "main"),
+        ("instructions", "KeyboardInterrupt", "durable", "rapid"),
+        ("lines", "Interrupt", "volatile", "rapid"),
         ("instructions", "enqueue", "volatile", "plain"),
     ],
 )

@@ -4,8 +4,8 @@ import pytest
 from support.stored_jobs import a_new_job
 
 from antq_actors.otp import call
+from antq_actors.queues.services.housekeeping import Rescuer, RescuerConfig
 from antq_actors.queues.services.periodic import RunOnce
-from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.storage.jobs.group_verbs import NewGroup
 from antq_actors.storage.jobs.groups import BATCH
 from antq_actors.storage.jobs.job_store import JobStore

@@ -14,9 +14,8 @@ from antq_actors.jobs.outcome import Cancelled, Completed, Failed
 from antq_actors.jobs.state import Status
 from antq_actors.otp import call, stop
 from antq_actors.queues.node import QueueNode
+from antq_actors.queues.services.housekeeping import Pruner, PrunerConfig, Rescuer, RescuerConfig
 from antq_actors.queues.services.periodic import RunOnce
-from antq_actors.queues.services.pruner import Pruner, PrunerConfig
-from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.format.records import Settlement

@@ -21,7 +21,7 @@ from antq_actors.otp.messaging import calls
 from antq_actors.otp.messaging.timers import cancel_timer
 from antq_actors.queues.outage import Outage
 from antq_actors.queues.services.cron_within import fire_within
-from antq_actors.queues.services.rescuer import rescue_dead_nodes
+from antq_actors.queues.services.housekeeping import rescue_dead_nodes
 from antq_actors.storage.jobs import cron_turns, crons
 
 if TYPE_CHECKING:
