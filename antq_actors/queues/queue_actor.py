@@ -429,7 +429,9 @@ class QueueActor(GenServer):
         if state.standing is not None and state.standing.commits:
             self._take_served()  # what the request has withdrawn
         request, self._request = self._request, None
-        self._begin(claim, state.fetched(claim, None if request is None else request.leaves))
+        jobs = state.fetched(claim, None if request is None else request.leaves)
+        if jobs or claim.concurrency is not None or claim.cancelled:
+            self._begin(claim, jobs)
         self._plan_check(claim.next_due)
 
     def _take_served(self) -> None:

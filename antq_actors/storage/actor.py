@@ -470,6 +470,8 @@ class StorageActor(GenServer):
         thread, must not serve it as well.
         """
         for queue_name in list(store.due):
+            if store.holds(queue_name):
+                continue  # it would find nothing, and not as quickly
             standing = self._standing.pop(queue_name, None) or taken.get(queue_name)
             if standing is not None:
                 taken[queue_name] = standing

@@ -159,10 +159,7 @@ class JobWriter(StoppingQueues):
         return display.spec_for_display(stored, record.state, self._tables.cipher)
 
     def flush(self) -> None:
-        """Write counts and the next id before the commit; leave paused queues out of `due`.
-
-        But for those of which steps have let jobs through.
-        """
+        """Write counts and the next id before the commit; leave paused queues out of `due`."""
         if self._composition is not None:
             self._compose()
         if self._limited is not None and self._limited.flush():
@@ -175,10 +172,14 @@ class JobWriter(StoppingQueues):
             self._next_id = None
             self.has_changed = True
         for queue_name in list(self.due):
-            if self._txn.get(paused_key(queue_name), db=meta) is None:
-                continue
-            if LETS_THROUGH not in self._meta.stepping(queue_name):
+            if self._txn.get(paused_key(queue_name), db=meta) is not None and self.holds(queue_name):
                 self.due.discard(queue_name)
+
+    def holds(self, queue_name: str) -> bool:
+        """Read whether no job of a queue may start: it is paused, and no step lets any through."""
+        if self._txn.get(paused_key(queue_name), db=self._tables.meta) is None:
+            return False
+        return LETS_THROUGH not in self._meta.stepping(queue_name)
 
     def _compose(self) -> None:
         """Store what follows from the changes so far for others: jobs may be released by that."""
