@@ -172,7 +172,8 @@ class JobWriter(StoppingQueues):
             self._next_id = None
             self.has_changed = True
         for queue_name in list(self.due):
-            if self._txn.get(paused_key(queue_name), db=meta) is not None and self.holds(queue_name):
+            is_paused = self._txn.get(paused_key(queue_name), db=meta) is not None
+            if is_paused and self.holds(queue_name):
                 self.due.discard(queue_name)
 
     def holds(self, queue_name: str) -> bool:
