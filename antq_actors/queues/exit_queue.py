@@ -142,9 +142,9 @@ class ExitQueue:
         else:
             self._queue.mailbox.deliver(_EXITED)
 
-    def arrive(self) -> None:
-        """Note that a job is stored and served in a transaction; `notify` follows."""
-        self.room -= 1
+    def arrive(self, jobs: int) -> None:
+        """Note that *jobs* are stored and served in a transaction; `notify` follows."""
+        self.room -= jobs
         self.arrivals.note(time.monotonic())
 
     def notify(self) -> None:

@@ -88,8 +88,8 @@ class StandingClaim:
     """Has the queue actor see to it soon. Called in any thread; it must neither raise nor wait."""
     is_coming: Callable[[], bool] = bool
     """Whether the queue actor is about to see to it, without another notice."""
-    arrive: Callable[[], object] = bool
-    """Called in the transaction that serves it."""
+    arrive: Callable[[int], object] = bool
+    """Called with the number of jobs in the transaction in which it is served them."""
     limit: int = 0
     """How many jobs it is for; 0 until the request that leaves it is done."""
     withdrawals: list[None] = field(default_factory=list, repr=False)
@@ -147,7 +147,6 @@ class StandingClaim:
         """
         if not (self.is_standing and (always or not self.is_coming())):
             return False
-        self.arrive()
         outcomes = self.outcomes[self.stored :]
         try:
             claim = store.work(
@@ -159,6 +158,7 @@ class StandingClaim:
         does_nothing = not claim.jobs and claim.concurrency is None and not claim.cancelled
         if does_nothing and not outcomes:
             return False
+        self.arrive(len(claim.jobs))
         self.claim = claim
         self.rest = StandingClaim(
             self.queue,

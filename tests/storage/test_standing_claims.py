@@ -39,12 +39,20 @@ class Queues:
         return otp.call(self.actor, Write(verb, args, kwargs), 10)
 
     def leave(
-        self, limit, queue="mail", *, settlements=(), withdrawn=None, ref=None, is_coming=bool
+        self,
+        limit,
+        queue="mail",
+        *,
+        settlements=(),
+        withdrawn=None,
+        ref=None,
+        is_coming=bool,
+        arrive=bool,
     ):
         """Request jobs; return the claim that was left, and what was claimed."""
         notify = lambda: self.events.append(("notified", queue))  # noqa: E731
         cell = (ref or self.ref).cell
-        left = StandingClaim(cell, queue, NODE, lambda: self.now, notify, is_coming)
+        left = StandingClaim(cell, queue, NODE, lambda: self.now, notify, is_coming, arrive)
         request = Write(
             lambda store: left.work(settlements, store, limit=limit, withdrawn=withdrawn),
             waits_for_disk=False,
@@ -123,6 +131,20 @@ def test_a_queue_that_is_about_to_look_claims_together_what_comes_meanwhile(queu
     assert queues.taken_events() == [("notified", "mail"), ("woken", "mail"), ("woken", "mail")]
     _, claim = queues.leave(3, withdrawn=standing)
     assert [job.id for job in claim.jobs] == others
+
+
+def test_the_queue_hears_how_many_jobs_arrive_for_it_and_of_none_that_are_not_due(queues):
+    arrived = []
+    queues.leave(3, arrive=arrived.append)
+
+    queues.insert()
+    queues.write(JobStore.insert_many, [a_new_job() for _ in range(5)])
+
+    assert arrived == [1, 2]
+    queues.leave(9, arrive=arrived.append)
+    del arrived[:]
+    queues.insert(due=50)
+    assert arrived == []
 
 
 def test_on_disk_it_is_served_also_while_the_queue_is_about_to_look(tmp_path):
