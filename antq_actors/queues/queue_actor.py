@@ -360,8 +360,8 @@ class QueueActor(GenServer):
         if state.too_many_orphans:
             attempts.count_orphans()
             self._report()
-        waiters = self._store.idle.waiters
-        while (request := state.next_fetch(is_awaited=bool(waiters))) is not None:
+        idle, jobs = self._store.idle.waiters, self._store.waits.waiters
+        while (request := state.next_fetch(is_awaited=bool(idle or jobs))) is not None:
             run_queue.wake_for_waiting()  # the jobs that have begun need not wait for the store
             self._tag += 1
             if request.limit:

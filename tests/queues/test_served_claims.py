@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random as Chance
@@ -21,7 +22,7 @@ from antq_actors.jobs.outcome import COMPLETED
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import NewJob
 from antq_actors.otp import Killed, Shutdown
-from antq_actors.queues import Wake
+from antq_actors.queues import Wake, queue_actor, queue_state
 from antq_actors.queues.exit_queue import ExitQueue
 from antq_actors.queues.messages import Drain
 from antq_actors.queues.queue_state import HOLD_SECONDS, QueueState
@@ -299,6 +300,22 @@ def test_jobs_that_arrive_while_others_run_fill_the_slots_and_no_more(run, contr
     for job in jobs:
         assert settled(app, job).attempts == 1
     assert controlled.most_at_once == 3
+
+
+def test_no_outcome_is_held_while_a_caller_waits_for_jobs_to_end(run, controlled, monkeypatch):
+    for module in (queue_actor, queue_state):
+        monkeypatch.setattr(module, "HOLD_SECONDS", 600)
+    app = controlled.app = ready(run())
+    jobs = [controlled.job(n) for n in range(2)]
+    controlled.begun(2)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(app.wait, jobs, timeout=30)
+        until(lambda: app._runtime().store.waits.waiters, "the caller")
+
+        controlled.release_all()
+
+        _, left = waiting.result(60)
+    assert left == []
 
 
 def test_a_drained_queue_claims_nothing_that_comes_later(run, controlled):
