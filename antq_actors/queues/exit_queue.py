@@ -35,6 +35,9 @@ something in between pauses longer; one that enqueues in a loop pauses for a fra
 SLOW_SECONDS: Final = 0.000_7
 """One behind a longer pause ends the rapid succession."""
 
+SOON_SECONDS: Final = 0.001_5
+"""On disk, a job that comes so soon after the one before is claimed as it is stored."""
+
 FEWEST_QUICK: Final = 4
 """So many jobs in a row that come quickly are a rapid succession."""
 
@@ -92,8 +95,11 @@ class ExitQueue:
     *queue* gets one `WorkersExited` for any number of them.
     """
 
-    def __init__(self, queue: ActorCell) -> None:
+    def __init__(self, queue: ActorCell, *, is_durable: bool = False) -> None:
         self._queue = queue
+        self._is_durable = is_durable
+        self._is_noted = False
+        """Whether the arrival of the job that is stored now is noted."""
         self.paused = False
         """Whether the queue actor will take them without a message."""
         self._exits: deque[tuple[ActorCell, ExitReason]] = deque()
@@ -142,10 +148,24 @@ class ExitQueue:
         else:
             self._queue.mailbox.deliver(_EXITED)
 
+    def claims_later(self) -> bool:
+        """Note that a job is stored; return whether the queue actor claims it in its next turn.
+
+        It does if that is coming, with what else comes until then. But on disk that claim would be
+        another flush, so of jobs that arrive soon after each other each is claimed as it is stored.
+        """
+        now = time.monotonic()
+        is_soon = now - self.arrivals.last < SOON_SECONDS
+        self.arrivals.note(now)
+        self._is_noted = True
+        if self._is_durable and is_soon:
+            return False
+        # As `is_coming`, without another call on the path of each job.
+        return self.paused or self._coming == self._taken or self._waiting == self._waited
+
     def arrive(self, jobs: int) -> None:
-        """Note that *jobs* are stored and served in a transaction; `notify` follows."""
+        """Note that *jobs* are served in a transaction; `notify` follows."""
         self.room -= jobs
-        self.arrivals.note(time.monotonic())
 
     def notify(self) -> None:
         """Have the queue actor see what it was served; in any thread, at any bytecode.
@@ -153,6 +173,7 @@ class ExitQueue:
         An idle service thread runs its turn, and then performs a job that begins in it.
         """
         self.arrivals.last = time.monotonic()
+        self._is_noted = False
         if self.is_coming():
             self._hurry_if_full()
             return
@@ -174,7 +195,9 @@ class ExitQueue:
         will when it has a free slot, and then see all that was stored before.
         """
         now = time.monotonic()
-        self.arrivals.note(now)
+        if not (self._is_noted or self._is_durable):  # there, storing it is a longer pause
+            self.arrivals.note(now)
+        self._is_noted = False
         self.arrivals.last = now
         self.room -= 1
         claims = self.claims

@@ -376,7 +376,7 @@ class QueueActor(GenServer):
                     self._node,
                     self._clock,
                     self.exits.notify,
-                    self.exits.is_coming,
+                    self.exits.claims_later,
                     self.exits.arrive,
                     outcomes=state.unsent,
                 ),

@@ -120,7 +120,7 @@ class RunningAttempts:
         everywhere.follow(self)
         self._state = state
         self._clock = clock
-        self.exits = ExitQueue(queue.cell)
+        self.exits = ExitQueue(queue.cell, is_durable=settings.path is not None)
         self.executors = QueueExecutors(settings, clock, state.concurrency, tracker.hub.tell)
         self.reported = ReportedProgress(queue)
         self._on_report = self.reported.on_report

@@ -475,8 +475,7 @@ class StorageActor(GenServer):
             standing = self._standing.pop(queue_name, None) or taken.get(queue_name)
             if standing is not None:
                 taken[queue_name] = standing
-                # On disk, a claim that the queue requests would be another flush.
-                standing.serve(store, commits, always=self._durable)
+                standing.serve(store, commits)
 
     def _keep_standing(self, requests: Collection[Write], taken: dict[str, StandingClaim]) -> None:
         """Keep the claims that a transaction has left, or has not used up; note those it served."""

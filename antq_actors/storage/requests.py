@@ -87,7 +87,7 @@ class StandingClaim:
     notify: Callable[[], None]
     """Has the queue actor see to it soon. Called in any thread; it must neither raise nor wait."""
     is_coming: Callable[[], bool] = bool
-    """Whether the queue actor is about to see to it, without another notice."""
+    """Whether what comes is left for the queue actor, which is about to look without a notice."""
     arrive: Callable[[int], object] = bool
     """Called with the number of jobs in the transaction in which it is served them."""
     limit: int = 0
@@ -138,14 +138,14 @@ class StandingClaim:
         self.limit = wanted - len(claim.jobs)
         return claim
 
-    def serve(self, store: JobStore, commits: Sequence[None], *, always: bool = False) -> bool:
+    def serve(self, store: JobStore, commits: Sequence[None]) -> bool:
         """Claim jobs for the queue in the transaction of *store*; return whether that did anything.
 
         The outcomes that the queue has by now are stored before. The transaction is to add an
-        entry to *commits* when it commits. Not *always*: if the queue actor is about to look, what
-        comes meanwhile is left for it to claim together.
+        entry to *commits* when it commits. If the queue actor is about to look, what comes
+        meanwhile is left for it to claim together.
         """
-        if not (self.is_standing and (always or not self.is_coming())):
+        if not self.is_standing or self.is_coming():
             return False
         outcomes = self.outcomes[self.stored :]
         try:

@@ -307,6 +307,17 @@ def test_a_message_that_a_turn_in_between_has_read_does_not_end_the_wait(queue, 
     until(lambda: queue.ask("told") == 1, "the message")
 
 
+def test_on_disk_a_job_that_comes_soon_after_another_is_claimed_as_it_is_stored(queue):
+    for is_durable in (True, False):
+        exits = ExitQueue(queue.cell, is_durable=is_durable)
+        exits.paused = True
+        assert exits.claims_later()
+
+        exits.arrivals.last = math.inf
+
+        assert exits.claims_later() is not is_durable
+
+
 # ---- whether jobs come rapidly -------------------------------------------------------------------
 
 
@@ -380,7 +391,7 @@ def test_they_are_rapid_only_after_a_few_quick_ones_and_what_it_takes_is_bounded
         else:
             was_rapid = arrivals.are_rapid
             arrivals.waited(now)
-            if not arrivals.are_rapid:
+            if arrivals.in_a_row == 0:
                 quick = 0
             assert arrivals.are_rapid in (was_rapid, False)
         assert FEWEST_QUICK <= arrivals.needed <= MOST_QUICK

@@ -26,11 +26,11 @@ class AQueue(otp.GenServer):
 class Queues:
     """Queues on one node that leave claims with a storage actor, and what comes of that."""
 
-    def __init__(self, path, *, durable=False):
+    def __init__(self, path):
         self.events = []
         self.now = 0
         self.actor = StorageActor.start(
-            path, wake=lambda queue: self.events.append(("woken", queue)), durable=durable
+            path, wake=lambda queue: self.events.append(("woken", queue)), durable=False
         )
         self.ref = AQueue.start()
         self.write(JobStore.add_node, NODE)
@@ -145,17 +145,6 @@ def test_the_queue_hears_how_many_jobs_arrive_for_it_and_of_none_that_are_not_du
     del arrived[:]
     queues.insert(due=50)
     assert arrived == []
-
-
-def test_on_disk_it_is_served_also_while_the_queue_is_about_to_look(tmp_path):
-    queues = Queues(tmp_path / "store", durable=True)
-    standing, _ = queues.leave(3, is_coming=lambda: True)
-
-    ids = [queues.insert() for _ in range(2)]
-
-    assert served(standing) == [[id_] for id_ in ids]
-    assert queues.taken_events() == [("notified", "mail")] * 2
-    queues.stop()
 
 
 def test_a_claim_that_came_back_full_leaves_nothing(queues):
