@@ -14,10 +14,11 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pykka._envelope import Envelope
 
+from antq_actors.otp.kernel.messages import Marker
 from antq_actors.otp.messaging import calls
 from antq_actors.otp.threads import run_queue
 
@@ -45,11 +46,10 @@ MOST_QUICK: Final = 1_024
 """So many are needed at most, when waiting for more has turned out to be in vain."""
 
 
-class WorkersExited(NamedTuple):
-    """Some worker actors have ended, or jobs are there to begin: see the `ExitQueue`."""
+NOTICE: Final = Marker("NOTICE")
+"""A message to a queue actor: some worker actors have ended, or jobs are there to begin."""
 
-
-_EXITED: Final = Envelope(WorkersExited())
+_NOTICE: Final = Envelope(NOTICE)
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class Arrivals:
 class ExitQueue:
     """The exits of one queue's worker actors, each added once and taken once; and all notices.
 
-    *queue* gets one `WorkersExited` for any number of them.
+    *queue* gets one `NOTICE` for any number of them.
     """
 
     def __init__(self, queue: ActorCell, *, is_durable: bool = False) -> None:
@@ -139,14 +139,14 @@ class ExitQueue:
             # What is free is enough for what arrives, and a held outcome goes with that.
             self._notify_later()
         elif calls.defer_turn(self._queue):
-            self._queue.mailbox.deliver(_EXITED, wake=False)
+            self._queue.mailbox.deliver(_NOTICE, wake=False)
         elif cell.thread is threading.current_thread():
             # Soon it has nothing more to do, and runs the queue's turn itself: when the worker
             # actors that wait for a thread have begun, so that there is more to settle at once.
-            self._queue.mailbox.deliver(_EXITED, wake=False)
+            self._queue.mailbox.deliver(_NOTICE, wake=False)
             run_queue.run_soon(self._run_turn)
         else:
-            self._queue.mailbox.deliver(_EXITED)
+            self._queue.mailbox.deliver(_NOTICE)
 
     def claims_later(self) -> bool:
         """Note that a job is stored; return whether the queue actor claims it in its next turn.
@@ -174,17 +174,16 @@ class ExitQueue:
         """
         self.arrivals.last = time.monotonic()
         self._is_noted = False
-        # As `is_coming`, without another call on the path of each job.
-        if self.paused or self._coming == self._taken or self._waiting == self._waited:
+        if self.is_coming():
             self._hurry_if_full()
             return
         if self.arrivals.are_rapid and self.room > 0:
             self._notify_later()
             return
         taken = self._taken
-        self._queue.mailbox.deliver(_EXITED, wake=False)
+        self._queue.mailbox.deliver(_NOTICE, wake=False)
         if not run_queue.run_if_idle(self._run_turn):
-            self._queue.mailbox.deliver(_EXITED)
+            self._queue.mailbox.deliver(_NOTICE)
         # Last, and with the number from before: a notice that is cut short counts for nothing, and
         # a turn that has come already is none that will come.
         self._coming = taken
@@ -211,7 +210,7 @@ class ExitQueue:
         elif self.arrivals.are_rapid and self.room > 0:
             self._notify_later()
         else:
-            self._queue.mailbox.deliver(_EXITED)
+            self._queue.mailbox.deliver(_NOTICE)
             self._woken_for = claims  # last, as in `notify`
 
     def is_coming(self) -> bool:
@@ -237,14 +236,14 @@ class ExitQueue:
         if run_queue.run_if_idle(self._wait_for_more):
             self._waiting = waited  # last, as in `notify`
         else:
-            self._queue.mailbox.deliver(_EXITED)
+            self._queue.mailbox.deliver(_NOTICE)
 
     def _run_turn_later(self) -> None:
         self._enough.acquire(timeout=COALESCING_SECONDS)
         self._waited += 1
         self.arrivals.waited(time.monotonic())
         # Its own, as a turn in the meantime has read all messages.
-        self._queue.mailbox.deliver(_EXITED, wake=False)
+        self._queue.mailbox.deliver(_NOTICE, wake=False)
         calls.run_pending(self._queue)
 
     def _hurry_if_full(self) -> None:

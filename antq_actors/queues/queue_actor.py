@@ -19,7 +19,7 @@ from antq_actors.otp.kernel.reasons import Crash, ExitReason
 from antq_actors.otp.messaging import calls, timers
 from antq_actors.otp.messaging.names import find
 from antq_actors.otp.threads import run_queue
-from antq_actors.queues.exit_queue import WorkersExited
+from antq_actors.queues.exit_queue import NOTICE
 from antq_actors.queues.messages import (
     Drain,
     GetProgress,
@@ -294,9 +294,10 @@ class QueueActor(GenServer):
 
     def handle_info(self, message: Any) -> None:
         """Handle exits of worker actors, responses of the store and timers; else as a cast."""
+        if message is NOTICE:
+            self._advance()
+            return
         match message:
-            case WorkersExited():
-                self._advance()
             case Response(tag, _, error) if tag == _PROGRESS:
                 if error is not None:
                     self._attempts.reported.lost()
@@ -395,7 +396,7 @@ class QueueActor(GenServer):
 
     def _advance_soon(self) -> None:
         """Send this actor a message to advance after its caller has the reply."""
-        self.ref.deliver(WorkersExited())
+        self.ref.deliver(NOTICE)
 
     def _on_sent(self, answered: Call | None) -> None:
         if answered is None:

@@ -16,11 +16,11 @@ from antq_actors.queues import exit_queue
 from antq_actors.queues.exit_queue import (
     FEWEST_QUICK,
     MOST_QUICK,
+    NOTICE,
     QUICK_SECONDS,
     SLOW_SECONDS,
     Arrivals,
     ExitQueue,
-    WorkersExited,
 )
 
 
@@ -31,7 +31,7 @@ class Queue(GenServer):
         self.told = 0
 
     def handle_info(self, message):
-        assert isinstance(message, WorkersExited)
+        assert message is NOTICE
         self.told += 1
 
     def handle_call(self, request):

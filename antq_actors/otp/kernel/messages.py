@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.reasons import ExitReason
 
 
-class _Marker:
+class Marker:
     """A value that is only itself."""
 
     def __init__(self, name: str) -> None:
@@ -30,10 +30,10 @@ class _Marker:
         return self._name
 
 
-IGNORE: Final = _Marker("IGNORE")
+IGNORE: Final = Marker("IGNORE")
 """Returned by ``init``: there is nothing to do here, and that is no failure."""
 
-NOREPLY: Final = _Marker("NOREPLY")
+NOREPLY: Final = Marker("NOREPLY")
 """Returned by ``handle_call``: the reply comes later, through ``reply(from_, value)``."""
 
 

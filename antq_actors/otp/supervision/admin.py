@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from antq_actors.backoff import Backoff
 from antq_actors.otp.kernel.child_spec import AutoShutdown, Strategy, member_hint
-from antq_actors.otp.kernel.messages import NOREPLY, _Marker
+from antq_actors.otp.kernel.messages import NOREPLY, Marker
 from antq_actors.otp.messaging.calls import call, reply_error
 from antq_actors.otp.supervision.restart import RestartIntensity, State
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.messaging.names import Destination
     from antq_actors.otp.supervision.restart import Child
 
-RESTARTING: Final = _Marker("RESTARTING")
+RESTARTING: Final = Marker("RESTARTING")
 """In place of a ref: the child ended, starting it again failed, and will be tried again."""
 
 

@@ -19,7 +19,7 @@ from antq_actors.otp.actors.task_actor import TaskActor
 from antq_actors.otp.kernel.cell import current_cell
 from antq_actors.otp.kernel.child_spec import BRUTAL_KILL, ChildSpec, Restart
 from antq_actors.otp.kernel.errors import Stop, TaskExit
-from antq_actors.otp.kernel.messages import Continue, Promise, _Marker
+from antq_actors.otp.kernel.messages import Continue, Marker, Promise
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, NoProc, Normal
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.supervision.children import terminate
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.child_spec import ShutdownTime
     from antq_actors.otp.kernel.reasons import ExitReason
 
-_NONE: Final = _Marker("no value")
+_NONE: Final = Marker("no value")
 
 
 class FunctionTask(TaskActor):
