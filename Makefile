@@ -8,6 +8,10 @@ BENCH   := .bench/suite
 RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
+# Tests and measurements start programs by the hundred, and these would compile this package each
+# time, as no installed package is: so bytecode is kept whatever the environment says.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-ray places check explained mutants bench guard profile soak limits batches graphs steps traffic web extras vendor screenshots baselines instants docs clean
 
@@ -20,9 +24,7 @@ demo: $(READY)  ## Run the lead promotion; OPTIONS="--leads 20000 --concurrency 
 # In four programs at a time, also on two cores, because most tests wait for time, a disk or a
 # program. Those of executors count the processes and threads of their program, so they have their
 # own, which run whatever the others say. So have those of pages: a browser is started once in each
-# program, and wants both cores for itself. A test starts programs by the hundred, and these would
-# compile this package each time: so bytecode is kept whatever the environment says.
-test: export PYTHONDONTWRITEBYTECODE =
+# program, and wants both cores for itself.
 test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them, one after the other
 ifeq ($(OPTIONS),)
 	@failed=0; \

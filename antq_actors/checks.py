@@ -7,7 +7,6 @@ them.
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import sys
@@ -18,7 +17,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Final, SupportsIndex, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 LONGEST_SECONDS: Final = (
     datetime.max.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
@@ -223,9 +222,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     '; known are concurrency, executor'
     """
     names = sorted(known)
-    close = _closest(name, names)
+    close = close_matches(name, names)
     if close:
-        return f"; did you mean {close!r}?"
+        return f"; did you mean {close[0]!r}?"
     return f"; known are {', '.join(names)}"
 
 
@@ -240,13 +239,20 @@ def list_known(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "; there are none"
-    close = _closest(name, names)
-    hint = f" (did you mean {close!r}?)" if close else ""
+    close = close_matches(name, names)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"; there are {', '.join(map(repr, names))}{hint}"
 
 
-def _closest(name: str, names: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+def close_matches(name: str, names: Iterable[str], most: int = 1) -> list[str]:
+    """Return which *names* are nearly written as *name*, the closest first, *most* at most.
+
+    >>> close_matches("mial", ["mail", "default"])
+    ['mail']
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - no program without a mistake needs it
+
+    return get_close_matches(name, names, most)
 
 
 MOST_META_BYTES: Final = 4_096

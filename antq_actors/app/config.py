@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
@@ -209,6 +208,8 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises ConfigError for a file that cannot be read, is no TOML, or has an unknown setting.
     """
+    import tomllib  # noqa: PLC0415 - most programs give their settings as arguments
+
     source = Path(file)
     try:
         document = tomllib.loads(source.read_text(encoding="utf-8"))

@@ -6,10 +6,10 @@ each.
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from antq_actors.checks import close_matches
 from antq_actors.jobs.worker_registry import defined, names
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _hint(name: str, known: Iterable[str]) -> str:
     if not names:
         return ""
     tails = [each for each in names if each.rpartition(":")[2] == name]
-    close = tails or difflib.get_close_matches(name[:_LONGEST_NAME], names, n=_OFFERED_NAMES)
+    close = tails or close_matches(name[:_LONGEST_NAME], names, _OFFERED_NAMES)
     if close:
         return f"; did you mean {' or '.join(map(repr, close[:_OFFERED_NAMES]))}?"
     more = ", …" if len(names) > _OFFERED_NAMES else ""

@@ -7,13 +7,13 @@ runs in a process of its own, since it may crash, hang or end that process.
 import os
 import subprocess
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
 import typer
 
 import antq_actors
+from antq_actors.checks import close_matches
 from antq_actors.cli import output
 from antq_actors.errors import AntqError
 
@@ -131,7 +131,7 @@ def _find(lesson: str) -> Lesson:
     if len(found) == 1:
         return found[0]
     names = [each.name for each in found or exercises()]
-    close = [each.name for each in found] or get_close_matches(wanted, [e.name for e in lessons])
+    close = [each.name for each in found] or close_matches(wanted, [e.name for e in lessons], 3)
     hint = (
         f"did you mean {' or '.join(close)}?" if close else f"the exercises are {', '.join(names)}"
     )

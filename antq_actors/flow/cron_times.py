@@ -13,7 +13,6 @@ a whole day need no rule of their own. All here is in whole seconds since 1970-0
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -21,6 +20,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
+from antq_actors.checks import close_matches
 from antq_actors.errors import CronError
 from antq_actors.flow.cron_expression import DAY
 
@@ -167,7 +167,7 @@ def load_zone(name: str) -> ZoneInfo:
     except (KeyError, ValueError, OSError):  # not found, no key, a folder
         pass
     known = available_timezones() - _OF_THE_MACHINE
-    close = difflib.get_close_matches(name, known, n=1)
+    close = close_matches(name, known)
     hint = f"; did you mean {close[0]!r}?" if close else ", such as 'Europe/Berlin'"
     raise CronError(
         f"the time zone tz={name[:_LONGEST_SHOWN]!r} is not known here; write the IANA name of one"

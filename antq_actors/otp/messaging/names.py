@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from antq_actors.checks import close_matches
 from antq_actors.otp.kernel.cell import ServerRef, fence, local
 from antq_actors.otp.kernel.errors import CallExit, OtpError, UnknownRegistry
 from antq_actors.otp.kernel.reasons import NoProc
@@ -243,7 +243,7 @@ def no_registry(registry: object) -> str:
 
 
 def _close_matches(name: str, among: list[str]) -> str:
-    close = get_close_matches(name, among, 3)
+    close = close_matches(name, among, 3)
     return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 

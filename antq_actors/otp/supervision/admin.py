@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from antq_actors.backoff import Backoff
+from antq_actors.checks import close_matches
 from antq_actors.otp.kernel.child_spec import AutoShutdown, Strategy, member_hint
 from antq_actors.otp.kernel.messages import NOREPLY, Marker
 from antq_actors.otp.messaging.calls import call, reply_error
@@ -175,7 +175,7 @@ class SupervisorOptions:
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
-                close = get_close_matches(str(name), known, 1)
+                close = close_matches(str(name), known)
                 hint = f"; did you mean {close[0]!r}?" if close else f"; there are {known}"
                 raise TypeError(f"unknown supervisor option {name!r}{hint}")
         return cls(**options)

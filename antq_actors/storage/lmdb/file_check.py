@@ -14,8 +14,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from lmdb.verify import VerifyError, verify
-
 from antq_actors.storage.lmdb.directory import damaged, storage_error
 from antq_actors.storage.locks import store_lock
 
@@ -185,6 +183,8 @@ def walk(directory: Path) -> list[str]:
     within a table shows when LMDB comes to it.
     What it does not see, a large value whose end the file lacks, :func:`check` does.
     """
+    from lmdb.verify import VerifyError, verify  # noqa: PLC0415 - no program that runs jobs needs it
+
     try:
         findings: list[str] = verify(str(directory))  # type: ignore[no-untyped-call]
     except VerifyError as error:
