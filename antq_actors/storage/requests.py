@@ -86,8 +86,8 @@ class StandingClaim:
     """The queue actor's, read in the transaction."""
     notify: Callable[[], None]
     """Has the queue actor see to it soon. Called in any thread; it must neither raise nor wait."""
-    is_coming: Callable[[], bool] = bool
-    """Whether what comes is left for the queue actor, which is about to look without a notice."""
+    claims_later: Callable[[], bool] = bool
+    """Whether the queue actor claims what is stored now in its next turn, which needs no notice."""
     arrive: Callable[[int], object] = bool
     """Called with the number of jobs in the transaction in which it is served them."""
     limit: int = 0
@@ -145,7 +145,7 @@ class StandingClaim:
         entry to *commits* when it commits. If the queue actor is about to look, what comes
         meanwhile is left for it to claim together.
         """
-        if not self.is_standing or self.is_coming():
+        if not self.is_standing or self.claims_later():
             return False
         outcomes = self.outcomes[self.stored :]
         try:
@@ -166,7 +166,7 @@ class StandingClaim:
             self.node,
             self.clock,
             self.notify,
-            self.is_coming,
+            self.claims_later,
             self.arrive,
             self.limit - len(claim.jobs),
             self.withdrawals,

@@ -94,9 +94,9 @@ class AnyServedQueue(RuleBasedStateMachine):
         request = self.state.next_fetch()
         self.state.hold()
         if request is not None:
-            is_coming = lambda: self.is_notified_once and self.is_woken  # noqa: E731
+            claims_later = lambda: self.is_notified_once and self.is_woken  # noqa: E731
             left = StandingClaim(
-                *(self.queue.cell, "mail", NODE, lambda: 0, self.wake, is_coming),
+                *(self.queue.cell, "mail", NODE, lambda: 0, self.wake, claims_later),
                 outcomes=self.state.unsent,
             )
             settlements, limit, withdrawn = request

@@ -46,13 +46,13 @@ class Queues:
         settlements=(),
         withdrawn=None,
         ref=None,
-        is_coming=bool,
+        claims_later=bool,
         arrive=bool,
     ):
         """Request jobs; return the claim that was left, and what was claimed."""
         notify = lambda: self.events.append(("notified", queue))  # noqa: E731
         cell = (ref or self.ref).cell
-        left = StandingClaim(cell, queue, NODE, lambda: self.now, notify, is_coming, arrive)
+        left = StandingClaim(cell, queue, NODE, lambda: self.now, notify, claims_later, arrive)
         request = Write(
             lambda store: left.work(settlements, store, limit=limit, withdrawn=withdrawn),
             waits_for_disk=False,
@@ -121,7 +121,7 @@ def test_the_rest_of_a_served_claim_is_served_until_no_slot_is_left(queues):
 
 def test_a_queue_that_is_about_to_look_claims_together_what_comes_meanwhile(queues):
     coming = []
-    standing, _ = queues.leave(3, is_coming=lambda: bool(coming))
+    standing, _ = queues.leave(3, claims_later=lambda: bool(coming))
     first = queues.insert()
 
     coming.append("soon")
