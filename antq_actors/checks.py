@@ -245,7 +245,7 @@ def list_known(name: str, known: Iterable[str]) -> str:
 
 
 def close_matches(name: str, names: Iterable[str], most: int = 1) -> list[str]:
-    """Return which *names* are nearly written as *name*, the closest first, *most* at most.
+    """Return the *names* spelled most like *name*, the closest first, *most* at most.
 
     >>> close_matches("mial", ["mail", "default"])
     ['mail']

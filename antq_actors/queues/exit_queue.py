@@ -1,8 +1,8 @@
-"""What has a queue actor take its next turn: exits of its workers, jobs it was served, jobs due.
+"""What makes a queue actor take its next turn: exits of its workers, jobs it was served, jobs due.
 
-Each says so in its own thread, and often several do at once. One notice does for all of them. While
-jobs are enqueued in rapid succession, it waits for more to come: a turn for each of them would have
-the threads that enqueue and perform take the interpreter from each other all the time.
+Each is reported in its own thread, and often several are at once. One notice does for all of them.
+While jobs are enqueued in rapid succession, it waits for more to come: a turn for each of them
+would have the threads that enqueue and perform take the interpreter from each other all the time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from antq_actors.otp.messaging import calls
 from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.reasons import ExitReason
 
@@ -34,7 +36,7 @@ QUICK_SECONDS: Final = 0.000_35
 something in between pauses longer; one that enqueues in a loop pauses for a fraction of it."""
 
 SLOW_SECONDS: Final = 0.000_7
-"""One behind a longer pause ends the rapid succession."""
+"""A job after a longer pause ends the rapid succession."""
 
 SOON_SECONDS: Final = 0.001_5
 """On disk, a job that comes so soon after the one before is claimed as it is stored."""
@@ -58,7 +60,7 @@ class Arrivals:
 
     *now* is by the monotonic clock. If those who enqueue wait for what they have enqueued, or are
     themselves the jobs of the queue, waiting for more jobs only keeps them from coming: nothing
-    comes meanwhile. So after each time that this was so, twice as many have to come quickly.
+    comes meanwhile. So after each wait in vain, twice as many have to come quickly.
     """
 
     are_rapid: bool = False
@@ -80,7 +82,7 @@ class Arrivals:
         self.are_rapid = self.in_a_row >= self.needed
 
     def waited(self, now: float) -> None:
-        """Note that a notice has waited for more jobs; whether they still came is seen by now."""
+        """Note that a notice has waited for more jobs; *now* shows whether they still came."""
         if now - self.last <= SLOW_SECONDS:
             self.needed = FEWEST_QUICK
         else:
@@ -90,52 +92,56 @@ class Arrivals:
 
 
 class ExitQueue:
-    """The exits of one queue's worker actors, each added once and taken once; and all notices.
+    """The exits of one queue's worker actors, each added once and taken once, and its notices.
 
-    *queue* gets one `NOTICE` for any number of them.
+    *queue* gets one `NOTICE` for any number of them. *is_awaited*: whether a caller waits for jobs
+    to end, so that no exit may wait. Called in any thread; it must neither raise nor wait.
     """
 
-    def __init__(self, queue: ActorCell, *, is_durable: bool = False) -> None:
+    def __init__(
+        self, queue: ActorCell, *, is_durable: bool = False, is_awaited: Callable[[], bool] = bool
+    ) -> None:
         self._queue = queue
         self._is_durable = is_durable
+        self._is_awaited = is_awaited
         self._is_noted = False
         """Whether the arrival of the job that is stored now is noted."""
         self.paused = False
-        """Whether the queue actor will take them without a message."""
+        """Whether the queue actor will take the exits without a message."""
         self._exits: deque[tuple[ActorCell, ExitReason]] = deque()
         self._notified = False
         self._taken = 0
-        """How often they were taken."""
+        """How often the exits were taken."""
         self._coming = -1
-        """How often they had been, at the last notice that has woken a thread for the next time."""
+        """How often they had been, at the last notice that has woken a thread to take them."""
         self._run_turn = run_queue.Brief(partial(calls.run_pending, queue))
         self.has_more = False
         """Whether there may be due jobs that the queue actor has not heard of."""
         self.claims = 0
-        """How many claims the queue actor has requested."""
+        """How often the queue actor has done what it is woken for: it has requested a claim."""
         self._woken_for = -1
         """How many it had, at the last notice that jobs are due."""
         self.arrivals = Arrivals()
         self.room = 0
-        """How many more jobs may arrive before a notice waits for no more of them."""
+        """How many more jobs may arrive before a notice is sent without waiting."""
         self._waited = 0
         """How many notices have waited for more jobs."""
         self._waiting = -1
         """How many had, when the last one began to."""
         self._wait_for_more = run_queue.Brief(self._run_turn_later)
         self._enough = threading.Lock()
-        """Where it waits, until somebody releases it."""
+        """Where a notice waits; it is released when no more jobs are needed."""
         self._enough.acquire()
 
     def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
         """Add the exit of a worker actor, in any thread, and wake the queue actor if need be."""
-        # Added before the flags are read, which are lowered before the exits are taken: so an exit
-        # of this moment is either announced or taken.
+        # Added before the flags are read, which are lowered before the exits are taken, `_notified`
+        # last: so an exit of this moment is either announced or taken.
         self._exits.append((cell, reason))
         if self.paused or self._notified:
             return
         self._notified = True
-        if self.arrivals.are_rapid and self.room > 0:
+        if self.arrivals.are_rapid and self.room > 0 and not self._is_awaited():
             # What is free is enough for what arrives, and a held outcome goes with that.
             self._notify_later()
         elif calls.defer_turn(self._queue):
@@ -222,8 +228,8 @@ class ExitQueue:
 
         The next one after this is announced again.
         """
-        self._notified = False
         self._taken += 1
+        self._notified = False
         return self._exits
 
     # ---- a notice that waits for more -----------------------------------------------------

@@ -134,6 +134,7 @@ class QueueActor(GenServer):
             clock,
             lambda id_, count: store.read(JobReader.errors, id_, count),
             tracker=store.tracker,
+            is_awaited=store.is_awaited,
         )
         self.exits = self._attempts.exits
         self._drain_callers: list[Any] = []
@@ -361,12 +362,13 @@ class QueueActor(GenServer):
         if state.too_many_orphans:
             attempts.count_orphans()
             self._report()
+            self.exits.claims += 1  # none is requested until they end; each notice has them counted
+        # As `is_awaited` of the store, without another call on the path of each job.
         idle, jobs = self._store.idle.waiters, self._store.waits.waiters
         while (request := state.next_fetch(is_awaited=bool(idle or jobs))) is not None:
             run_queue.wake_for_waiting()  # the jobs that have begun need not wait for the store
             self._tag += 1
-            if request.limit:
-                self.exits.claims += 1
+            self.exits.claims += 1
             self._request, answered = self._store.request_work(
                 request.settlements,
                 limit=request.limit,

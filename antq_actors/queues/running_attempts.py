@@ -110,6 +110,7 @@ class RunningAttempts:
         read_errors: Callable[[int, int], tuple[ErrorEntry, ...]],
         *,
         tracker: JobTracker,
+        is_awaited: Callable[[], bool] = bool,
     ) -> None:
         self._queue = queue
         self._tracker = tracker
@@ -120,7 +121,9 @@ class RunningAttempts:
         everywhere.follow(self)
         self._state = state
         self._clock = clock
-        self.exits = ExitQueue(queue.cell, is_durable=settings.path is not None)
+        self.exits = ExitQueue(
+            queue.cell, is_durable=settings.path is not None, is_awaited=is_awaited
+        )
         self.executors = QueueExecutors(settings, clock, state.concurrency, tracker.hub.tell)
         self.reported = ReportedProgress(queue)
         self._on_report = self.reported.on_report

@@ -471,7 +471,7 @@ class StorageActor(GenServer):
         """
         for queue_name in list(store.due):
             if store.holds(queue_name):
-                continue  # it would find nothing, and not as quickly
+                continue  # no job of it may start
             standing = self._standing.pop(queue_name, None) or taken.get(queue_name)
             if standing is not None:
                 taken[queue_name] = standing

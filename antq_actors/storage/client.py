@@ -102,6 +102,10 @@ class StorageClient:
         self.idle.close()
         self.waits.close()
 
+    def is_awaited(self) -> bool:
+        """Return whether a caller waits for the end of jobs, of whatever queue."""
+        return bool(self.idle.waiters or self.waits.waiters)
+
     def removal(self) -> StorageError | None:
         """Return the error of a store whose files were removed while its application ran."""
         return open_stores.removal(self._path)

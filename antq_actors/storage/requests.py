@@ -142,8 +142,8 @@ class StandingClaim:
         """Claim jobs for the queue in the transaction of *store*; return whether that did anything.
 
         The outcomes that the queue has by now are stored before. The transaction is to add an
-        entry to *commits* when it commits. If the queue actor is about to look, what comes
-        meanwhile is left for it to claim together.
+        entry to *commits* when it commits. If the queue actor claims it in its next turn,
+        with what else comes until then, this does nothing.
         """
         if not self.is_standing or self.claims_later():
             return False

@@ -156,3 +156,26 @@ def test_a_queue_with_too_many_orphans_claims_nothing_and_logs_it(monkeypatch, c
         controlled.release("c")
         assert settled(app, waiting).status is Status.COMPLETED
         assert app.queue("default").status().abandoned == ()
+
+
+def test_a_queue_whose_orphans_have_ended_claims_what_is_enqueued_then(monkeypatch):
+    monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", 0.02)
+    queues = {"default": QueueConfig(2, check_interval=600, max_abandoned=2)}
+    with AntQ(queues=queues) as app:
+        controlled = ControlledJobs(app)
+        stuck = controlled.jobs("ab", wait="deaf")
+        controlled.begun(2)
+        for job in stuck:
+            app.cancel_worker(job)
+            settled(app, job)
+        until(lambda: len(app.queue("default").status().abandoned) == 2, "giving up")
+        controlled.job("c")
+        app.queue("default").status()  # answered after it has looked
+        assert not controlled.has_begun_more()
+
+        controlled.release("a", "b")
+        until(lambda: not app.queue("default").status().abandoned, "their end")
+        controlled.job("d")
+
+        assert sorted(controlled.begun(2)) == ["c", "d"]
+        controlled.release_all()

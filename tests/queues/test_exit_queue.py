@@ -1,9 +1,11 @@
 """Exits are each taken once, and one notice does for many; it waits only for jobs that come."""
 
 import math
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,8 @@ from antq_actors.queues.exit_queue import (
     Arrivals,
     ExitQueue,
 )
+
+QUICK, SLOW = QUICK_SECONDS / 2, 2 * SLOW_SECONDS
 
 
 class Queue(GenServer):
@@ -63,6 +67,33 @@ def test_an_exit_is_announced_and_taken_once(queue, actor):
     assert queue.ask("told") == 1
     assert drained(exits) == [(actor.cell, Normal())]
     assert drained(exits) == []
+
+
+@pytest.mark.parametrize("line", [1, 2, 3])
+def test_an_exit_that_comes_while_others_are_taken_keeps_no_later_one_quiet(queue, actor, line):
+    exits = ExitQueue(queue.cell)
+    exits.notify()  # so that a turn is to come
+    exits.arrivals.are_rapid, exits.room = True, 10
+    told, lines = queue.ask("told"), iter(range(1, 9))
+
+    def add_at_the_line(frame, event, _arg):
+        is_taking = frame.f_code is ExitQueue.take.__code__
+        if is_taking and event == "line" and next(lines) == line:
+            adding = threading.Thread(target=exits.add, args=(actor.cell, Normal()))
+            adding.start()
+            adding.join(10)
+        return add_at_the_line
+
+    before = sys.gettrace()
+    sys.settrace(add_at_the_line)
+    try:
+        exits.take().clear()
+    finally:
+        sys.settrace(before)
+
+    exits.add(actor.cell, Normal())
+
+    until(lambda: queue.ask("told") > told, "a message for the later one")
 
 
 def test_many_exits_are_announced_by_one_message(queue, actor):
@@ -186,6 +217,23 @@ def test_a_queue_actor_that_is_about_to_look_is_not_woken_and_finds_that_there_i
     assert queue.ask("told") == 1
 
 
+def test_a_queue_actor_that_requests_a_claim_while_it_is_woken_is_woken_again(queue, monkeypatch):
+    exits = ExitQueue(queue.cell)
+    deliver = queue.cell.mailbox.deliver
+
+    def deliver_and_claim(message):
+        deliver(message)
+        exits.claims += 1
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queue.cell.mailbox, "deliver", deliver_and_claim)
+        exits.wake()
+
+    exits.wake()
+
+    assert queue.ask("told") == 2
+
+
 def test_a_wake_that_is_cut_short_counts_for_nothing(queue, monkeypatch):
     exits = ExitQueue(queue.cell)
 
@@ -265,6 +313,43 @@ def test_due_jobs_wait_with_the_others_until_they_take_all_slots(queue, rapid):
     assert rapid.has_more
 
 
+def test_an_exit_does_not_wait_while_a_caller_waits_for_jobs_to_end(queue, actor, monkeypatch):
+    monkeypatch.setattr(exit_queue, "COALESCING_SECONDS", 30)
+    exits = ExitQueue(queue.cell, is_awaited=lambda: True)
+    exits.arrivals.are_rapid = True
+    exits.room = 3
+
+    with an_idle_thread():
+        exits.add(actor.cell, Normal())
+
+    assert queue.ask("told") == 1
+
+
+def test_a_notice_that_has_waited_in_vain_counts(queue, monkeypatch):
+    monkeypatch.setattr(exit_queue, "COALESCING_SECONDS", 2 * SLOW_SECONDS)
+    exits = ExitQueue(queue.cell)
+    exits.arrivals.are_rapid = True
+    exits.room = 3
+
+    with an_idle_thread():
+        exits.notify()
+
+    until(lambda: exits.arrivals.needed == 2 * FEWEST_QUICK, "the end of the wait")
+    assert not exits.arrivals.are_rapid
+
+
+def test_a_wait_that_is_over_before_it_is_noted_is_none_that_goes_on(queue, monkeypatch):
+    monkeypatch.setattr(exit_queue, "COALESCING_SECONDS", 0)
+    monkeypatch.setattr(run_queue, "run_if_idle", lambda fn: fn() or True)
+    exits = ExitQueue(queue.cell)
+    exits.arrivals.are_rapid = True
+    exits.room = 3
+
+    exits.notify()
+
+    assert not exits.is_coming()
+
+
 def test_a_full_queue_hears_of_an_exit_at_once_however_rapidly_jobs_come(queue, actor, rapid):
     rapid.room = 0
 
@@ -297,7 +382,7 @@ def test_without_an_idle_thread_nothing_waits(queue, monkeypatch):
     assert not exits.is_coming()
 
 
-def test_a_message_that_a_turn_in_between_has_read_does_not_end_the_wait(queue, rapid):
+def test_a_turn_in_between_does_not_end_the_wait(queue, rapid):
     rapid.notify()
     drained(rapid)  # a turn that a timer has brought, say
 
@@ -318,6 +403,70 @@ def test_on_disk_a_job_that_comes_soon_after_another_is_claimed_as_it_is_stored(
         assert exits.claims_later() is not is_durable
 
 
+class Stored:
+    """Jobs that are stored for a queue, by a clock that the test sets."""
+
+    def __init__(self, queue, monkeypatch, *, is_durable):
+        self.exits = ExitQueue(queue.cell, is_durable=is_durable)
+        self._now = 100.0
+        monkeypatch.setattr(exit_queue, "time", SimpleNamespace(monotonic=lambda: self._now))
+
+    def store(self, *, pause, takes=2 * SLOW_SECONDS, served=True, has_claim=True):
+        """Store a job that is served to the queue, or for which it is woken."""
+        self._now += pause
+        if has_claim:
+            self.exits.claims_later()
+        self._now += takes
+        if served:
+            self.exits.arrive(1)
+            self.exits.notify()
+        else:
+            self.exits.wake()
+
+
+ENDS_OF_A_JOB = [
+    {"served": True},
+    {"served": False},
+    {"served": False, "has_claim": False, "takes": 0},
+]
+
+
+@pytest.mark.parametrize("how", ENDS_OF_A_JOB, ids=["served", "left to it", "woken"])
+def test_what_counts_is_the_pause_between_two_jobs_and_each_counts_once(queue, monkeypatch, how):
+    stored = Stored(queue, monkeypatch, is_durable=False)
+    stored.exits.room = 100
+    stored.store(pause=SLOW, **how)
+
+    for _ in range(FEWEST_QUICK - 1):
+        stored.store(pause=QUICK, **how)
+    assert not stored.exits.arrivals.are_rapid
+    stored.store(pause=QUICK, **how)
+    assert stored.exits.arrivals.are_rapid
+
+    assert stored.exits.room == 100 - 1 - FEWEST_QUICK
+    stored.store(pause=SLOW, **how)
+    assert not stored.exits.arrivals.are_rapid
+
+
+def test_a_job_without_a_claim_counts_after_one_that_was_left_to_the_queue(queue, monkeypatch):
+    stored = Stored(queue, monkeypatch, is_durable=False)
+    stored.store(pause=SLOW, served=False)
+
+    for _ in range(FEWEST_QUICK):
+        stored.store(pause=QUICK, takes=0, served=False, has_claim=False)
+
+    assert stored.exits.arrivals.are_rapid
+
+
+def test_on_disk_a_job_that_a_queue_is_woken_for_is_no_quick_one(queue, monkeypatch):
+    stored = Stored(queue, monkeypatch, is_durable=True)
+
+    for _ in range(2 * FEWEST_QUICK):
+        stored.store(pause=QUICK, takes=0, served=False, has_claim=False)
+
+    assert not stored.exits.arrivals.are_rapid
+
+
 # ---- whether jobs come rapidly -------------------------------------------------------------------
 
 
@@ -328,9 +477,6 @@ def arrivals_after(*pauses, arrivals=None):
         arrivals.note(now)
         arrivals.last = now
     return arrivals
-
-
-QUICK, SLOW = QUICK_SECONDS / 2, 2 * SLOW_SECONDS
 
 
 def test_jobs_come_rapidly_when_a_few_came_quickly_in_a_row():
@@ -389,10 +535,9 @@ def test_they_are_rapid_only_after_a_few_quick_ones_and_what_it_takes_is_bounded
             arrivals.last = now
             quick = 0 if is_slow else quick + 1
         else:
-            was_rapid = arrivals.are_rapid
+            was_rapid, in_vain = arrivals.are_rapid, now - arrivals.last > SLOW_SECONDS
             arrivals.waited(now)
-            if arrivals.in_a_row == 0:
-                quick = 0
-            assert arrivals.are_rapid in (was_rapid, False)
+            quick = 0 if in_vain else quick
+            assert arrivals.are_rapid is (was_rapid and not in_vain)
         assert FEWEST_QUICK <= arrivals.needed <= MOST_QUICK
         assert not arrivals.are_rapid or quick >= FEWEST_QUICK

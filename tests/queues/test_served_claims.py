@@ -22,7 +22,7 @@ from antq_actors.jobs.outcome import COMPLETED
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import NewJob
 from antq_actors.otp import Killed, Shutdown
-from antq_actors.queues import Wake, queue_actor, queue_state
+from antq_actors.queues import Wake, exit_queue, queue_actor, queue_state
 from antq_actors.queues.exit_queue import ExitQueue
 from antq_actors.queues.messages import Drain
 from antq_actors.queues.queue_state import HOLD_SECONDS, QueueState
@@ -425,6 +425,66 @@ def test_a_restarted_storage_actor_has_no_claim_and_jobs_run_all_the_same(run, c
     assert controlled.begun() == ["after"]
     controlled.release_all()
     assert settled(app, job).status == Status.COMPLETED
+
+
+def test_a_queue_without_a_claim_is_woken_each_time_that_it_could_request_one(run, controlled):
+    app = controlled.app = ready(run(concurrency=1))
+    controlled.job("first")
+    controlled.begun()
+    second = controlled.job("second")  # wakes it, and it has no slot
+    controlled.release("first", "second")
+    settled(app, second)
+    ready(app)
+    otp.whereis(app._runtime().names.storage).cell.inline_actor._standing.clear()
+
+    controlled.job("third")
+
+    assert controlled.begun(2) == ["second", "third"]
+
+
+def test_a_queue_has_jobs_wait_for_as_many_more_as_it_has_free_slots(run, controlled):
+    app = controlled.app = ready(run(concurrency=5))
+    exits = app.queue("default").ref.cell.inline_actor.exits
+    assert exits.room == 5
+
+    controlled.jobs("ab")
+    controlled.begun(2)
+
+    until(lambda: app.queue("default").status() and exits.room == 3, "a turn")
+
+
+def test_an_exit_waits_for_no_more_jobs_while_a_caller_waits_for_it(run, controlled, monkeypatch):
+    app = controlled.app = ready(run())
+    job = controlled.job("awaited")
+    controlled.begun()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(app.wait, [job], timeout=30)
+        until(lambda: app._runtime().store.waits.waiters, "the caller")
+        monkeypatch.setattr(exit_queue, "COALESCING_SECONDS", 600)
+        app.queue("default").ref.cell.inline_actor.exits.arrivals.are_rapid = True
+
+        controlled.release_all()
+
+        _, left = waiting.result(60)
+    assert left == []
+
+
+def test_jobs_that_were_served_one_by_one_begin_up_to_the_concurrency(run, controlled, monkeypatch):
+    monkeypatch.setattr(ExitQueue, "notify", lambda _exits: None)
+    app = controlled.app = ready(run(concurrency=2))
+    jobs = controlled.jobs("ab")
+    assert [app.get_worker(job.id).status for job in jobs] == [Status.RUNNING] * 2
+    monkeypatch.undo()
+
+    app.queue("default").set_concurrency(1)
+
+    begun = controlled.begun()
+    assert len(app.queue("default").status().running) == 1
+    controlled.release_all()
+    for job in jobs:
+        assert settled(app, job).attempts == 1
+    assert sorted(begun + controlled.begun()) == ["a", "b"]
+    assert controlled.most_at_once == 1
 
 
 def storage_of(app):

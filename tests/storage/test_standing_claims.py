@@ -203,6 +203,16 @@ def test_a_job_that_was_given_back_is_claimed_at_once(queues):
     assert served(standing) == [[id_]]
 
 
+def test_the_claim_of_a_paused_queue_is_left_alone(queues):
+    asked = []
+    queues.leave(3, claims_later=lambda: bool(asked.append("mail")))
+    queues.write(JobStore.set_paused, "mail", paused=True)
+
+    queues.insert()
+
+    assert asked == []
+
+
 def test_a_paused_queue_is_served_when_it_is_resumed(queues):
     standing, _ = queues.leave(3)
     queues.write(JobStore.set_paused, "mail", paused=True)

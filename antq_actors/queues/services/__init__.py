@@ -1,1 +1,1 @@
-"""What runs again and again beside the queues: the rescuer and the pruner."""
+"""What runs again and again beside the queues: rescuer, pruner, periodic entries and limits."""

@@ -172,6 +172,7 @@ class JobWriter(StoppingQueues):
             self._next_id = None
             self.has_changed = True
         for queue_name in list(self.due):
+            # Asked here first, as a call costs more than to ask twice when it is.
             is_paused = self._txn.get(paused_key(queue_name), db=meta) is not None
             if is_paused and self.holds(queue_name):
                 self.due.discard(queue_name)
