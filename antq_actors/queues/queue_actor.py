@@ -363,9 +363,11 @@ class QueueActor(GenServer):
             attempts.count_orphans()
             self._report()
             self.exits.claims += 1  # none is requested until they end; each notice has them counted
-        # As `is_awaited` of the store, without another call on the path of each job.
+        # Without a call while nobody waits, as each job comes by here.
         idle, jobs = self._store.idle.waiters, self._store.waits.waiters
-        while (request := state.next_fetch(is_awaited=bool(idle or jobs))) is not None:
+        while (
+            request := state.next_fetch(is_awaited=bool(idle or jobs) and self._is_awaited())
+        ) is not None:
             run_queue.wake_for_waiting()  # the jobs that have begun need not wait for the store
             self._tag += 1
             self.exits.claims += 1
@@ -395,6 +397,12 @@ class QueueActor(GenServer):
             self.send_after(HOLD_SECONDS, _HoldOver())
         if self._drain_callers:
             self._reply_drained()
+
+    def _is_awaited(self) -> bool:
+        """Return whether a caller waits for a job whose outcome would be held."""
+        if self._store.idle.waiters:
+            return True
+        return self._store.waits.await_any(each.id for each in self._state.unsent)
 
     def _advance_soon(self) -> None:
         """Send this actor a message to advance after its caller has the reply."""

@@ -212,7 +212,7 @@ class QueueState:
     def next_fetch(self, *, is_awaited: bool = False) -> FetchRequest | None:
         """Return the request to send to the store now, if any, and note it as in flight.
 
-        *is_awaited*: a caller waits for the ends of jobs, so none is held.
+        *is_awaited*: a caller waits for a job whose outcome is unsent, so no outcome is held.
         """
         if self.in_flight is not None:
             return None

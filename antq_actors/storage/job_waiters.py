@@ -35,6 +35,8 @@ _LONGEST_SECONDS: Final = 10.0
 commit, before it has woken anybody."""
 _PAUSE_PER_LOOK: Final = 4.0
 """So many times longer than a look is the pause after it: thousands of jobs may be waited for."""
+_MOST_LOOKED_AT: Final = 8
+"""Callers of which it is looked for which jobs they wait for."""
 
 
 class WatchForJobs:
@@ -101,6 +103,17 @@ class JobWaiters:
         """Remove a caller that does not wait any more."""
         self.waiters.discard(waiter)
         self._news.append(waiter)
+
+    def await_any(self, ids: Iterable[int]) -> bool:
+        """Return whether a caller may wait for one of these jobs; in any thread.
+
+        With more than a few callers it is not looked for which, so that it costs little.
+        """
+        waiters = list(self.waiters)
+        if len(waiters) > _MOST_LOOKED_AT:
+            return True
+        wanted = list(ids)
+        return any(not waiter.left.isdisjoint(wanted) for waiter in waiters)
 
     def close(self) -> None:
         """Wake all callers with an error: the application stopped."""

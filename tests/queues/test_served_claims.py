@@ -318,6 +318,26 @@ def test_no_outcome_is_held_while_a_caller_waits_for_jobs_to_end(run, controlled
     assert left == []
 
 
+def test_outcomes_are_held_while_a_caller_waits_for_another_job(run, controlled, monkeypatch):
+    for module in (queue_actor, queue_state):
+        monkeypatch.setattr(module, "HOLD_SECONDS", 600)
+    app = controlled.app = ready(run())
+    other, job = controlled.job("other"), controlled.job("held")
+    controlled.begun(2)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(app.wait, [other], timeout=30)
+        until(lambda: app._runtime().store.waits.waiters, "the caller")
+
+        controlled.release("held")
+
+        until(lambda: app.queue("default").status() and state_of(app).unsent, "its outcome")
+        assert app.get_worker(job.id).status == Status.RUNNING
+        controlled.release("other")
+        _, left = waiting.result(60)
+    assert left == []
+    assert app.get_worker(job.id).status == Status.COMPLETED
+
+
 def test_a_drained_queue_claims_nothing_that_comes_later(run, controlled):
     app = controlled.app = ready(run())
 
