@@ -120,7 +120,7 @@ class ExitQueue:
         self.claims = 0
         """How often the queue actor has done what it is woken for: it has requested a claim."""
         self._woken_for = -1
-        """How many it had, at the last notice that jobs are due."""
+        """How often that was, at the last notice that jobs are due."""
         self.arrivals = Arrivals()
         self.room = 0
         """How many more jobs may arrive before a notice is sent without waiting."""
