@@ -302,12 +302,22 @@ def test_jobs_that_arrive_while_others_run_fill_the_slots_and_no_more(run, contr
     assert controlled.most_at_once == 3
 
 
+def one_after_the_other(controlled, *names):
+    """Return jobs that run, each served by itself: so they arrive in quick succession."""
+    jobs = []
+    for name in names:
+        jobs.append(controlled.job(name))
+        controlled.begun()
+        controlled.app.queue("default").status()  # answered after the turn that began it
+    assert state_of(controlled.app).arrive_quickly
+    return jobs
+
+
 def test_no_outcome_is_held_while_a_caller_waits_for_jobs_to_end(run, controlled, monkeypatch):
     for module in (queue_actor, queue_state):
         monkeypatch.setattr(module, "HOLD_SECONDS", 600)
     app = controlled.app = ready(run())
-    jobs = [controlled.job(n) for n in range(2)]
-    controlled.begun(2)
+    jobs = one_after_the_other(controlled, "first", "second")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(app.wait, jobs, timeout=30)
         until(lambda: app._runtime().store.waits.waiters, "the caller")
@@ -322,8 +332,7 @@ def test_outcomes_are_held_while_a_caller_waits_for_another_job(run, controlled,
     for module in (queue_actor, queue_state):
         monkeypatch.setattr(module, "HOLD_SECONDS", 600)
     app = controlled.app = ready(run())
-    other, job = controlled.job("other"), controlled.job("held")
-    controlled.begun(2)
+    other, job = one_after_the_other(controlled, "other", "held")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(app.wait, [other], timeout=30)
         until(lambda: app._runtime().store.waits.waiters, "the caller")
