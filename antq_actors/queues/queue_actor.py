@@ -402,7 +402,7 @@ class QueueActor(GenServer):
         """Return whether a caller waits for a job whose outcome would be held."""
         if self._store.idle.waiters:
             return True
-        return self._store.waits.await_any(each.id for each in self._state.unsent)
+        return self._store.waits.are_awaited(each.id for each in self._state.unsent)
 
     def _advance_soon(self) -> None:
         """Send this actor a message to advance after its caller has the reply."""

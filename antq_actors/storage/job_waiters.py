@@ -104,7 +104,7 @@ class JobWaiters:
         self.waiters.discard(waiter)
         self._news.append(waiter)
 
-    def await_any(self, ids: Iterable[int]) -> bool:
+    def are_awaited(self, ids: Iterable[int]) -> bool:
         """Return whether a caller may wait for one of these jobs; in any thread.
 
         With more than a few callers it is not looked for which, so that it costs little.

@@ -135,17 +135,23 @@ def a_job() -> Job:
     return Tells.build()
 
 
+def with_two_orphans(app):
+    """Have two threads abandoned, of jobs that go on until they are released."""
+    controlled = ControlledJobs(app)
+    stuck = controlled.jobs("ab", wait="deaf")
+    controlled.begun(2)
+    for job in stuck:
+        app.cancel_worker(job)
+        settled(app, job)
+    until(lambda: len(app.queue("default").status().abandoned) == 2, "giving up")
+    return controlled
+
+
 def test_a_queue_with_too_many_orphans_claims_nothing_and_logs_it(monkeypatch, caplog):
     monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", 0.02)
     queues = {"default": QueueConfig(2, check_interval=0.05, max_abandoned=2)}
     with AntQ(queues=queues) as app:
-        controlled = ControlledJobs(app)
-        stuck = controlled.jobs("ab", wait="deaf")
-        controlled.begun(2)
-        for job in stuck:
-            app.cancel_worker(job)
-            settled(app, job)
-        until(lambda: len(app.queue("default").status().abandoned) == 2, "giving up")
+        controlled = with_two_orphans(app)
 
         waiting = controlled.job("c")
         until(lambda: "claims nothing more: 2 threads" in caplog.text, "the word")
@@ -162,13 +168,7 @@ def test_a_queue_whose_orphans_have_ended_claims_what_is_enqueued_then(monkeypat
     monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", 0.02)
     queues = {"default": QueueConfig(2, check_interval=600, max_abandoned=2)}
     with AntQ(queues=queues) as app:
-        controlled = ControlledJobs(app)
-        stuck = controlled.jobs("ab", wait="deaf")
-        controlled.begun(2)
-        for job in stuck:
-            app.cancel_worker(job)
-            settled(app, job)
-        until(lambda: len(app.queue("default").status().abandoned) == 2, "giving up")
+        controlled = with_two_orphans(app)
         controlled.job("c")
         app.queue("default").status()  # answered after it has looked
         assert not controlled.has_begun_more()
