@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from support.apps import until
 
-from antq_actors import AntQ, Status, Worker
+from antq_actors import AntQ, Worker
 from antq_actors.app.node_report import ChaosRefused
 from antq_actors.insights import Access, Forbidden, Insights, Visitor
 from antq_actors.insights.changes import topics
@@ -152,7 +152,7 @@ def test_a_run_ends_when_a_supervisor_gives_up_and_names_it(app):
 
 def test_a_job_that_runs_on_a_killed_leaf_is_in_the_report(app):
     job = Waits.perform_async()
-    until(lambda: app.get_job(job.id).status is Status.RUNNING)
+    until(lambda: Insights(app).tree().jobs, "its worker actor")
     run = begin(app, chance=Loaded())
 
     until(lambda: run.report().crashes)

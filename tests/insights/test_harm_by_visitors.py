@@ -5,7 +5,7 @@ import threading
 import pytest
 from support.apps import until
 
-from antq_actors import AntQ, Status, Worker
+from antq_actors import AntQ, Worker
 from antq_actors.app.node_report import ChaosRefused
 from antq_actors.insights import Access, Forbidden, Insights, Visitor
 from antq_actors.insights.chaos import Aim, do_chaos
@@ -43,8 +43,7 @@ def app(tmp_path):
 def running(app):
     """A job that runs, and the id of its worker actor."""
     job = Waits.perform_async()
-    until(lambda: app.get_job(job.id).status is Status.RUNNING)
-    return job, until(lambda: [*Insights(app).tree().jobs])[0]
+    return job, until(lambda: [*Insights(app).tree().jobs], "its worker actor")[0]
 
 
 def actor_of(app, end):

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from support.apps import until
 
-from antq_actors import AntQ, Status, Worker
+from antq_actors import AntQ, Worker
 from antq_actors.app import node_socket
 from antq_actors.app.node_report import TreeReport
 from antq_actors.app.node_socket import NodeUnreachable, ask, socket_path
@@ -84,7 +84,7 @@ def node(tmp_path):
 
 def test_a_node_answers_for_its_tree_and_the_jobs_in_it(node):
     job = Held.perform_async()
-    until(lambda: node.get_job(job.id).status is Status.RUNNING)
+    until(lambda: Insights(node).tree().jobs, "its worker actor")
 
     answer = ask(node.path, node.node, "tree", {})
 
