@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from support.apps import until
 
-from antq_actors import AntQ, Worker
+from antq_actors import AntQ, Status, Worker
 from antq_actors.app import node_socket
 from antq_actors.app.node_report import TreeReport
 from antq_actors.app.node_socket import NodeUnreachable, ask, socket_path
@@ -163,7 +163,7 @@ def test_a_store_deep_in_the_file_system_has_a_socket_too(tmp_path):
 
 NODE = """
 import sys, threading
-from antq_actors import AntQ, Worker
+from antq_actors import AntQ, Status, Worker
 
 class Held(Worker, name="held"):
     def perform(self, job):
