@@ -76,9 +76,11 @@ class Arrivals:
         """Note that a job is stored now, by a caller that has paused since the `last` one."""
         pause = now - self.last
         if pause < QUICK_SECONDS:
-            self.in_a_row += 1
+            self.in_a_row = min(self.in_a_row + 1, self.needed + FEWEST_QUICK)
         elif pause > SLOW_SECONDS:
             self.in_a_row = 0
+        elif self.in_a_row:
+            self.in_a_row -= 1
         self.are_rapid = self.in_a_row >= self.needed
 
     def waited(self, now: float) -> None:

@@ -112,6 +112,7 @@ class StorageActor(GenServer):
         super().__init__()
         self._path = path
         self._durable = durable
+        self.has_short_turns = not durable
         self._owner = owner
         self._wake = wake
         self._wake_for_commands = wake_for_commands or wake

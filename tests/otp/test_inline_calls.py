@@ -2,6 +2,7 @@
 
 import threading
 from operator import attrgetter
+from types import SimpleNamespace
 
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
@@ -28,8 +29,8 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.messages import Call, Turn
-from antq_actors.otp.messaging import links
-from antq_actors.otp.messaging.calls import call_or_message, run_pending
+from antq_actors.otp.messaging import calls, links
+from antq_actors.otp.messaging.calls import _MOST_YIELDS, call_or_message, run_pending
 
 
 class Inline(Probe):
@@ -40,6 +41,10 @@ class Inline(Probe):
 
     def can_run_inline(self):
         return self.willing
+
+
+class InlineShort(Inline):
+    has_short_turns = True
 
 
 def the_thread(_me):
@@ -391,6 +396,41 @@ def test_a_request_to_one_that_is_busy_is_answered_by_a_message(start, notes, ga
     running.result()
     [response] = notes.take(1)
     assert (response.tag, response.value) == ("t", 7)
+
+
+@pytest.mark.parametrize("yields", [1, _MOST_YIELDS])
+def test_a_request_lets_a_turn_that_ends_soon_end(start, gate, monkeypatch, yields):
+    busy, asker = start(of=InlineShort), start(of=Probe)
+    running = InThread(call, busy, lambda _me: gate())
+    gate.wait_entered()
+    left = list(range(yields))
+
+    def give_up_the_interpreter(seconds):
+        assert seconds == 0
+        left.pop()
+        if not left:
+            gate.open()
+            running.result()
+
+    monkeypatch.setattr(calls, "time", SimpleNamespace(sleep=give_up_the_interpreter))
+    answered = call(asker, lambda _me: call_or_message(busy, answering(7), tag="t"))
+
+    assert answered.value == 7
+    assert left == []
+
+
+def test_a_request_lets_no_turn_end_that_may_take_long(start, notes, gate, monkeypatch):
+    busy, asker = start(of=Inline), start(notes)
+    running = InThread(call, busy, lambda _me: gate())
+    gate.wait_entered()
+    monkeypatch.setattr(calls, "time", SimpleNamespace(sleep=notes.add))
+
+    assert call(asker, lambda _me: call_or_message(busy, answering(7), tag="t")) is None
+
+    gate.open()
+    running.result()
+    [response] = notes.take(1)
+    assert response.value == 7
 
 
 def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, inline_ref):

@@ -144,6 +144,8 @@ def test_a_function_that_raises_costs_its_thread_and_no_other_function():
 class Handler:
     """Calls *fn* before instruction *number* of what wakes an idle thread, as a signal may."""
 
+    codes = (RunQueue._wake_one.__code__, run_queue._rouse.__code__)
+
     def __init__(self, number, fn):
         self.left = number
         self.fn = fn
@@ -156,7 +158,7 @@ class Handler:
         sys.settrace(self.tracer)
 
     def trace(self, frame, event, _argument):
-        if frame.f_code not in (RunQueue._wake_one.__code__, run_queue._rouse.__code__):
+        if frame.f_code not in self.codes:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
@@ -398,3 +400,126 @@ def test_children_that_are_started_with_one_message_have_one_thread_each():
     assert run_queue._run_queue._wanted == before[0] + 51
     assert run_queue._run_queue._threads <= max(before[1], before[0] + 51)
     stop(sup)
+
+
+# ---- one thread for all that is quick ------------------------------------------------------------
+
+
+def quick_queue(idle):
+    """Return a queue whose functions were quick so far, with idle threads."""
+    line, started = a_queue_with_idle_threads(idle)
+    eventually(lambda: len(line._idle) == idle and not line._waking)
+    line._pace.is_quick = True
+    return line, started
+
+
+@pytest.fixture
+def watch_seconds(monkeypatch):
+    """Set how often an idle thread looks whether another one gets on."""
+    return lambda seconds: monkeypatch.setattr(run_queue, "WATCH_SECONDS", seconds)
+
+
+def run_all(line, fns):
+    line.reserve(len(fns))
+    line.run_reserved(fns)
+
+
+def test_quick_functions_are_all_run_by_one_thread(watch_seconds):
+    watch_seconds(600)
+    line, _ = quick_queue(3)
+    ran = []
+    done = threading.Event()
+
+    run_all(line, [lambda: ran.append(threading.current_thread())] * 50 + [done.set])
+
+    assert done.wait(LONGEST)
+    assert len(ran) == 50
+    assert len(set(ran)) == 1
+
+
+def test_a_function_that_blocks_keeps_no_other_waiting_and_ends_it(gate):
+    line, _ = quick_queue(3)
+    done = threading.Event()
+
+    run_all(line, [gate, gate, done.set])
+
+    assert done.wait(LONGEST)
+    assert not line._pace.is_quick
+    gate.open()
+
+
+@pytest.mark.parametrize("idle", [2, 3])
+def test_the_thread_that_watches_takes_work_that_is_handed_over(gate, watch_seconds, idle):
+    watch_seconds(600)
+    line, _ = quick_queue(idle)
+    done, more = threading.Event(), threading.Event()
+    run_all(line, [gate, done.set])
+    gate.wait_entered()
+    eventually(lambda: line._watcher is not None)
+
+    line.run(more.set)
+
+    assert done.wait(LONGEST)
+    assert more.wait(LONGEST)
+    gate.open()
+    eventually(lambda: line._wanted == 0)
+
+
+def test_nobody_watches_for_long_when_nothing_waits():
+    line, started = quick_queue(3)
+    done = threading.Semaphore(0)
+
+    for _ in range(20):
+        run_all(line, [done.release] * 5)
+        for _ in range(5):
+            assert done.acquire(timeout=LONGEST)
+
+    eventually(lambda: line._watcher is None and len(line._idle) == len(started))
+
+
+class WhileWatching(Handler):
+    """Calls *fn* before instruction *number* of what has a thread watch, as a finalizer may."""
+
+    codes = (RunQueue._watch.__code__, run_queue._rouse.__code__)
+
+
+@pytest.mark.parametrize("idle", [1, 2])
+def test_a_finalizer_may_run_a_function_while_a_thread_is_told_to_watch(idle):
+    line, started = quick_queue(idle)
+    handled = collections.deque()
+
+    for number in itertools.count(1):
+        eventually(lambda: len(line._idle) == len(started) and line._watcher is None)
+        handler = WhileWatching(number, lambda: line.run(lambda: handled.append(1)))
+        with line._lock, handler:
+            line._watch()
+        if handler.left:
+            break
+
+    eventually(lambda: len(handled) == number - 1)
+    assert number > 10
+    eventually(lambda: line._wanted == 0 and line._watcher is None)
+
+
+def test_whatever_functions_do_each_runs_once_and_soon():
+    line = RunQueue()
+    waits = threading.Event()
+    ran = collections.deque()
+
+    def hand_over(who):
+        for number in range(100):
+            slow = number % 10 == 0
+            run_all(
+                line, [lambda n=n, s=slow: do(who, n, s) for n in range(5 * number, 5 * number + 5)]
+            )
+
+    def do(who, number, slow):
+        if slow:
+            waits.wait(0.001)
+        ran.append((who, number))
+
+    for each in [InThread(hand_over, who) for who in range(4)]:
+        each.result()
+
+    eventually(lambda: line._wanted == 0)
+    assert len(set(ran)) == len(ran) == 4 * 500

@@ -484,11 +484,26 @@ def test_jobs_come_rapidly_when_a_few_came_quickly_in_a_row():
     assert arrivals_after(1.0, *[QUICK] * FEWEST_QUICK).are_rapid
 
 
-def test_a_slow_job_ends_a_rapid_succession_and_one_in_between_does_not():
-    in_between = (QUICK_SECONDS + SLOW_SECONDS) / 2
+IN_BETWEEN = (QUICK_SECONDS + SLOW_SECONDS) / 2
 
-    assert arrivals_after(1.0, *[QUICK] * FEWEST_QUICK, in_between).are_rapid
-    assert not arrivals_after(1.0, *[QUICK] * FEWEST_QUICK, SLOW).are_rapid
+
+def test_a_slow_job_ends_a_rapid_succession():
+    assert arrivals_after(1.0, *[QUICK] * 100).are_rapid
+    assert not arrivals_after(1.0, *[QUICK] * 100, SLOW).are_rapid
+
+
+def test_one_in_between_ends_it_only_if_quick_ones_do_not_outweigh_it():
+    assert not arrivals_after(1.0, *[QUICK] * FEWEST_QUICK, IN_BETWEEN).are_rapid
+    assert arrivals_after(1.0, *[QUICK] * FEWEST_QUICK, IN_BETWEEN, QUICK).are_rapid
+
+    assert arrivals_after(1.0, *[QUICK] * 100, *[IN_BETWEEN] * FEWEST_QUICK).are_rapid
+    assert not arrivals_after(1.0, *[QUICK] * 100, *[IN_BETWEEN] * (FEWEST_QUICK + 1)).are_rapid
+
+
+def test_jobs_that_come_regularly_begin_at_once_after_those_that_came_rapidly():
+    arrivals = arrivals_after(1.0, *[QUICK] * 10_000)
+
+    assert not arrivals_after(*[IN_BETWEEN] * 10, arrivals=arrivals).are_rapid
 
 
 def test_jobs_that_wait_for_each_other_lose_one_wait_in_a_thousand():
@@ -524,16 +539,19 @@ def test_waiting_in_vain_ends_it_and_doubles_what_it_takes_until_it_was_worth_it
     assert arrivals.needed == FEWEST_QUICK
 
 
-@given(st.lists(st.tuples(st.sampled_from(["note", "waited"]), st.sampled_from([QUICK, SLOW]))))
+PAUSES = [QUICK, IN_BETWEEN, SLOW]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["note", "waited"]), st.sampled_from(PAUSES))))
 def test_they_are_rapid_only_after_a_few_quick_ones_and_what_it_takes_is_bounded(steps):
     arrivals, now, quick = Arrivals(), 0.0, 0
     for event, pause in steps:
         now += pause
         if event == "note":
-            is_slow = now - arrivals.last > SLOW_SECONDS
+            since = now - arrivals.last
             arrivals.note(now)
             arrivals.last = now
-            quick = 0 if is_slow else quick + 1
+            quick = 0 if since > SLOW_SECONDS else quick + (since < QUICK_SECONDS)
         else:
             was_rapid, in_vain = arrivals.are_rapid, now - arrivals.last > SLOW_SECONDS
             arrivals.waited(now)

@@ -57,6 +57,10 @@ class GenServer(ActorLoop):
     """True: its turns wait for no other actor, and may also run in the middle of one of its own,
     as when a finalizer, or the handler of a signal, calls it from there."""
 
+    has_short_turns: bool = False
+    """True: its turns take a fraction of a millisecond, so an actor that has a request for it lets
+    another thread finish one."""
+
     child_type: ClassVar[ChildType] = "worker"
     """What ``child_spec`` says it is."""
 

@@ -252,6 +252,8 @@ class InlineActor(Protocol):
 
     is_reentrant: ClassVar[bool]
     """Whether its turns may run in the middle of one of its own."""
+    has_short_turns: bool
+    """Whether its turns take a fraction of a millisecond."""
 
     def can_run_inline(self) -> bool:
         """Return whether a thread that calls this actor may run the turn itself now."""

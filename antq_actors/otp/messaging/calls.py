@@ -58,6 +58,10 @@ _RESTART_POLL_SECONDS: Final = 0.01
 _OWN_TURN_SECONDS: Final = 0.001
 """Seconds between two tries of an actor's own thread to begin a turn within another one."""
 
+_MOST_YIELDS: Final = 10
+"""How often an actor lets another thread finish a short turn of the actor it has a request for,
+before it leaves the request to that one's own thread: so that two threads need not be woken."""
+
 _HANDLERS_SECONDS: Final = 0.001
 """Seconds for which it is taken as given which signals are handled."""
 
@@ -318,10 +322,20 @@ def call_or_message(dest: Destination, request: Any, tag: Any) -> Call | None:
     cell = find(dest)
     if cell is not None and cell.inline_actor is not None:
         pending = Call(request)
+        if cell.mailbox.turns and cell.inline_actor.has_short_turns:
+            _yield_to_turn(cell.mailbox)
         if _try_run_inline(cell, pending) and pending.is_settled:
             return pending
     call_by_message(dest, request, tag)
     return None
+
+
+def _yield_to_turn(mailbox: Mailbox) -> None:
+    """Let the thread that is at a turn have the interpreter, which it may wait for, to finish."""
+    for _ in range(_MOST_YIELDS):
+        time.sleep(0)
+        if not mailbox.turns:
+            break
 
 
 @contextmanager

@@ -5,6 +5,10 @@ actors stand in one line, and a thread that has finished with one takes the next
 woken. As many threads are kept as there are actors to run; whoever waits longer than
 ``IDLE_TIMEOUT_SECONDS`` seconds for work ends.
 
+Two threads that pass the interpreter to each other do less than one that keeps it. So functions
+that take a fraction of a millisecond are all run by one thread, while an idle one looks now and
+then whether it gets on; if not, each function has a thread again (see `Pace`).
+
 Nothing here happens to all threads at once: ten thousand that wake together, to find that there is
 nothing to do, keep every other one from the interpreter for half a minute.
 """
@@ -22,6 +26,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from antq_actors import forked_child
+from antq_actors.otp.threads.pace import WATCH_SECONDS, Pace
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -80,6 +85,11 @@ class RunQueue:
         """One entry for each function that is wanted and not done. Adding some and removing some is
         one step each, so it takes no lock, and may happen in a signal's handler."""
         self._waking = False
+        self._taken = 0
+        """How many functions were taken; about, as no lock is taken to count."""
+        self._pace = Pace()
+        self._watcher: LockType | None = None
+        """Where the idle thread sleeps that looks whether the functions that wait are taken."""
 
     @property
     def _threads(self) -> int:
@@ -213,9 +223,13 @@ class RunQueue:
                 if self._rest_if_idle(wake):
                     continue
                 return
-            if line and self._idle and not self._waking:
+            self._taken += 1
+            if line and self._idle and not self._waking and self._watcher is None:
                 with self._lock:
-                    self._wake_one()
+                    if self._pace.is_quick_now():
+                        self._watch()
+                    else:
+                        self._wake_one()
             try:
                 Context().run(fn)  # what an actor sets there is not seen by the next one
             except BaseException as error:
@@ -236,11 +250,31 @@ class RunQueue:
                 _rouse(wake)
         return self._rest(wake, timeout)
 
+    def _watch(self) -> None:
+        """Have an idle service thread look whether this one takes the functions that wait."""
+        # The one that keeps time: any other is roused for work before it.
+        wake = self._first_idle()
+        if wake is not None:
+            self._watcher = wake
+            _rouse(wake)
+
+    def _watch_on(self, wake: LockType) -> None:
+        """Look again and again whether functions that wait are taken soon, as long as they are."""
+        pace = self._pace
+        pace.begin(self._taken, time.monotonic(), is_waiting=bool(self._line))
+        while wake in self._idle and not wake.acquire(timeout=WATCH_SECONDS):
+            if not pace.look(self._taken, time.monotonic(), is_waiting=bool(self._line)):
+                break
+
     def _rest(self, wake: LockType, timeout: float) -> bool:
         """Let an idle service thread sleep until there is work; False if it should end."""
         while True:
             wake.acquire(timeout=timeout)
+            if self._watcher is wake:
+                self._watch_on(wake)
             with self._lock:
+                if self._watcher is wake:
+                    self._watcher = None  # and then it looks at the line
                 wake.acquire(blocking=False)  # it may be roused just as its time is over
                 since = self._idle.get(wake)
                 if since is None or self._line:  # roused for work
