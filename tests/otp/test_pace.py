@@ -28,7 +28,7 @@ class Watched:
 
     def woken_until_it_is_tried(self):
         woken = 0
-        while not self.pace.is_quick_now():
+        while not self.pace.leaves_to_one():
             woken += 1
         return woken
 
@@ -50,7 +50,7 @@ def test_at_first_each_function_has_a_thread_and_after_some_one_thread_is_tried_
 
     assert not watched.pace.is_quick
     assert watched.woken_until_it_is_tried() == FEWEST_SLOW - 1
-    assert watched.pace.is_quick_now()
+    assert watched.pace.leaves_to_one()
 
 
 def test_a_function_that_keeps_another_waiting_ends_it():
@@ -149,7 +149,7 @@ def test_it_is_left_only_at_a_slow_look_and_what_it_takes_is_bounded(steps):
     for step in steps:
         was_quick, was_waiting = pace.is_quick, pace.was_waiting or not watched.is_watched
         if step == "wake":
-            pace.is_quick_now()
+            pace.leaves_to_one()
             assert pace.is_quick >= was_quick
         elif was_quick:
             done, is_waiting = step

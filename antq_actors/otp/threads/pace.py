@@ -48,8 +48,11 @@ class Pace:
     was_waiting: bool = False
     """How it was at the last look: functions begun, when, and whether one waited."""
 
-    def is_quick_now(self) -> bool:
-        """Return whether a function that waits is left to the thread that runs them now."""
+    def leaves_to_one(self) -> bool:
+        """Return whether a function that waits is left to the thread that runs them now.
+
+        One that is not counts towards the next try.
+        """
         if not self.is_quick:
             self.left -= 1
             if self.left <= 0:

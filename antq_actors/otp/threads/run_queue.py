@@ -226,7 +226,7 @@ class RunQueue:
             self._taken += 1
             if line and self._idle and not self._waking and self._watcher is None:
                 with self._lock:
-                    if self._pace.is_quick_now():
+                    if self._pace.leaves_to_one():
                         self._watch()
                     else:
                         self._wake_one()
