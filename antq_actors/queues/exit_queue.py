@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 COALESCING_SECONDS: Final = 0.002
 """How long a notice waits for others, at most, while jobs arrive rapidly."""
 
-QUICK_SECONDS: Final = 0.000_35
+QUICK_SECONDS: Final = 0.000_15
 """A job comes quickly if its caller paused for less since the job before. A caller that waits for
 something in between pauses longer; one that enqueues in a loop pauses for a fraction of it."""
 
