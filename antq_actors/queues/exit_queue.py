@@ -68,7 +68,7 @@ class Arrivals:
     last: float = -math.inf
     """When the last one was stored."""
     in_a_row: int = 0
-    """How many came quickly, since one was slow."""
+    """How many more came quickly than neither quickly nor slowly, since one was slow; bounded."""
     needed: int = FEWEST_QUICK
     """How many make a rapid succession."""
 
