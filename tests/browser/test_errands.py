@@ -49,6 +49,7 @@ def test_a_queue_is_paused_for_a_deploy_and_resumed(visit, shop):
 
     page.keyboard.press("g")
     page.keyboard.press("q")
+    expect(page.locator("h1")).to_have_text("Queues")
     page.get_by_role("button", name="Pause reports", exact=True).first.click()
     dialog = page.get_by_role("dialog", name="Pause reports")
     dialog.get_by_label("Reason").fill("deploy of 14:00")

@@ -57,6 +57,7 @@ def test_a_queue_with_a_hostile_name_is_a_queue(visit):
     row = page.locator("[data-testid=queue-row]").filter(has_text="onload")
     assert row.get_attribute("data-name") == NAME
     row.get_by_role("link").first.click()
+    page.wait_for_url("**/queue?*")
     assert page.locator("h1").text_content().removeprefix("Queue ") == NAME
 
 

@@ -123,7 +123,7 @@ def test_the_slider_shows_the_job_as_it_was(visit, shop):
     expect(slider).to_have_attribute("aria-valuetext", re.compile("^enqueued, "))
     expect(page.get_by_test_id("job-head")).to_have_attribute("data-status", "failed")
     expect(page.locator("[data-testid=film-stop][aria-current=step]")).to_have_count(1)
-    assert "at=0" in page.url
+    expect(page).to_have_url(re.compile("at=0"))
 
 
 def test_the_stops_of_the_film_are_links_without_scripts(visit, shop):
@@ -132,7 +132,7 @@ def test_the_stops_of_the_film_are_links_without_scripts(visit, shop):
 
     page.get_by_test_id("film-stop").first.get_by_role("link").click()
 
-    assert "at=0" in page.url
+    expect(page).to_have_url(re.compile("at=0"))
     expect(page.get_by_test_id("film")).to_have_attribute("data-status", "enqueued")
 
 
@@ -159,9 +159,7 @@ def test_the_page_of_a_running_job_follows_it(visit, shop):
 
     shop.cancel_job(job.id)
 
-    expect(page.get_by_test_id("job-head")).to_have_attribute(
-        "data-status", "cancelled", timeout=30_000
-    )
+    expect(page.get_by_test_id("job-head")).to_have_attribute("data-status", "cancelled")
     expect(copy).to_be_focused()
 
 
@@ -171,7 +169,7 @@ def test_new_jobs_are_offered_and_never_move_rows(visit, shop):
 
     ids_of_new = shop.enqueue_many(SyncStock, [{"warehouse": f"new {n}"} for n in range(3)])
     button = page.get_by_role("button", name="Show 3 new")
-    expect(button).to_be_visible(timeout=30_000)
+    expect(button).to_be_visible()
     assert ids(page) == before
     page.keyboard.press(".")
 

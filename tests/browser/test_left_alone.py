@@ -55,7 +55,7 @@ def test_escape_leaves_the_dry_run_of_ticked_jobs_and_they_stay_ticked(visit, fa
     page.keyboard.press("Escape")
 
     expect(page.get_by_role("button", name="Delete 2 jobs", exact=True)).to_be_focused()
-    assert "order=oldest" in page.url
+    expect(page).to_have_url(re.compile("order=oldest"))
     expect(page.get_by_test_id("count")).to_have_attribute("data-value", str(failures))
 
 

@@ -1,5 +1,7 @@
 """The page Metrics: the window that is chosen is in the URL, and is compared with last week."""
 
+import re
+
 from playwright.sync_api import expect
 
 from browser.shown_shop import SendReceipt
@@ -49,6 +51,6 @@ def test_with_scripts_off_the_server_draws_both(visit):
     page.get_by_label("Compare with last week").uncheck()
     page.get_by_role("button", name="Show", exact=True).click()
 
-    assert "compare" not in page.url
+    expect(page).not_to_have_url(re.compile("compare"))
     assert columns(page) == ["From", "enqueued", "completed", "failures"]
     assert page.locator("figure.chart[data-name=Jobs] svg polyline").count() > 0

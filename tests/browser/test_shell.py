@@ -82,7 +82,7 @@ def test_the_first_stop_of_tab_skips_to_the_content(visit, scripts):
     expect(skip).to_be_in_viewport()
     page.keyboard.press("Enter")
 
-    assert page.url.endswith("#content")
+    expect(page).to_have_url(re.compile("#content$"))
 
 
 def test_the_rail_says_where_one_is_and_leads_everywhere(visit):
@@ -96,7 +96,7 @@ def test_the_rail_says_where_one_is_and_leads_everywhere(visit):
         page.get_by_test_id(name).click()
         expect(page.get_by_test_id(name)).to_have_attribute("aria-current", "page")
         word = page.get_by_test_id(name).inner_text().split("\n")[0].rstrip("0123456789 ")
-        assert page.locator("h1").inner_text() == word
+        expect(page.locator("h1")).to_have_text(word)
 
 
 def test_the_rail_of_a_phone_is_at_the_bottom(visit):
@@ -129,7 +129,7 @@ def test_a_slash_leads_to_the_filter_which_finds_from_everywhere(visit):
     page.keyboard.press("Enter")
 
     expect(page.locator("h1")).to_have_text("Jobs")
-    assert page.url.endswith("/a/b/jobs?q=status%3Afailed+queue%3Adefault")
+    expect(page).to_have_url(re.compile(r"/a/b/jobs\?q=status%3Afailed\+queue%3Adefault$"))
 
 
 def test_single_keys_can_be_switched_off(visit):

@@ -1,8 +1,9 @@
 """The page of the tree by mouse and keyboard: rows, harm with its prediction, the replay."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
-from support.apps import until
 
 from browser.visiting import tree_to_harm
 
@@ -75,4 +76,4 @@ def test_an_event_selects_its_actor_and_the_slider_shows_the_tree_before_it(visi
 
     before = row(page, "tills").get_by_test_id("budget")
     expect(before).to_have_attribute("data-left", "5")
-    until(lambda: "at=" in page.url)
+    expect(page).to_have_url(re.compile("at="))
