@@ -16,7 +16,6 @@ from antq_actors.app.node_socket import HARM, NodeUnreachable
 from antq_actors.checks import is_number, short_repr
 from antq_actors.errors import AntqError, JobNotFound
 from antq_actors.insights.access import Access
-from antq_actors.insights.asking import ask_node
 from antq_actors.insights.prediction import JobsHit, Prediction, jobs_hit, predict, with_jobs
 from antq_actors.insights.trees import read_tree
 from antq_actors.jobs import state
@@ -98,7 +97,7 @@ def do_chaos(
         is_first = aim.verb in (HANG, SLOW) or aim.actor in {each.id for each in tree.trees}
         if is_first:
             acting.note()
-        harm = ask_node(source, tree.node, HARM, aim.options(), Harm, further=further)
+        harm = source.ask_node(tree.node, HARM, aim.options(), Harm, further=further)
         if not is_first:
             acting.note()
     jobs = jobs_hit(tree, aim.actor, aim.verb, harm.prediction)

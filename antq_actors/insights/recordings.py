@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.checks import is_number, short_repr, whole
 from antq_actors.insights.access import Access
-from antq_actors.insights.asking import ask_node
 from antq_actors.insights.trees import node_of
 from antq_actors.otp.inspect.sequence import Recording
 
@@ -46,7 +45,7 @@ def start_recording(
     number = node_of(source, node, further)
     options = {"actor": actor, "messages": messages, "seconds": seconds}
     with source.app.antq_acting(visitor.name, "trace", f"actor {actor}", reason) as acting:
-        found = ask_node(source, number, "record", options, Recording, further=further)
+        found = source.ask_node(number, "record", options, Recording, further=further)
         acting.note()
     return found
 
@@ -59,4 +58,4 @@ def read_recording(
     Raises LookupError if nothing was, or for a node that is not there, and NodeUnreachable.
     """
     number = node_of(source, node, further)
-    return ask_node(source, number, "recording", {"actor": actor}, Recording, further=further)
+    return source.ask_node(number, "recording", {"actor": actor}, Recording, further=further)

@@ -11,7 +11,6 @@ import msgspec
 from antq_actors.app.node_report import TreeReport, report
 from antq_actors.app.node_socket import NodeUnreachable, ask
 from antq_actors.checks import short_repr, whole
-from antq_actors.insights.asking import ask_node
 from antq_actors.introspection import NOT_SHOWN
 from antq_actors.otp.inspect.snapshot import ActorView
 from antq_actors.otp.kernel.errors import CallExit
@@ -111,8 +110,8 @@ def search_below(
     """
     options = {"actor": supervisor, "text": text}
     number = node_of(source, node, further)
-    found: tuple[ActorView, ...] = ask_node(
-        source, number, "children", options, tuple[ActorView, ...], further=further
+    found: tuple[ActorView, ...] = source.ask_node(
+        number, "children", options, tuple[ActorView, ...], further=further
     )
     return found
 
