@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from antq_actors import AntQ, Job
     from antq_actors.demo.shop import Shop
+    from antq_actors.insights.trees import TreeView
     from antq_actors.insights.verbs import Verbs
 
 ABOUT: Final = 1.0
@@ -249,9 +250,7 @@ def _kill(shop: Shop) -> Outcome:
     pid = shop.open_ovens()
     node = next(each.number for each in app.nodes() if each.alive and each.pid == pid)
     ids = shop.bake(shops.OVEN_SLOTS)
-    tree = Insights(app).tree(node)
-    if tree.missing is not None:
-        raise NotInTime(tree.missing)
+    tree = _tree_that_bakes(app, node, ids)
     hit = predict(tree, tree.trees[0].id, "kill").jobs
     foreseen = {
         **dict.fromkeys(hit.interrupted, "again"),
@@ -267,6 +266,24 @@ def _kill(shop: Shop) -> Outcome:
         predicted_text="Given back: " + ", ".join(f"job {id_}" for id_ in hit.interrupted) + ".",
         actual_text=" ".join(_cake_text(app, id_) for id_ in ids),
     )
+
+
+def _tree_that_bakes(app: AntQ, node: int, ids: Sequence[int]) -> TreeView:
+    """Return the tree of a node once its worker actors perform the jobs *ids*.
+
+    A job is stored as running before its worker actor starts. Raises NotInTime.
+    """
+    insights = Insights(app)
+
+    def shows_them() -> bool:
+        tree = insights.tree(node)
+        return tree.missing is not None or set(ids) <= set(tree.jobs.values())
+
+    _await(shows_them, "the cakes have no worker actors")
+    tree = insights.tree(node)
+    if tree.missing is not None:
+        raise NotInTime(tree.missing)
+    return tree
 
 
 def _common(choices: Sequence[str]) -> str:
