@@ -21,10 +21,9 @@ from antq_actors.top.keys import LEADS_TO, PLAIN, key_lines, lead_line
 from antq_actors.top.look import ALARM
 from antq_actors.top.operator import Report
 from antq_actors.top.pages import URL_VARIABLE, page_of, page_of_tab, target_of, url_of
-from antq_actors.top.screens import DetailsScreen, Question
-from antq_actors.top.table import FrameTable
 from antq_actors.top.tabs import Tab
 from antq_actors.top.view import ENDING, NOTHING_YET, View
+from antq_actors.top.widgets import DetailsScreen, FrameTable, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable

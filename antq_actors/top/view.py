@@ -28,9 +28,8 @@ from antq_actors.top.keys import keys_of
 from antq_actors.top.look import ALARM, QUIET, WARN
 from antq_actors.top.operator import UNDO_SECONDS, Operator, Report
 from antq_actors.top.reading import Reading
-from antq_actors.top.screens import DetailsScreen
-from antq_actors.top.table import FrameTable
 from antq_actors.top.tabs import Tab
+from antq_actors.top.widgets import DetailsScreen, FrameTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

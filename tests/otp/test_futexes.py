@@ -6,8 +6,8 @@ import threading
 import pytest
 from test_forked import run
 
-from antq_actors.otp.threads import run_queue
-from antq_actors.otp.threads.run_queue import futex_rows as rows
+from antq_actors.otp.threads import futex_table
+from antq_actors.otp.threads.futex_table import rows
 
 
 def has_a_table_of_its_own():
@@ -24,15 +24,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 MANY = f"""
-from antq_actors.otp.threads import run_queue
-from antq_actors.otp.threads.run_queue import futex_rows as rows
+from antq_actors.otp.threads import futex_table
+from antq_actors.otp.threads.futex_table import rows
 
 def start(number):
     return [Child.start() for _ in range(number)]
 
 start(1)
 at_first = rows()
-ENOUGH = {run_queue.FEW_THREADS}
+ENOUGH = {futex_table.FEW_THREADS}
 """
 
 
@@ -45,7 +45,7 @@ def test_with_many_threads_it_has_a_row_for_each():
 
 
 def test_one_that_is_larger_is_not_made_smaller():
-    run(MANY + "run_queue._prctl(1, 8192); start(2 * ENOUGH); assert rows() == 8192")
+    run(MANY + "futex_table._prctl(1, 8192); start(2 * ENOUGH); assert rows() == 8192")
 
 
 def test_a_forked_child_has_one_for_its_own_threads():

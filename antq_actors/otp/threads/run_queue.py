@@ -15,9 +15,7 @@ nothing to do, keep every other one from the interpreter for half a minute.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -26,6 +24,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from antq_actors import forked_child
+from antq_actors.otp.threads import futex_table
 from antq_actors.otp.threads.pace import WATCH_SECONDS, Pace
 
 if TYPE_CHECKING:
@@ -123,8 +122,8 @@ class RunQueue:
                 reserved = number
                 missing = max(0, self._wanted - self._threads)
                 self._started.extend([None] * missing)
-            if self._threads > _room:
-                _make_room(self._threads)
+            if self._threads > futex_table.room:
+                futex_table.make_room(self._threads)
             for _ in range(missing):
                 self._start(self._work)
                 started += 1
@@ -428,52 +427,10 @@ def together(number: int) -> Iterator[None]:
         queue.run_reserved(deferred)
 
 
-# ---- the kernel's table of waiting threads -------------------------------------------------------
-#
-# A thread that waits for a lock stands in a table of the kernel, in a row that depends on the lock,
-# and whoever frees a lock looks through its row. Since Linux 6.16 each process has a table of its
-# own, as large as the processors are many: 16 rows for two. Idle actors are waiting threads: beside
-# 5,000 of them a wake-up took four times as long. A row for each costs 64 bytes.
-#
-# Elsewhere, and in an older kernel, nothing is done.
-
-FEW_THREADS: Final = 64
-"""Threads for which the kernel's own choice is good enough."""
-
-_PR_FUTEX_HASH: Final = 78
-_SET_SLOTS: Final = 1
-_GET_SLOTS: Final = 2
-
-_room = FEW_THREADS
-
-
-def _make_room(threads: int) -> None:
-    """Enlarge the kernel's futex table of this process to a row for each of *threads*, by prctl."""
-    global _room  # noqa: PLW0603 - the table is the process's, too
-    if threads <= _room:
-        return
-    _room = 1 << (2 * threads - 1).bit_length()
-    if 0 < futex_rows() < _room:
-        _prctl(_SET_SLOTS, _room)
-
-
-def futex_rows() -> int:
-    """Return how many rows the kernel's futex table of this process has; 0: shared, -1: unknown."""
-    return _prctl(_GET_SLOTS, 0)
-
-
-def _prctl(what: int, rows: int) -> int:
-    if sys.platform != "linux":
-        return -1
-    rows_now: int = ctypes.CDLL(None).prctl(_PR_FUTEX_HASH, what, ctypes.c_ulong(rows), 0, 0)
-    return rows_now
-
-
 def _renew() -> None:
-    global _run_queue, _room  # noqa: PLW0603 - a forked child has none of these threads
+    global _run_queue  # noqa: PLW0603 - a forked child has none of these threads
     _run_queue = RunQueue()
     _local.deferred = None
-    _room = FEW_THREADS  # and the kernel's own choice again
 
 
 if hasattr(os, "register_at_fork"):
