@@ -24,6 +24,7 @@ from antq_actors.otp import (
     Registry,
     Restart,
     Shutdown,
+    StartError,
     Strategy,
     Supervisor,
     Via,
@@ -105,6 +106,13 @@ def talk(number):
     return outcomes
 
 
+def start_again(supervisor, leaf):
+    """Start a leaf that was stopped: if it is killed as it begins, it stays stopped."""
+    while True:
+        with suppress(StartError):
+            return Supervisor.restart_child(supervisor, leaf)
+
+
 def rage(seed, over):
     """Crash, kill, stop and start leaves and branches until it is *over*."""
     chance = random.Random(seed)  # noqa: S311 - a repeatable storm
@@ -122,7 +130,7 @@ def rage(seed, over):
                 case ["by hand"]:
                     of_leaf = BRANCHES[LEAVES.index(leaf) % 3]
                     Supervisor.terminate_child(of_leaf, leaf)
-                    Supervisor.restart_child(of_leaf, leaf)
+                    start_again(of_leaf, leaf)
                 case ["branch"]:
                     exit(branch, Killed())
         over.wait(0.001)
@@ -312,7 +320,7 @@ def kill_all(pool):
 def stop_and_start(leaf):
     branch = leaf.partition(",")[0]
     Supervisor.terminate_child(branch, leaf)
-    Supervisor.restart_child(branch, leaf)
+    start_again(branch, leaf)
 
 
 def one_action(chance, log):
