@@ -176,6 +176,7 @@ class TaskCell(ActorCell):
     started_at = 0.0
 
     def __init__(self, exits: Exits) -> None:
+        self.__dict__  # noqa: B018 - made while nobody else has it, as that of a Promise
         self.interruptible = Interruptible()
         self.exits = exits
 

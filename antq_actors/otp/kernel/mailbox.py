@@ -49,10 +49,18 @@ class Mailbox:
     is in ``turns``, which is taken and left in one step.
     """
 
+    # No dict: two threads that make one at once may each get one, in CPython 3.11.
+    __slots__ = (
+        *("_asked", "_can_run_inline", "_closed", "_failure", "_lock", "_open_asks", "_own"),
+        *("_then", "_wake", "calls", "messages", "signals", "sleeping", "suspended", "turns"),
+        *("unanswered", "was_idle"),
+    )
+
     def __init__(self) -> None:
         # Most actors live for one job. What such a one never has is made when it is needed.
         self._lock = RLock()
         """For the actor's thread, those that run its turns, signals, and the end."""
+        self.messages: deque[Envelope[Any]] = deque()
         self.signals: deque[ExitSignal] | None = None
         """Those that wait; None for none."""
         self._open_asks: set[Envelope[Any]] = _NO_ASKS
@@ -61,27 +69,22 @@ class Mailbox:
         self._asked: Envelope[Any] | None = None
         self.sleeping = False
         """Whether the actor's thread is about to wait, or waits; see `asleep`."""
+        self._wake: LockType | None = None
+        """Where the actor's thread sleeps: it takes the lock, and whoever wakes it releases it."""
+        self._then: Callable[[], object] | None = None
+        self.suspended = False
+        """Whether only signals and orders are taken, see `debugging.py`; changed within a turn."""
+        self.turns: dict[None, Turn] | None = None
+        """The turn that is run now, under None; None where only the actor's thread runs any."""
+        self._own: Turn | None = None
+        self._can_run_inline = False
+        self._failure: BaseException | None = None
+        """What a foreign thread met in a turn, to be raised in the actor's own."""
         self._closed = False
-
-    messages: deque[Envelope[Any]] | None = None
-    """None until the first one comes."""
-    was_idle = False
-    """Whether the actor's thread waited for a message when this was closed."""
-    unanswered: Sequence[Call | Envelope[Any]] = ()
-    """What `close` returned, until all of it is answered; an end that is cut short begins anew."""
-
-    # What matters to those alone who sleep stands in the class until they do.
-    _wake: LockType | None = None
-    """Where the actor's thread sleeps: it takes the lock, and whoever wakes it releases that."""
-    _can_run_inline = False
-    _failure: BaseException | None = None
-    """What a foreign thread met in a turn, to be raised in the actor's own."""
-    suspended = False
-    """Whether only signals and orders are taken, see `debugging.py`; changed within a turn."""
-    _then: Callable[[], object] | None = None
-    turns: dict[None, Turn] | None = None
-    """The turn that is run now, under None; no dict where only the actor's own thread runs any."""
-    _own: Turn | None = None
+        self.was_idle = False
+        """Whether the actor's thread waited for a message when this was closed."""
+        self.unanswered: Sequence[Call | Envelope[Any]] = ()
+        """What `close` returned, until it is answered; an end that is cut short begins anew."""
 
     def allow_inline(self) -> None:
         """Let threads other than the actor's own run its turns, too."""
@@ -102,11 +105,8 @@ class Mailbox:
         """
         if self._closed:
             return False
-        messages = self.messages
-        if messages is None:  # two threads may come here at once
-            messages = self.__dict__.setdefault("messages", deque())
-        messages.append(envelope)
-        if self._closed and _remove(messages, envelope):
+        self.messages.append(envelope)
+        if self._closed and _remove(self.messages, envelope):
             return False  # else whoever closed it has it
         if wake and self.sleeping and (not self.suspended or _is_order(envelope)):
             self._rouse()
@@ -119,11 +119,8 @@ class Mailbox:
         """
         if self._closed:
             return
-        messages = self.messages
-        if messages is None:
-            messages = self.__dict__.setdefault("messages", deque())
         with suppress(IndexError):
-            messages.extend(map(unsent.pop, (0,)))  # no bytecode runs between the two
+            self.messages.extend(map(unsent.pop, (0,)))  # no bytecode runs between the two
         if self.sleeping and not self.suspended:
             self._rouse()
 
@@ -225,7 +222,6 @@ class Mailbox:
         return bool(waiting or self.signals or self._closed or self._failure is not None)
 
     def _take(self) -> Envelope[Any]:
-        assert self.messages is not None  # noqa: S101 - there are some
         envelope = self.messages[0]
         # Noted first, and under the lock: an end between the two steps would leave its caller
         # waiting for ever.
@@ -237,7 +233,6 @@ class Mailbox:
         return envelope
 
     def _take_order(self) -> Envelope[Any] | None:
-        assert self.messages is not None  # noqa: S101 - there are some
         envelope = self._first_order()
         if envelope is None:
             return None
@@ -247,7 +242,7 @@ class Mailbox:
 
     def _first_order(self) -> Envelope[Any] | None:
         """Return the first waiting message that a suspended actor takes, too, such as a stop."""
-        return next(filter(_is_order, list(self.messages or ())), None)
+        return next(filter(_is_order, list(self.messages)), None)
 
     def _open(self, call: Call) -> None:
         if self.calls is _NO_CALLS:
@@ -364,14 +359,13 @@ class Mailbox:
         return self.sleeping and wake is not None and wake.locked()
 
     def __len__(self) -> int:
-        return len(self.messages or ()) + len(self.signals or ())
+        return len(self.messages) + len(self.signals or ())
 
     def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
         """Drop the waiting messages for which *is_unwanted* returns True."""
-        messages = self.messages
-        for envelope in list(messages or ()):
+        for envelope in list(self.messages):
             if is_unwanted(envelope.message):
-                _remove(messages, envelope)
+                _remove(self.messages, envelope)
 
     def keep_ask_open(self, envelope: Envelope[Any]) -> None:
         """Note that the plain ask being handled is answered later, or by the actor's end."""
@@ -398,7 +392,7 @@ class Mailbox:
                 if self.was_idle:
                     self._rouse()
                 return self.unanswered
-            waiting = list(self.messages or ())
+            waiting = list(self.messages)
             unanswered: list[Call | Envelope[Any]] = [
                 each if each.reply_to is not None else each.message
                 for each in waiting
@@ -440,11 +434,10 @@ def _is_order(envelope: Envelope[Any]) -> bool:
     return issubclass(type(envelope.message), _ORDERS)  # a message may lie of its class
 
 
-def _remove(messages: deque[Envelope[Any]] | None, envelope: Envelope[Any]) -> bool:
+def _remove(messages: deque[Envelope[Any]], envelope: Envelope[Any]) -> bool:
     """Take *envelope* out of the waiting messages; False if another thread has done so."""
     try:
-        if messages is not None:
-            messages.remove(envelope)
+        messages.remove(envelope)
     except ValueError:
         return False
     return True

@@ -97,6 +97,12 @@ class Promise:
     def __init_subclass__(cls) -> None:
         cls._delivers_elsewhere = cls.deliver is not Promise.deliver
 
+    def __init__(self) -> None:
+        # Its dict is made while nobody else has it. Two threads that need it later may come to have
+        # one each in CPython 3.11, with the same memory: the collector runs where a dict is made,
+        # and finalizers in it, which let other threads go on.
+        self.__dict__  # noqa: B018 - made by this
+
     def answer(self, value: Any, error: BaseException | None = None) -> bool:
         """Settle this promise and wake the threads that wait; False if it was settled before."""
         given = (value, error)
@@ -183,6 +189,7 @@ class Call(Promise):
     """What answers it."""
 
     def __init__(self, request: Any) -> None:
+        self.__dict__  # noqa: B018 - as a Promise does it, and without another call
         self.request = request
         self.kept_in: set[Call] | None = None
         """The open calls of the actor that took it."""
