@@ -294,9 +294,9 @@ class Resting(RunQueue):
         return super()._rest(wake, timeout)
 
 
-def a_queue_with_idle_threads(number):
+def a_queue_with_idle_threads(number, kind=Resting):
     supply = Threads()
-    line = Resting(supply)
+    line = kind(supply)
     gates = [Gate() for _ in range(number)]
     for gate in gates:
         line.run(gate)
@@ -405,9 +405,9 @@ def test_children_that_are_started_with_one_message_have_one_thread_each():
 # ---- one thread for all that is quick ------------------------------------------------------------
 
 
-def quick_queue(idle):
+def quick_queue(idle, kind=Resting):
     """Return a queue whose functions were quick so far, with idle threads."""
-    line, started = a_queue_with_idle_threads(idle)
+    line, started = a_queue_with_idle_threads(idle, kind)
     eventually(lambda: len(line._idle) == idle and not line._waking)
     line._pace.is_quick = True
     return line, started
@@ -463,6 +463,26 @@ def test_the_thread_that_watches_takes_work_that_is_handed_over(gate, watch_seco
     assert more.wait(LONGEST)
     gate.open()
     eventually(lambda: line._wanted == 0)
+
+
+class OutOfMemory(RunQueue):
+    """Has a thread that watches meet an error, as any may."""
+
+    def _watch_on(self, wake):
+        raise MemoryError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_crashes_while_it_watches_keeps_no_function_waiting(gate):
+    line, started = quick_queue(4, OutOfMemory)
+    done = threading.Event()
+
+    run_all(line, [gate, gate, done.set])
+
+    assert done.wait(LONGEST)
+    gate.open()
+    eventually(lambda: line._wanted == 0 and line._watcher is None)
+    assert line._threads == sum(each.is_alive() for each in started) == 3
 
 
 def test_nobody_watches_for_long_when_nothing_waits():

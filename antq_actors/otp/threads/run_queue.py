@@ -207,6 +207,8 @@ class RunQueue:
                 del self._started[:1]
                 self._leave_line(wake)
                 self._waking = False  # it may have been the one on its way
+                if self._watcher is wake:
+                    self._watcher = None
                 self._wake_one()
             raise
 
