@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.apps import until
 
 from antq_actors.otp import GenServer, Normal, Shutdown
+from antq_actors.otp.kernel.mailbox import Mailbox
 from antq_actors.otp.threads import run_queue
 from antq_actors.queues import exit_queue
 from antq_actors.queues.exit_queue import (
@@ -138,11 +139,11 @@ def test_the_queue_actor_is_notified_once_until_it_looks(queue):
 def test_a_notice_that_is_cut_short_counts_for_nothing(queue, monkeypatch):
     exits = ExitQueue(queue.cell)
 
-    def cut_short(_message, *, wake):
+    def cut_short(_mailbox, _message, *, wake):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(queue.cell.mailbox, "deliver", cut_short)
+        patched.setattr(Mailbox, "deliver", cut_short)
         with pytest.raises(KeyboardInterrupt):
             exits.notify()
     assert not exits.is_coming()
@@ -154,14 +155,14 @@ def test_a_notice_that_is_cut_short_counts_for_nothing(queue, monkeypatch):
 
 def test_a_queue_actor_whose_turn_comes_while_it_is_notified_is_notified_again(queue, monkeypatch):
     exits = ExitQueue(queue.cell)
-    deliver = queue.cell.mailbox.deliver
+    deliver = Mailbox.deliver
 
-    def deliver_and_take(message, *, wake=True):
-        deliver(message, wake=wake)
+    def deliver_and_take(mailbox, message, *, wake=True):
+        deliver(mailbox, message, wake=wake)
         drained(exits)
 
     with monkeypatch.context() as patched:
-        patched.setattr(queue.cell.mailbox, "deliver", deliver_and_take)
+        patched.setattr(Mailbox, "deliver", deliver_and_take)
         exits.notify()
 
     assert not exits.is_coming()
@@ -219,14 +220,14 @@ def test_a_queue_actor_that_is_about_to_look_is_not_woken_and_finds_that_there_i
 
 def test_a_queue_actor_that_requests_a_claim_while_it_is_woken_is_woken_again(queue, monkeypatch):
     exits = ExitQueue(queue.cell)
-    deliver = queue.cell.mailbox.deliver
+    deliver = Mailbox.deliver
 
-    def deliver_and_claim(message):
-        deliver(message)
+    def deliver_and_claim(mailbox, message):
+        deliver(mailbox, message)
         exits.claims += 1
 
     with monkeypatch.context() as patched:
-        patched.setattr(queue.cell.mailbox, "deliver", deliver_and_claim)
+        patched.setattr(Mailbox, "deliver", deliver_and_claim)
         exits.wake()
 
     exits.wake()
@@ -237,11 +238,11 @@ def test_a_queue_actor_that_requests_a_claim_while_it_is_woken_is_woken_again(qu
 def test_a_wake_that_is_cut_short_counts_for_nothing(queue, monkeypatch):
     exits = ExitQueue(queue.cell)
 
-    def cut_short(_message):
+    def cut_short(_mailbox, _message):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(queue.cell.mailbox, "deliver", cut_short)
+        patched.setattr(Mailbox, "deliver", cut_short)
         with pytest.raises(KeyboardInterrupt):
             exits.wake()
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 from other_process import OtherProcess
+from support.apps import until, until_flushed
 from support.programs import in_a_fork
 from support.stored_jobs import WORKER, a_new_job
 
@@ -302,11 +303,13 @@ def test_requested_work_whose_answer_was_lost_can_be_asked_for_again(client, sta
     request, _ = otp.call(asker, lambda: request_one_job(client, tag="first"))
     lost = got.get(timeout=30)
     start()
+    storage_actor = otp.whereis(NAME)
+    until_flushed(storage_actor)
 
-    answers = [
-        otp.call(asker, lambda tag=tag: client.request_again(request, tag=tag))
-        for tag in ("again", "and again")
-    ]
+    answers = []
+    for tag in ("again", "and again"):
+        until(lambda: storage_actor.cell.mailbox.asleep)  # else the answer comes as a message
+        answers.append(otp.call(asker, lambda tag=tag: client.request_again(request, tag=tag)))
 
     assert isinstance(lost.error, otp.CallExit)
     assert [answer.request for answer in answers] == [request, request]
