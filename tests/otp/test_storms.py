@@ -113,19 +113,6 @@ def start_again(supervisor, leaf):
             return Supervisor.restart_child(supervisor, leaf)
 
 
-def states_of(root):
-    """Return the states of a tree, and start what was left stopped: somebody may have been refused.
-
-    So it is if the supervisor was just at it, or the name was still taken.
-    """
-    nodes = tree(root).walk()
-    for supervisor, child in [(node.name, child) for node in nodes for child in node.children]:
-        if child.state == "stopped":
-            with suppress(OtpError):
-                start_again(supervisor, child.name)
-    return [node.state for node in tree(root).walk()]
-
-
 def rage(seed, over):
     """Crash, kill, stop and start leaves and branches until it is *over*."""
     chance = random.Random(seed)  # noqa: S311 - a repeatable storm
@@ -166,7 +153,7 @@ def test_hundreds_of_threads_that_call_into_a_storm_of_ends_all_get_an_answer_or
 
     assert set(outcomes) == {"answered", "was told of the end"}
     assert outcomes.total() == CALLERS * TURNS
-    eventually(lambda: states_of(root) == ["running"] * 13)
+    eventually(lambda: [node.state for node in tree(root).walk()] == ["running"] * 13)
     stop(root, Shutdown(), 30)
     eventually(lambda: not pykka.ActorRegistry.get_all() and not orphans())
     assert [name for name in LEAVES + BRANCHES if whereis(name)] == []
@@ -387,7 +374,7 @@ def test_a_tree_outlives_a_storm_and_leaves_nothing_behind(log, seed):
 
     assert not any(thread.is_alive() for thread in threads)
     assert unexpected == []
-    eventually(lambda: set(states_of("root")) == {"running"})
+    eventually(lambda: all(node.state == "running" for node in tree("root").walk()))
     stop(root, timeout=30)
     eventually(lambda: not pykka.ActorRegistry.get_all() and not orphans())
     assert [name for name in [*BRANCHES, *TREE_LEAVES, "pool"] if whereis(name)] == []
