@@ -1,11 +1,14 @@
 """An actor that has ended is garbage, whatever it had to do with others."""
 
 import gc
+import itertools
 import logging
+import sys
 import weakref
 
+import pykka
 import pytest
-from probe import LONGEST, Probe, raising
+from probe import LONGEST, Probe, in_actor, raising
 from supervised import eventually, kill
 
 from antq_actors.otp import (
@@ -13,8 +16,11 @@ from antq_actors.otp import (
     CallTimeout,
     DynamicSupervisor,
     EventStream,
+    GenServer,
+    Killed,
     Registry,
     Shutdown,
+    StartError,
     Supervisor,
     Task,
     TaskSupervisor,
@@ -31,8 +37,10 @@ from antq_actors.otp import (
     trap_exit,
     whereis,
 )
+from antq_actors.otp.actors import pykka_registry
 from antq_actors.otp.events import stream as event_stream
-from antq_actors.otp.messaging import timers
+from antq_actors.otp.kernel.cell import ActorCell, living
+from antq_actors.otp.messaging import names, timers
 
 LONG = 3600
 
@@ -289,3 +297,72 @@ def _are_gone(*references):
         return [it for reference in references if (it := reference()) is not None]
 
     eventually(lambda: not left(), what=left)
+
+
+STEPS_OF_A_START = {
+    function.__code__
+    for function in (
+        GenServer._otp_launch.__func__,
+        GenServer._otp_prepare.__func__,
+        GenServer._otp_begin,
+        GenServer._otp_join,
+        ActorCell.be_child_of,
+        names.register,
+        names._take,
+        pykka.ActorRegistry.register.__func__,
+        pykka_registry.stop_at_exit,
+    )
+}
+
+
+def is_killed_as_it_starts(number, start):
+    """Start an actor named "it", and kill it by its name at the line *number* of its start.
+
+    Return False if there are fewer lines.
+    """
+    lines, reasons = itertools.count(1), []
+
+    def trace(frame, event, _arg):
+        if frame.f_code not in STEPS_OF_A_START:
+            return None
+        if event == "line" and next(lines) == number and whereis("it"):
+            kill(whereis("it"))
+        return trace
+
+    tracer = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        start(name="it")
+    except StartError as error:
+        reasons.append(error.reason)
+    finally:
+        sys.settrace(tracer)
+    assert reasons in ([], [Killed()])
+    return next(lines) > number
+
+
+def by_an_actor(other):
+    return lambda number: in_actor(other, is_killed_as_it_starts, number, Probe.start_link)
+
+
+def by_nobody(_other):
+    return lambda number: is_killed_as_it_starts(number, Probe.start)
+
+
+@pytest.mark.parametrize("begin", [by_an_actor, by_nobody])
+def test_one_that_is_killed_as_it_starts_is_listed_nowhere(other, begin):
+    def listed():
+        links = set(other.cell._links)
+        return pykka.ActorRegistry.get_all(), set(living), set(pykka_registry._roots), links
+
+    before, is_killed = listed(), begin(other)
+
+    lines, is_through = 0, False
+    while not is_through:
+        lines += 1
+        is_through = not is_killed(lines)
+        if ref := whereis("it"):  # it had no name yet at that line
+            stop(ref)
+        eventually(lambda: listed() == before, what=listed)
+
+    assert lines > 30

@@ -517,6 +517,25 @@ def test_rule_36_rest_for_one_retries_from_the_one_that_failed(supervise, child,
     assert ref_of(sup, "a") is a
 
 
+@pytest.mark.rule(36, 39)
+@pytest.mark.parametrize("strategy", [Strategy.REST_FOR_ONE, Strategy.ONE_FOR_ALL])
+def test_rules_36_and_39_those_after_a_failed_one_stay_down_when_it_is_terminated(
+    supervise, child, strategy
+):
+    sup = supervise(child("a"), child("b"), child("c"), strategy=strategy, max_restarts=10**9)
+    child.plan["b"] = "fail"
+    crash(ref_of(sup, "a"))
+    eventually(lambda: ref_of(sup, "b") is RESTARTING)
+
+    Supervisor.terminate_child(sup, "b")
+    del child.plan["b"]
+    Supervisor.restart_child(sup, "b")
+
+    assert running(sup) == ["a", "b"]
+    Supervisor.restart_child(sup, "c")
+    assert running(sup) == ["a", "b", "c"]
+
+
 @pytest.mark.rule(37)
 def test_rule_37_one_for_all_terminates_again_what_was_started_meanwhile(supervise, child, log):
     sup = supervise(

@@ -224,7 +224,7 @@ class GenServer(ActorLoop):
         As ``proc_lib:spawn_link``, and as OTP's tasks are started: what goes wrong in ``init``
         is an end like any other.
         """
-        return cls._otp_prepare(args, kwargs, name=name, parent=current_cell(), is_awaited=False)
+        return cls._otp_prepare(args, kwargs, name=name, parent=current_cell(), started=None)
 
     @classmethod
     def child_spec(
@@ -278,9 +278,8 @@ class GenServer(ActorLoop):
         limit = timeout_seconds(timeout)
         if limit is not None:
             _check_timeout_is_meant(cls, args)
-        ref = cls._otp_prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
-        started = ref.cell.started
-        assert started is not None  # noqa: S101 - it is awaited
+        started = Promise()
+        ref = cls._otp_prepare(args, kwargs, name=name, parent=parent, started=started)
         try:
             with waiting_for(ref.cell, started):
                 if not started.wait(limit):
@@ -305,7 +304,7 @@ class GenServer(ActorLoop):
         *,
         name: str | Via | None,
         parent: Any,
-        is_awaited: bool,
+        started: Promise | None,
     ) -> ServerRef:
         fence()
         if name is not None:
@@ -315,8 +314,7 @@ class GenServer(ActorLoop):
             actor._otp_make_up_for_init()
         ref, cell = actor._otp_ref, actor._otp_cell
         try:
-            if is_awaited:
-                cell.started = Promise()
+            cell.started = started
             if name is not None:
                 names.register(name, cell)
             if cls.in_actor_registry:
@@ -325,7 +323,8 @@ class GenServer(ActorLoop):
         except BaseException as error:
             # Ctrl-C, say, or a log handler, to which pykka's registry tells of it: what has a name
             # and never begins would be waited for without end.
-            cell.die(Crash(error))
+            if not cell.die(Crash(error)):
+                cell.leave()
             raise
         return ref
 
@@ -337,6 +336,9 @@ class GenServer(ActorLoop):
         else:
             self._otp_join(parent)
         living[cell] = None
+        if cell.reason is not None:
+            cell.leave()  # killed meanwhile, by one that found it by its name, say
+            return
         try:
             self._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left

@@ -183,6 +183,16 @@ class ActorCell:
             parent.unlink(self)
             self.unlink(parent)
 
+    def leave(self) -> None:
+        """Take the actor, which was killed while it was being started, off all lists of the living.
+
+        Its end may have come before it was on them.
+        """
+        living.pop(self, None)
+        if self._registered:
+            ActorRegistry.unregister(self.ref)
+        self.unlink_parent()
+
     # ---- watching -------------------------------------------------------------------------
 
     def watch(self, key: object, watcher: Watcher) -> bool:

@@ -399,8 +399,8 @@ class DynamicSupervisor(GenServer):
         elsewhere: list[Callable[[], None]] = []
         for cell in cells:
             cell.parent, cell.started_at = me, now
+            living[cell] = None  # first: whoever finds it in the table may kill it
             tasks[cell] = spec
-            living[cell] = None
             (in_threads if cell.has_thread else elsewhere).append(cell.live)
         reason = self._otp_cell.reason
         if reason is not None:

@@ -136,7 +136,8 @@ class Supervisor(GenServer):
     def terminate_child(sup: Destination, child_id: Hashable) -> None:
         """Have *sup* stop a child; its spec is kept, unless it is temporary. Stopped: does nothing.
 
-        Raises NotFound.
+        One that is to be started again stays stopped, and so do those of its group that were to
+        follow it (otp rules 36 and 39). Raises NotFound.
         """
         admin.call_supervisor(sup, admin.TerminateChild(checked_id(child_id)))
 
