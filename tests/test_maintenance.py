@@ -214,6 +214,16 @@ def test_a_backup_replaces_nothing(path, tmp_path):
     assert [file.name for file in target.iterdir()] == ["precious"]
 
 
+@pytest.mark.parametrize("target", [None, 1, b"copies", ["copies"]])
+def test_what_is_no_path_is_refused(path, target):
+    filled(path)
+
+    with pytest.raises(TypeError, match=r"a path must be a str or an os\.PathLike, got "):
+        maintenance.backup(path, target)
+    with pytest.raises(TypeError, match=r"a path must be a str or an os\.PathLike, got "):
+        maintenance.verify(target)
+
+
 def test_a_restore_replaces_no_store(path, tmp_path):
     filled(path)
     copy = maintenance.backup(path, tmp_path / "backup")

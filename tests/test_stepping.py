@@ -287,6 +287,8 @@ def test_what_is_no_breakpoint_is_refused_and_stores_nothing(app):
             queue.add_breakpoint(**wrong)
     with pytest.raises(ValueError, match="no worker has an empty name"):
         queue.add_breakpoint(worker="")
+    with pytest.raises(ValueError, match=r"no worker has the name 'a\\udcff': it is no text"):
+        queue.add_breakpoint(worker="a\udcff")
     with pytest.raises(ValueError, match=r"at most 65,536 bytes, got 70,0\d\d"):
         queue.add_breakpoint(args={"body": "x" * 70_000})
     with pytest.raises(ValueError, match="queue 'default' has no breakpoint 3; it has none"):

@@ -286,7 +286,8 @@ class JobVerbs(
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store as it is now to the new directory *target*, while all goes on.
 
-        Returns its path; the copy is on disk then. Raises StorageError.
+        Returns its path; the copy is on disk then. Raises StorageError, and TypeError for what is
+        no path.
         """
         return self._runtime().backup(target)
 

@@ -202,6 +202,8 @@ class QueueHandle:
         name = worker_name(worker)
         if name == "":
             raise ValueError("no worker has an empty name; leave worker out for any")
+        if name is not None and not is_utf8(name):
+            raise ValueError(f"no worker has the name {name!r}: it is no text that UTF-8 can carry")
         return self._add_breakpoint(name, checked, stops_on)
 
     def breakpoints(self) -> list[Breakpoint]:

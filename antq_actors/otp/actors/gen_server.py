@@ -324,7 +324,7 @@ class GenServer(ActorLoop):
             # Ctrl-C, say, or a log handler, to which pykka's registry tells of it: what has a name
             # and never begins would be waited for without end.
             if not cell.die(Crash(error)):
-                cell.leave()
+                cell.withdraw()
             raise
         return ref
 
@@ -337,7 +337,7 @@ class GenServer(ActorLoop):
             self._otp_join(parent)
         living[cell] = None
         if cell.reason is not None:
-            cell.leave()  # killed meanwhile, by one that found it by its name, say
+            cell.withdraw()  # killed meanwhile, by one that found it by its name, say
             return
         try:
             self._start_actor_loop()

@@ -183,7 +183,7 @@ class ActorCell:
             parent.unlink(self)
             self.unlink(parent)
 
-    def leave(self) -> None:
+    def withdraw(self) -> None:
         """Take the actor, which was killed while it was being started, off all lists of the living.
 
         Its end may have come before it was on them.

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import lmdb
 
+from antq_actors.checks import short_repr
 from antq_actors.errors import StorageError, StorageFull
 from antq_actors.storage.locks.file_lock import LockFile, try_lock
 
@@ -128,7 +129,12 @@ _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 def real(path: str | os.PathLike[str]) -> Path:
-    """Return the absolute path without links. Raises StorageError for text that is no path."""
+    """Return the absolute path without links.
+
+    Raises StorageError for text that is no path, and TypeError for what is neither text nor a path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"a path must be a str or an os.PathLike, got {short_repr(path)}")
     try:
         os.fsencode(path)
         return Path(os.path.realpath(path))
