@@ -11,6 +11,7 @@ from antq_actors import (
     InvalidSchedule,
     Job,
     Unique,
+    UnknownNode,
     Worker,
     Workflow,
     WorkflowError,
@@ -185,6 +186,18 @@ def test_a_node_of_another_workflow_is_refused():
         flow.add(Fetch, after=theirs)
     with pytest.raises(WorkflowError, match="another workflow"):
         flow.add(Fetch, {"page": theirs.output})
+
+
+def test_a_node_or_group_is_found_by_its_name():
+    flow = Workflow("pages")
+    node = flow.add(Fetch, name="first")
+
+    assert flow.handle("first").name == node.name
+    with pytest.raises(UnknownNode, match=r"the workflow 'pages' has no node 'frist'.*'first'"):
+        flow.handle("frist")
+    for wrong in (node, ["first"], None):
+        with pytest.raises(TypeError, match="the name of a node must be a str, got "):
+            flow.handle(wrong)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,9 @@ class Workflow:
             self.output = self.handle(state["output"])
 
     def handle(self, name: str) -> Node | Group:
-        """Return the node or the group of a name. Raises UnknownNode."""
+        """Return the node or the group of a name. Raises UnknownNode and TypeError."""
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a node must be a str, got {short_repr(name)}")
         position = self.graph.positions.get(name)
         if position is None:
             raise UnknownNode(
