@@ -9,16 +9,22 @@ from comparison.contestants import CONTESTANTS, Contestant
 from comparison.tables import number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from comparison.rounds import Results
 
+WIDTH_INCHES: Final = 10.8
 OURS: Final = "#2f5d9b"
 THEIRS: Final = "#b9c1cb"
 RATES: Final = (
     ("Enqueued by one thread", "enqueue, one"),
     ("Performed, 1,000 waiting", "drain, best"),
     ("Arriving one by one,\n99 % performed within 50 ms", "sustained, rate"),
+)
+LATENCIES: Final = (
+    ("An idle system", "idle, p50"),
+    ("Jobs arriving one by one,\nat half the highest rate", "sustained, p50"),
 )
 KINDS: Final = ((True, "durable: on disk before it is acknowledged"), (False, "not durable"))
 
@@ -30,27 +36,27 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    return [_rates(results, folder / "rates.png"), _latencies(results, folder / "latency.png")]
+    rates, latencies = folder / "rates.png", folder / "latency.png"
+    _draw_bars(results, rates, RATES, "jobs/s (more is better)")
+    _draw_bars(results, latencies, LATENCIES, "ms until performed, median (less is better)")
+    return [rates, latencies]
 
 
-def _rates(results: Results, file: Path) -> Path:
-    figure, grid = _figure(len(KINDS), len(RATES), 3.6 * len(RATES), 3.2 * len(KINDS))
+def _draw_bars(
+    results: Results, file: Path, measures: Sequence[tuple[str, str]], unit: str
+) -> None:
+    """Draw bars for each measure, those of each kind of contestants in a row."""
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - as in draw()
+
+    rows, columns = len(KINDS), len(measures)
+    size = (WIDTH_INCHES, 3.2 * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for row, (durable, kind) in zip(grid, KINDS, strict=True):
-        for axes, (title, measure) in zip(row, RATES, strict=True):
+        for axes, (title, measure) in zip(row, measures, strict=True):
             _bars(axes, results, durable, measure)
             axes.set_title(f"{title}\n{kind}", fontsize=9)
-            axes.set_xlabel("jobs/s", fontsize=8)
-    return _saved(figure, file)
-
-
-def _latencies(results: Results, file: Path) -> Path:
-    figure, (row,) = _figure(1, len(KINDS), 5.4 * len(KINDS), 3.2)
-    for axes, (durable, kind) in zip(row, KINDS, strict=True):
-        _bars(axes, results, durable, "idle, p50")
-        axes.set_xscale("log")
-        axes.set_title(f"From enqueueing to performing, idle system\n{kind}", fontsize=9)
-        axes.set_xlabel("ms, median", fontsize=8)
-    return _saved(figure, file)
+            axes.set_xlabel(unit, fontsize=8)
+    figure.savefig(file, dpi=110, bbox_inches="tight")
 
 
 def _bars(axes: Any, results: Results, durable: bool, measure: str) -> None:  # noqa: FBT001 - of KINDS
@@ -70,17 +76,6 @@ def _bars(axes: Any, results: Results, durable: bool, measure: str) -> None:  # 
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.locator_params(axis="x", nbins=4)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - as in draw()
-
-    return plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
-
-
-def _saved(figure: Any, file: Path) -> Path:
-    figure.savefig(file, dpi=110, bbox_inches="tight")
-    return file
 
 
 def _of(results: Results, one: Contestant, measure: str) -> list[float]:
