@@ -16,6 +16,7 @@ from antq_actors.otp import (
     exit,  # noqa: A004 - OTP's name
     unlink,
 )
+from antq_actors.otp.messaging import names
 
 
 class Log:
@@ -100,17 +101,24 @@ def raise_anew(error):
 
 
 def crash(ref):
-    """Have *ref* crash with BOOM; it has ended when this returns."""
+    """Have *ref* crash with BOOM; it has ended, and its supervisor has heard, when this returns."""
     end_with(ref, BOOM)
 
 
 def end_with(ref, error):
     """Have a handler of *ref* raise *error*."""
+    cell = names.find(ref)
     try:
         call(ref, error)
     except CallExit:
+        eventually(lambda: all_have_heard(cell))
         return
     raise AssertionError(f"{ref} did not end")
+
+
+def all_have_heard(cell):
+    """Return whether those who wait for an actor, watch it and are linked to it know of its end."""
+    return cell.reason is not None and cell.started is None
 
 
 def kill(ref):

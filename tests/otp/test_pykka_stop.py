@@ -10,7 +10,7 @@ import threading
 import pykka
 import pytest
 from probe import LONGEST, InThread, is_interrupted
-from supervised import BOOM, Child, eventually, kill, raise_anew
+from supervised import BOOM, Child, all_have_heard, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     IGNORE,
@@ -231,9 +231,9 @@ def test_what_crashed_before_stop_all_came_by_is_not_started_after_it(
     crashing, last = whereis("a"), whereis("c")
     log.take(3)
     holding = hold(sup)
-    crashed, stopped = monitor(crashing), monitor(last)
+    stopped = monitor(last)
     cast(crashing, "crash")
-    crashed.wait(LONGEST)
+    eventually(lambda: all_have_heard(crashing.cell))
     stopping = InThread(pykka.ActorRegistry.stop_all, block=block)
     stopped.wait(LONGEST)
     holding.release()

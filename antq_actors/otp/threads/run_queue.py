@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
@@ -210,6 +210,9 @@ class RunQueue:
                 if self._watcher is wake:
                     self._watcher = None
                 self._wake_one()
+            if self._line:
+                with suppress(RuntimeError):  # no thread can be started
+                    self.reserve(0)  # another in its place, if one of those that wait needs it
             raise
 
     def _serve(self, wake: LockType) -> None:
