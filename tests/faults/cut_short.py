@@ -25,7 +25,7 @@ from antq_actors.otp.threads import run_queue
 from antq_actors.storage.jobs.job_store import JobStore
 
 PATIENCE_SECONDS = 60.0
-ENOUGH_MISSED = 10
+ENOUGH_MISSED = 50
 """Times that a place is not come to before it counts as the one after the last."""
 OURS = ("antq_actors", "contextlib")
 ERRORS = {error.__name__: error for error in (KeyboardInterrupt, SystemExit, TimeoutError)}

@@ -58,5 +58,5 @@ def cut(start, *arguments, every, first):
     assert status == 0, errors
     found = json.loads(out.splitlines()[-1])
     not_passed = PATHS.get(arguments[0], set()) - set(found.pop("files", ()))
-    assert not not_passed, found
+    assert not not_passed, (not_passed, found)
     return every * found.pop("places"), found
