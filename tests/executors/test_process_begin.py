@@ -30,7 +30,7 @@ class Strict(Worker):
     def perform(self, job):
         assert 0 < job.remaining() <= {timeout}
 """
-TIMEOUT = 0.5
+TIMEOUT = 1.5
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def module(tmp_path, monkeypatch):
 
 
 def test_the_time_of_a_job_begins_when_its_module_is_there(module, app):
-    strict = module(1).Strict
+    strict = module(2).Strict
 
     # The first process is told of the module, the second imports it before it has a job.
     for _ in range(2):
@@ -66,7 +66,7 @@ def test_the_time_of_a_job_begins_when_its_module_is_there(module, app):
 
 
 def test_the_time_of_a_job_stands_still_when_its_process_ends_before_it(module, tmp_path):
-    strict = module(1).Strict
+    strict = module(2).Strict
     with AntQ(queues={"default": QueueConfig(1, executor="process")}) as app:
         settled(app, app.enqueue(strict, {}, timeout=TIMEOUT))
         app.queue("default").pause()

@@ -140,9 +140,10 @@ def in_a_thread(fn):
 
 def wait_until(is_so):
     end = time.monotonic() + PATIENCE_SECONDS
-    while not is_so() and time.monotonic() < end:
+    # Asked once more at the end, it might be what is cut short.
+    while not (found := is_so()) and time.monotonic() < end:
         time.sleep(0.002)
-    return is_so()
+    return found
 
 
 def a_path(store):

@@ -4,6 +4,7 @@ import gc
 import itertools
 import logging
 import sys
+import threading
 import weakref
 
 import pykka
@@ -84,8 +85,10 @@ def _do(ref, fn):
 
 
 def _call_late(ref, other):
+    is_late = threading.Event()
     with pytest.raises(CallTimeout):
-        call(other, lambda _me: ref and None, timeout=0)
+        call(other, lambda _me: ref and is_late.wait(LONGEST) and None, timeout=0)
+    is_late.set()
 
 
 def _register(me):
