@@ -1,7 +1,9 @@
 """However a process of the executor ends, its job has an outcome, and nobody else notices."""
 
+import io
 import os
 import signal
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import psutil
@@ -149,10 +151,11 @@ def test_what_a_dead_process_wrote_last_to_its_standard_error_is_in_the_error(po
     assert pool.error("be_killed").stack_trace is None
 
 
-def test_what_an_earlier_job_wrote_is_in_no_error(pool, capfd):
+def test_what_an_earlier_job_wrote_is_in_no_error(pool):
     pool.start()
-    pool.does("print_much")
-    until(lambda: "to stderr" in capfd.readouterr().err, "what it wrote")
+    with redirect_stderr(io.StringIO()) as stderr:
+        pool.does("print_much")
+        until(lambda: "to stderr" in stderr.getvalue(), "what it wrote")
 
     assert pool.error("be_killed").stack_trace is None
 
