@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from numbers import Integral, Rational, Real
+from pathlib import PurePath
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -128,6 +129,8 @@ def _status(given: object) -> Status:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIME: Final = 2**521 - 1
 _PROTOCOL: Final = 4
+_MOVED: Final = {"pathlib._local": "pathlib"}
+"""Modules of the standard library that newer releases of Python name otherwise."""
 
 
 def canonical(value: object) -> bytes:  # noqa: PLR0911 - one return for each kind of value
@@ -222,12 +225,15 @@ def _taken_apart(value: Any) -> bytes:
     if _is_global(value):
         if "<" in value.__qualname__:
             raise TypeError(f"{value.__qualname__} has no name of its own")
-        return _tagged(b"g", f"{value.__module__}:{value.__qualname__}".encode())
+        module = _MOVED.get(value.__module__, value.__module__)
+        return _tagged(b"g", f"{module}:{value.__qualname__}".encode())
 
     reduced: str | tuple[Any, ...] = value.__reduce_ex__(_PROTOCOL)
     if isinstance(reduced, str):
         return _tagged(b"g", f"{type(value).__module__}:{reduced}".encode())
     function, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    if isinstance(value, PurePath) and type(value).__reduce__ is PurePath.__reduce__:
+        arguments = value.parts  # from Python 3.12 on, they are the segments that it was made of
     parts = (function, arguments, state, list(items or ()), list(pairs or ()))
     return _tagged(b"o", _joined(parts))
 

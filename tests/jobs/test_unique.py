@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PosixPath, PurePosixPath
 from threading import Lock
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -263,6 +263,8 @@ def test_different_values_have_different_digests(one, other):
         (UUID(bytes=b"sixteen bytes ok"), b"u16:sixteen bytes ok"),
         (typing.ClassVar, b"g15:typing:ClassVar"),
         (deque([1]), b"o37:g17:collections:dequet0:00:l4:n1:1l0:"),
+        (PosixPath("/a") / "b", b"o46:g17:pathlib:PosixPatht12:s1:/s1:as1:b00:l0:l0:"),
+        (PurePosixPath, b"g21:pathlib:PurePosixPath"),
     ],
 )
 def test_digests_are_made_of_the_bytes_that_stored_ones_were_made_of(value, content):
