@@ -332,7 +332,7 @@ def with_a_database(perform):
         lambda self, job, **more: None,
         staticmethod(lambda job: None),
         classmethod(lambda cls, job: None),
-        partial(lambda n, job: None, 1),
+        staticmethod(partial(lambda n, job: None, 1)),
         with_a_database(lambda self, job, database: None),
     ],
 )

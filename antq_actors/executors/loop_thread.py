@@ -60,7 +60,7 @@ class LoopThread:
         self.closing = False
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(JobThreads())
-        self._shutdown_methods = share_loop(self._loop, settings.queue)
+        self._real_methods = share_loop(self._loop, settings.queue)
         self._context = Context()
         """Of what is called here for no job."""
         self._waiting: deque[LoopHandle] = deque()
@@ -104,7 +104,7 @@ class LoopThread:
         self._stop()
 
     def _stop(self) -> None:
-        self.call(self._shutdown_methods["stop"])
+        self.call(self._real_methods["stop"])
 
     def _interrupt_all(self, reason: str) -> None:
         for attempt in list(self.attempts):
@@ -170,13 +170,13 @@ class LoopThread:
     def _close(self) -> None:
         try:
             asyncio.set_event_loop(None)
-            self._shutdown_methods["close"]()
+            self._real_methods["close"]()
         except BaseException as error:  # noqa: BLE001 - it was broken, and its actor must know
             self.ended = self.ended or error
 
     def _run_until_stopped(self) -> None:
         try:
-            self._loop.run_forever()
+            self._real_methods["run_forever"]()
         except (SystemExit, KeyboardInterrupt) as error:
             # asyncio lets these two out of any task and callback. Whatever else was ready to run
             # is still in the loop.
@@ -222,7 +222,7 @@ class LoopThread:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT_SECONDS)
-        generators = asyncio.ensure_future(self._shutdown_methods["shutdown_asyncgens"]())
+        generators = asyncio.ensure_future(self._real_methods["shutdown_asyncgens"]())
         await asyncio.wait({generators}, timeout=_ASYNCGENS_TIMEOUT_SECONDS)
 
     # ---- forks ----------------------------------------------------------------------------
@@ -365,7 +365,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_be_forked)
 
 
-_ENDS_THE_LOOP: Final = ("stop", "close", "shutdown_asyncgens", "shutdown_default_executor")
+_ENDS_THE_LOOP: Final = (
+    *("stop", "close", "shutdown_asyncgens", "shutdown_default_executor"),
+    "run_forever",  # Python 3.13 refuses it for a loop that runs, and ends that run all the same
+)
 
 
 class AttemptOwner(Protocol):
