@@ -119,7 +119,7 @@ def test_two_lambdas_are_two_definitions(module):
 
 def test_two_lambdas_of_one_line_are_two_definitions(module):
     with pytest.raises(ValueError, match="two workers have the stored name"):
-        module("names_l2", "both = [worker(lambda: 1), worker(lambda: 1)]")
+        module("names_l2", "both = [worker(lambda: id(1)), worker(lambda: id(1))]")
 
 
 def test_two_lambdas_of_one_function_are_two_definitions():
