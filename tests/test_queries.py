@@ -18,7 +18,7 @@ from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import scan
 
 
-class Renamed(Worker, name="shop.old:Renamed"):
+class Rebranded(Worker, name="shop.old:Rebranded"):
     def perform(self, job):
         pass
 
@@ -31,7 +31,7 @@ def ids(jobs):
 def stored(light):
     """Nine jobs: ids 1 to 9, of two queues, three workers and three statuses."""
     light.enqueue_many(Plain, ({"n": n} for n in range(3)))
-    light.enqueue_many(Renamed, ({"n": n} for n in range(3)), queue="mail")
+    light.enqueue_many(Rebranded, ({"n": n} for n in range(3)), queue="mail")
     light.enqueue_many(send, ({"email": str(n)} for n in range(3)), schedule_in=3600)
     for id_ in (2, 5, 8):
         light.cancel_job(id_)
@@ -64,8 +64,8 @@ def test_by_one_status_or_several(stored, status, expected):
     [
         (Plain, [1, 2, 3]),
         ("support.apps:Plain", [1, 2, 3]),
-        (Renamed, [4, 5, 6]),
-        ("shop.old:Renamed", [4, 5, 6]),
+        (Rebranded, [4, 5, 6]),
+        ("shop.old:Rebranded", [4, 5, 6]),
         (send, [7, 8, 9]),
         ("support.apps:send", [7, 8, 9]),
         (Fails, []),
@@ -143,7 +143,7 @@ def test_all_given_filters_hold_and_the_limit_counts_after_them(stored, filters,
         optional={
             "status": st.none() | st.frozensets(st.sampled_from(list(Status)), max_size=3),
             "queue": st.sampled_from([None, "default", "mail"]),
-            "worker": st.sampled_from([None, Plain, Renamed, send]),
+            "worker": st.sampled_from([None, Plain, Rebranded, send]),
             "args": st.sampled_from([None, {}, {"n": 1}, {"email": "1"}, {"n": 9}]),
             "after": st.none() | st.integers(-2, 12),
             "before": st.none() | st.integers(-2, 12),
@@ -288,8 +288,8 @@ def test_a_queue_that_nothing_knows_is_a_warning_that_names_a_close_one(light, a
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("shop.old:Renmaed", "did you mean 'shop.old:Renamed'"),
-        ("Renamed", "did you mean .*'shop.old:Renamed'"),
+        ("shop.old:Rebarnded", "did you mean 'shop.old:Rebranded'"),
+        ("Rebranded", "did you mean 'shop.old:Rebranded'"),
         ("shop.lost:Gnoe", "did you mean 'shop.lost:Gone'"),
         ("zzz", "there are '"),
         ("", "there are '"),
