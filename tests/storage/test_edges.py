@@ -1,6 +1,8 @@
 """Jobs that wait for others are released and cut off in the transaction of what they wait for."""
 
+import itertools
 import re
+from types import SimpleNamespace
 
 import pytest
 from support import raw_jobs
@@ -598,6 +600,23 @@ def test_a_large_cascade_goes_on_in_further_transactions(store):
     while store.do_task(now=6):
         assert store.claim(limit=20, now=7) == []
     assert statuses(store, ids[1:]) == [CUT] * 13
+    assert tasks(store) == []
+
+
+def test_a_cascade_that_takes_long_goes_on_in_further_transactions(store, monkeypatch):
+    _, ids = a_workflow(store, *[[]] * 10, at(*range(10)))
+    jobs = store.claim(limit=20)
+    moments = itertools.count(step=0.015)
+    monkeypatch.setattr(dependents, "MOST_SECONDS", 0.02)
+    monkeypatch.setattr(dependents, "time", SimpleNamespace(perf_counter=lambda: next(moments)))
+
+    store.work("mail", [Settlement(job.id, 1, COMPLETED) for job in jobs], node=1, limit=0, now=5)
+    assert statuses(store, ids[-1:]) == ["suspended"]
+    assert tasks(store)
+
+    while store.do_task(now=6):
+        pass
+    assert statuses(store, ids[-1:]) == ["enqueued"]
     assert tasks(store) == []
 
 
